@@ -1,0 +1,422 @@
+"""The tables of a case, each stated once: column, dtype, unit, meaning.
+
+Documentation (``docs/tables.md``), validation (`Table.conform`) and the Parquet schemas derive from the
+declarations here. Times are UTC nanoseconds; null always means "not known", never zero or empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+TIME = pl.Datetime("ns", "UTC")
+ID = pl.Struct({"kind": pl.String, "value": pl.String, "role": pl.String})
+PART = pl.Struct({"offset": pl.Int64, "length": pl.Int64})
+DOCUMENT = pl.Struct(
+    {
+        "id": pl.String,
+        "score": pl.Float64,
+        "rank": pl.Int64,
+        "version": pl.String,
+        "tenant": pl.String,
+        "hash": pl.String,
+    }
+)
+MAP = pl.Map(pl.String(), pl.String())
+
+LAYERS = ("prompt", "retrieval", "model", "policy", "ui", "change", "other")
+PRODUCT_LAYERS = LAYERS[:5]
+"""The five layers that a product's answer passes through; ``change`` and ``other`` stand beside them."""
+
+OUTCOMES = ("ok", "error", "timeout", "blocked", "cancelled", "unknown")
+VERDICTS = ("allow", "flag", "redact", "block", "challenge", "error", "not_evaluated", "unknown")
+TIME_KINDS = ("start", "end", "write")
+ID_ROLES = ("alias", "span", "group", "ref")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, Polars dtype, meaning and unit (empty where the value has none)."""
+
+    name: str
+    dtype: pl.DataType | type[pl.DataType]
+    meaning: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a case: its columns in order, and the total sort key of its rows."""
+
+    name: str
+    meaning: str
+    sort: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns with their Polars dtypes, in order."""
+        return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, in order."""
+        return [column.name for column in self.columns]
+
+    def empty(self) -> pl.DataFrame:
+        """A frame with the columns of this table and no rows."""
+        return pl.DataFrame(schema=self.schema)
+
+    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return `frame` with exactly the columns of this table, in order.
+
+        A column that is missing becomes null. A dtype that is not the declared one is cast, strictly.
+
+        Raises:
+            ValueError: if `frame` has a column that the table does not declare.
+        """
+        unknown = [name for name in frame.columns if name not in self.schema]
+        if unknown:
+            msg = f"table {self.name} has no column {', '.join(sorted(unknown))}"
+            raise ValueError(msg)
+        return frame.select(
+            (pl.col(c.name) if c.name in frame.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
+            for c in self.columns
+        )
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The Arrow schema of this table, as its Parquet file has it."""
+        return self.empty().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+    def to_arrow(self, frame: pl.DataFrame) -> pa.Table:
+        """Return `frame` (conformed) as an Arrow table."""
+        return self.conform(frame).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+    def to_markdown(self) -> str:
+        """The documentation of this table: one row per column."""
+        rows = [
+            f"| `{c.name}` | `{_arrow_name(self.arrow_schema.field(c.name).type)}` | {c.unit or '–'} | {c.meaning} |" for c in self.columns
+        ]
+        order = ", ".join(f"`{name}`" for name in self.sort)
+        head = ["| column | dtype | unit | meaning (null: not known, unless said) |", "| --- | --- | --- | --- |"]
+        return "\n".join([f"## {self.name}", "", self.meaning, "", f"Order: {order}.", "", *head, *rows, ""])
+
+
+def _arrow_name(kind: pa.DataType) -> str:
+    if pa.types.is_large_string(kind) or pa.types.is_string(kind):
+        return "string"
+    if pa.types.is_map(kind):
+        return "map<string, string>"
+    if pa.types.is_timestamp(kind):
+        return "timestamp[ns, UTC]"
+    if pa.types.is_large_list(kind) or pa.types.is_list(kind):
+        return f"list<{_arrow_name(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return "struct<" + ", ".join(field.name for field in kind) + ">"
+    return str(kind)
+
+
+def _text(name: str, meaning: str) -> Column:
+    return Column(name, pl.String(), meaning)
+
+
+def _whole(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name, pl.Int64(), meaning, unit)
+
+
+def _number(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name, pl.Float64(), meaning, unit)
+
+
+def _flag(name: str, meaning: str) -> Column:
+    return Column(name, pl.Boolean(), meaning)
+
+
+def _time(name: str, meaning: str) -> Column:
+    return Column(name, TIME, meaning, "UTC ns")
+
+
+IDENTITY = (
+    _text("event_id", "Hash of (digest of the decompressed stream, offset, item, index): the same for the same bytes."),
+    _text("layer", "prompt, retrieval, model, policy, ui, change or other."),
+    _text("kind", "What happened, in dotted words: `prompt.received`, `model.call`, `policy.decision`, `log.other`, …"),
+    _text("name", "The emitter's own word for it (event name, span name, message)."),
+    _text("service", "Which program wrote the record."),
+    _text("outcome", "ok, error, timeout, blocked, cancelled or unknown; null where the event has none to report."),
+    _text("error_type", "The emitter's class or code of the error."),
+)
+
+EVIDENCE = (
+    _text("source", "Path of the input below the name that was given; `!` leads into an archive."),
+    _text("address", "`bytes` (offset and length in the decompressed stream) or `row` (row of a table)."),
+    _whole("line", "Physical line that the record begins on, from 1; null where the container has no lines."),
+    _whole("offset", "First byte of the record in the decompressed stream, or its row number from 0.", "byte or row"),
+    _whole("length", "Bytes of the record without its separator; 1 for a row.", "byte or row"),
+    Column("parts", pl.List(PART), "Where the bytes lie if they are not in one piece; else null.", "byte"),
+    _whole("item", "Element within the record, in document order; 0 where the record is one element."),
+    _whole("index", "Which event of the format's list this is."),
+    _text("format", "Name of the format that read the record."),
+    _number("format_confidence", "Share of the looked-at records that carry the format's marks; 1 where it was forced."),
+    _text("recovered", "Why a second reading was needed to save the record; null where none was."),
+    Column("envelope", MAP, "What the wrapper around the record knew (container, pod, stream); else null."),
+)
+
+TIMES = (
+    _text("time_raw", "The event time exactly as written."),
+    _time("event_time", "When it happened, by the emitter's clock; null where the record states no time."),
+    _time("end_time", "When it ended, by the emitter's clock."),
+    _time("observed_time", "When something else (a collector) received it, by that thing's clock."),
+    _text("time_kind", "Whether `event_time` is the start, the end, or the writing of what it describes."),
+    _text("time_precision", "Finest unit written: s, ms, us or ns."),
+    _text("zone_basis", "Where the zone comes from: explicit (in the record), format, option, or assumed."),
+    _text("clock", "The clock domain: events of one domain share one clock."),
+    _time("corrected_time", "`event_time` less `clock_offset`; equal to it where the clock was not moved."),
+    _whole("clock_offset", "What was taken from `event_time`; 0 where the clock was not moved.", "ns"),
+)
+
+IDS = (
+    Column("ids", pl.List(ID), "Every id the event carries: kind, value, role (alias, span, group)."),
+    Column("refs", pl.List(ID), "Ids of *other* records that it names: kind, value, and the relation as role."),
+    _text("span_id", "Id of the span that the event is, or lies in."),
+    _text("parent_id", "Id of the span above it."),
+    _text("session", "Session as the emitter names it."),
+    _text("user", "User as the emitter names it."),
+    _text("tenant", "Tenant, team or organisation as the emitter names it."),
+)
+
+CONTENT = (
+    _text("input_excerpt", "First 240 characters of what went in; null with `--excerpts none`."),
+    _text("output_excerpt", "First 240 characters of what came out; null with `--excerpts none`."),
+    _text("input_hash", "Hash of the input text after white space is folded: equal text, equal hash."),
+    _text("output_hash", "Hash of the output text after white space is folded."),
+    _whole("input_chars", "Length of the input text.", "characters"),
+    _whole("output_chars", "Length of the output text.", "characters"),
+    _text("content_state", "full, redacted, truncated, encrypted or absent; null where the layer carries no content."),
+)
+
+FACTS = (
+    _text("template_name", "Prompt template."),
+    _text("template_version", "Its version."),
+    _text("template_hash", "Its hash, as the emitter computed it."),
+    _text("index_name", "Index, collection or alias that was searched."),
+    _text("index_version", "Its version."),
+    _text("embedding_model", "Model that embedded the query."),
+    Column("documents", pl.List(DOCUMENT), "Documents returned or used, in rank order (rank from 1)."),
+    _text("requested_model", "Model or alias that was asked for."),
+    _text("served_model", "Model that answered."),
+    _text("provider", "Who serves the model."),
+    Column("parameters", MAP, "Parameters of the call, as text."),
+    _text("response_id", "The provider's id of the response."),
+    _text("finish_reason", "Why generation stopped."),
+    _whole("input_tokens", "Tokens in.", "tokens"),
+    _whole("output_tokens", "Tokens out.", "tokens"),
+    _number("cost_usd", "Cost as the gateway computed it.", "USD"),
+    _whole("attempt", "Attempt number, as the emitter counts."),
+    _text("fallback", "What the call fell back to."),
+    _text("cache", "hit, miss, or the cache's own word."),
+    _flag("stream", "Whether the answer was streamed."),
+    _whole("http_status", "HTTP status code."),
+    _text("policy_name", "Policy, guardrail or rule."),
+    _text("policy_version", "Version or revision of the policy in force."),
+    _text("policy_stage", "input, output, retrieval or tool."),
+    _text("policy_mode", "enforce, monitor, fail_open, fail_closed, or the filter's own word."),
+    _text("verdict", "allow, flag, redact, block, challenge, error, not_evaluated or unknown."),
+    _flag("enforced", "Whether the verdict was acted on."),
+    _flag("delivered", "Whether the content reached the user, as the record says."),
+    _number("score", "Score of the decision."),
+    _number("threshold", "Threshold that it was compared with."),
+    _text("shown", "How the page showed the answer (answer, blocked notice, error, partial)."),
+    _whole("citations", "Citations shown."),
+    _text("feedback", "What the user said of it: up, down, or the product's own word."),
+    _text("client_version", "Version of the client."),
+    _text("change_scope", "What a `change.*` event changed (service, index, policy)."),
+    _text("change_key", "Which setting."),
+    _text("change_old", "Value before."),
+    _text("change_new", "Value after."),
+)
+
+ADDED = (
+    _text("request", "The request that the event belongs to; null if none."),
+    _text("call", "Event id of the model call, retrieval or other operation that the event is about; null if none."),
+    _whole("seq", "Place in the request's order, from 0; null where `request` is null."),
+    _text("link_method", "How it was tied to the request: opening, id, span, resend; null where `request` is null."),
+    _number("link_confidence", "1 for a link by id."),
+    _text("order_basis", "Why it stands after the event before it: first, causal, clock or tie."),
+)
+
+EVENTS = Table(
+    "events",
+    "One row for each thing that a record says happened. Evidence is never rewritten: `event_time` is what the "
+    "record says, `corrected_time` stands beside it.",
+    ("corrected_time", "source", "offset", "item", "index"),
+    (
+        *IDENTITY,
+        *EVIDENCE,
+        *TIMES,
+        *IDS,
+        *CONTENT,
+        *FACTS,
+        Column("attributes", MAP, "What is left and worth keeping, as text."),
+        *ADDED,
+    ),
+)
+
+REQUESTS = Table(
+    "requests",
+    "One row for each request: one user turn and everything the product did for it, or a job without a turn.",
+    ("start_time", "request"),
+    (
+        _text("request", "Smallest event id among its opening events."),
+        _text("kind", "turn (a user's), job (calls without a turn), or unrooted (neither: events that share an id)."),
+        _time("start_time", "Earliest corrected time of its events."),
+        _time("end_time", "Latest corrected time (end where known) of its events."),
+        _text("session", "Session that its opening event names."),
+        _text("user", "User that its opening event names."),
+        _text("tenant", "Tenant that its opening event names."),
+        _whole("events", "Events in it."),
+        _whole("attempts", "Opening events in it that are no redelivery: 1, and one more for each resend."),
+        _whole("calls", "Distinct model calls in it."),
+        Column("layers_present", pl.List(pl.String), "Layers with an event tied to it."),
+        Column("layers_absent", pl.List(pl.String), "Layers whose logs cover its time and hold nothing tied to it."),
+        Column("layers_not_covered", pl.List(pl.String), "Layers with no log, or none that covers its time."),
+        Column("layers_ambiguous", pl.List(pl.String), "Layers with candidates that were not taken."),
+        Column("templates", pl.List(pl.String), "Prompt templates in force (`name@version`)."),
+        Column("indexes", pl.List(pl.String), "Index versions in force."),
+        Column("models", pl.List(pl.String), "Models that answered."),
+        Column("policies", pl.List(pl.String), "Policy versions in force."),
+        Column("verdicts", pl.List(pl.String), "Verdicts, as `stage:verdict`, in order."),
+        Column("shown", pl.List(pl.String), "What was shown, in order."),
+        Column("outcomes", pl.List(pl.String), "Outcomes other than ok."),
+        _text("refers_to", "The request that this one regenerates or edits; null if none."),
+    ),
+)
+
+LINKS = Table(
+    "links",
+    "Why each event stands where it does: membership (event to request) and relations (event to event).",
+    ("from_event", "relation", "to_event", "to_request", "id_kind", "id_value"),
+    (
+        _text("relation", "member, attempt_of, child_of, evaluated, included, rendered, feedback_on, "
+              "served_from_cache_of, regenerates, retries, redelivery_of, same_content."),
+        _text("from_event", "The event that is tied."),
+        _text("to_event", "The event it is tied to; for a membership, the one through which the request was reached."),
+        _text("to_request", "The request; null for a relation."),
+        _text("method", "opening, id, span, ref, resend, content or window."),
+        _text("id_kind", "Kind of the id that ties the two, as the tied event names it."),
+        _text("id_value", "Its value, as the tied event wrote it."),
+        _text("content_hash", "The hash that ties the two."),
+        _whole("delta_ns", "Time between the two (to less from), where time was the evidence.", "ns"),
+        _text("scope", "Within what the time was judged (session, user, …)."),
+        _number("confidence", "1 for an id; a posterior elsewhere."),
+        _text("runner_up", "Next-best event that it could have been tied to."),
+        _number("runner_up_confidence", "And how likely that was."),
+        _flag("taken", "False for a candidate that was listed and not merged."),
+        _text("from_address", "Evidence address of the tied event: `source:line`."),
+        _text("to_address", "Evidence address of the other."),
+    ),
+)
+
+CLOCKS = Table(
+    "clocks",
+    "One row per clock domain and time slice: what its events say of its offset.",
+    ("clock", "slice"),
+    (
+        _text("clock", "The clock domain."),
+        _whole("slice", "Time slice, from 0."),
+        _time("start_time", "First event time in the slice, by this clock."),
+        _time("end_time", "Last event time in the slice, by this clock."),
+        _whole("events", "Events of the domain in the slice."),
+        _whole("pairs", "Pairs of linked events that bound the offset."),
+        _whole("lower_ns", "Lower bound of the offset from the reference clock.", "ns"),
+        _whole("upper_ns", "Upper bound.", "ns"),
+        _whole("offset_ns", "What was taken from the event times; 0 where nothing was moved.", "ns"),
+        _text("basis", "unmoved, bounds, scope-peak, or reference."),
+        _text("reference", "The domain that the offset is relative to; null where none was measured."),
+    ),
+)
+
+SOURCES = Table(
+    "sources",
+    "One row per input: what it is, and where every one of its bytes went.",
+    ("source",),
+    (
+        _text("source", "Path below the name that was given."),
+        _text("digest", "SHA-256 of the file as it lies there."),
+        _whole("bytes", "Size of the file as it lies there.", "byte"),
+        _text("stream_digest", "SHA-256 of the decompressed stream."),
+        _whole("stream_bytes", "Size of the decompressed stream.", "byte"),
+        _text("compression", "gz, or null."),
+        _text("container", "lines (one record per line), …"),
+        _text("format", "Name of the format; null where none was recognised."),
+        _number("format_confidence", "Share of the looked-at records that carry its marks."),
+        _text("format_basis", "recognised, option, or none."),
+        _text("zone", "Zone of naive times; null where all times carry one."),
+        _text("zone_basis", "explicit, format, option or assumed; null where the source states no time."),
+        _whole("lines", "Physical lines."),
+        _whole("records", "Records: with_events + rejected + skipped."),
+        _whole("with_events", "Records that became events."),
+        _whole("events", "Events."),
+        _whole("rejected", "Records that became a reject."),
+        _whole("skipped", "Records that were skipped (blank lines, empty batches, unchosen files)."),
+        _whole("recovered", "Records that a second reading saved."),
+        _whole("record_bytes", "Bytes in records.", "byte"),
+        _whole("separator_bytes", "Bytes in line ends and byte-order marks.", "byte"),
+        _time("first_time", "Earliest event time."),
+        _time("last_time", "Latest event time."),
+        _text("copy_of", "Source with the same decompressed stream; its events are those of that source."),
+    ),
+)
+
+REJECTS = Table(
+    "rejects",
+    "One row per record that could not become an event.",
+    ("source", "offset", "length"),
+    (
+        _text("source", "Path of the input."),
+        _text("address", "bytes or row."),
+        _whole("line", "Physical line, from 1."),
+        _whole("offset", "First byte, or row.", "byte or row"),
+        _whole("length", "Bytes, without the separator.", "byte or row"),
+        _text("format", "The format that was tried."),
+        _text("reason", "truncated_json, invalid_utf8, nul_bytes, not_json, not_an_object, too_long, no_match, …"),
+        _text("detail", "What exactly was met, and where."),
+        _text("excerpt", "First bytes, with control characters escaped; null with `--excerpts none`."),
+    ),
+)
+
+NOTES = Table(
+    "notes",
+    "One row for each guess, refusal, recovery or limit: what was done, on what basis.",
+    ("room", "topic", "source", "line", "subject"),
+    (
+        _text("room", "read, parse or correlate."),
+        _text("topic", "zone_assumed, recovered, repeated_key, hub_refused, reuse_split, redelivery, …"),
+        _text("source", "Input concerned; null where the note is about none in particular."),
+        _whole("line", "First line concerned."),
+        _text("subject", "The id value, field or format that it is about."),
+        _whole("count", "How many records or events it concerns."),
+        _text("detail", "The sentence."),
+    ),
+)
+
+FINDINGS = Table(
+    "findings",
+    "One row per check that fired, or could not run.",
+    ("check", "request", "finding"),
+    (
+        _text("finding", "Id of the finding."),
+        _text("check", "Id of the check."),
+        _text("layer", "Layer that it speaks of."),
+        _text("status", "OBS, DER, INF or UNK."),
+        _text("request", "The request; null where it is about the whole."),
+        Column("events", pl.List(pl.String), "Event ids that show it."),
+        _text("statement", "The sentence."),
+        _whole("count", "How many requests or events."),
+    ),
+)
+
+TABLES = (EVENTS, REQUESTS, LINKS, CLOCKS, SOURCES, REJECTS, NOTES, FINDINGS)
+"""Every table of a case, in the order in which documentation shows them."""

@@ -1,0 +1,328 @@
+"""The contract of a log format, and the words it is written in.
+
+A format is a value: one file ``parsers/<name>.py`` that ends in ``FORMAT = Format(...)``. It declares how a
+file is recognised, where its fields lie, which of them are ids, and which events a record holds. It has no
+class, loop, I/O or registration. ``docs/formats.md`` walks through one.
+
+Fields arrive as text (`pl.String`); null where the record lacks them. Expressions must therefore cast with
+``strict=False``; `whole`, `number` and `truth` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from strataline.errors import FormatError
+from strataline.event import EVENTS, ID_ROLES, LAYERS, TIME_KINDS
+
+Segment = str | int
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where one field lies in a record. Made by `path`, `inside`, `attribute`, `column` and `group`."""
+
+    segments: tuple[Segment, ...] = ()
+    inner: tuple[Segment, ...] | None = None
+    key: str | None = None
+    name: str | None = None
+    level: int | None = None
+    verbatim: bool = False
+    null: str | None = None
+
+
+def path(*segments: Segment, verbatim: bool = False, null: str | None = None, level: int | None = None) -> Field:
+    """A value in a JSON record: keys, or places in a list (from 0; -1 is the last). No wildcards.
+
+    Args:
+        segments: the way from the top of the record (or of the element, where the format explodes).
+        verbatim: keep a number as it is written (times, decimal ids); otherwise floats are re-serialised.
+        null: the text that a JSON ``null`` becomes; without it null and a missing key are the same.
+        level: where the format explodes: 0 is the record, 1 the first list's element, …; default innermost.
+    """
+    return Field(segments, verbatim=verbatim, null=null, level=level)
+
+
+def inside(outer: Field, *segments: Segment) -> Field:
+    """A value in a JSON text that is itself the string at `outer`."""
+    return Field(outer.segments, inner=segments, key=outer.key, level=outer.level)
+
+
+def attribute(key: str, *segments: Segment, level: int | None = None) -> Field:
+    """The value of `key` in an OTLP KeyValue list (at `segments`, default ``attributes``); the first wins.
+
+    Source: opentelemetry-proto ``common.proto``, JSON mapping (``{"key": …, "value": {"stringValue": …}}``).
+    """
+    return Field(segments or ("attributes",), key=key, level=level)
+
+
+def column(name: str) -> Field:
+    """A column of a CSV, Parquet, Arrow or SQLite table."""
+    return Field(name=name)
+
+
+def group(name: str) -> Field:
+    """A named group of the format's `pattern`; an empty match is null."""
+    return Field(name=name)
+
+
+@dataclass(frozen=True)
+class Recognise:
+    """How records of a format are told from all others, scored over many records.
+
+    Args:
+        keys: JSON keys (each a path) that every record has.
+        where: JSON path and linear-time regex that the value there must match somewhere.
+        header: column names that a table must have.
+    A text format is recognised by its `pattern`.
+    """
+
+    keys: tuple[tuple[Segment, ...], ...] = ()
+    where: tuple[tuple[tuple[Segment, ...], str], ...] = ()
+    header: tuple[str, ...] = ()
+
+    @property
+    def specificity(self) -> int:
+        """How many marks must agree; of two formats that fit, the more specific is taken."""
+        return len(self.keys) + 2 * len(self.where) + len(self.header)
+
+
+@dataclass(frozen=True)
+class Id:
+    """An id that an event carries.
+
+    Args:
+        kind: what the id names (``request_id``, ``trace_id``, ``call_id``, …); values without enough
+            entropy join only within one kind.
+        value: field name, or expression over the fields, that gives the text.
+        role: alias (names this request, call or record), span, or group (shared by many requests).
+        derive: a declared derivation: ``hex_of_decimal``, or ``sha256:N`` (first N hex digits).
+    """
+
+    kind: str
+    value: str | pl.Expr
+    role: str = "alias"
+    derive: str | None = None
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An id of *another* record that an event names: ``regenerate_of``, ``retry_of``, ``cache_origin``, …"""
+
+    kind: str
+    value: str | pl.Expr
+    relation: str
+
+
+@dataclass(frozen=True)
+class Time:
+    """A time: the field that holds it, and its unit where the digits alone do not tell.
+
+    `unit` is ``auto`` (ISO text, or an epoch whose unit follows from its size), ``iso``, ``s``, ``ms``, ``us``
+    or ``ns``.
+    """
+
+    value: str
+    unit: str = "auto"
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A JSON list of documents: the field that holds it, and paths within one element.
+
+    With no `id` path the elements are the ids themselves. The rank is the place in the list, from 1.
+    """
+
+    value: str
+    id: tuple[Segment, ...] = ()
+    score: tuple[Segment, ...] | None = None
+    version: tuple[Segment, ...] | None = None
+    tenant: tuple[Segment, ...] | None = None
+    text: tuple[Segment, ...] | None = None
+    """Where the document's text lies; its hash goes into the table."""
+
+
+Value = str | pl.Expr
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event that a record holds.
+
+    Args:
+        kind: dotted kind, or an expression that gives it.
+        columns: event column → field name or expression. ``input`` and ``output`` stand for the full texts:
+            excerpt, hash and length follow from them.
+        when: records that hold this event; default all.
+        layer: if it is not the format's.
+        time: when; with `end`, `observed` and `time_kind` it overrides the format's.
+        ids: further ids, beside the format's.
+        refs: further refs.
+        attributes: attribute name → field name or expression.
+        parameters: parameter name → field name or expression.
+        documents: documents returned or used.
+        each: a field that holds a JSON list: one event for each element, with `fields` read from the element.
+            Names in `fields` hide those of the format.
+        fields: see `each`.
+    """
+
+    kind: Value
+    columns: Mapping[str, Value] = field(default_factory=dict)
+    when: pl.Expr | None = None
+    layer: str | None = None
+    time: Time | str | None = None
+    end: Time | str | None = None
+    observed: Time | str | None = None
+    time_kind: str | None = None
+    ids: tuple[Id, ...] = ()
+    refs: tuple[Ref, ...] = ()
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    documents: Documents | None = None
+    each: str | None = None
+    fields: Mapping[str, Field] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A log format. See the module's docstring, and ``docs/formats.md`` for a walk through one.
+
+    Args:
+        name: the file's name without ``.py``.
+        title: what a person calls it.
+        layer: the layer of its events, unless the event says another.
+        reference: the page or schema it follows.
+        events: the events that a record may hold, in order (their place is the event's `index`).
+        fields: name → where it lies.
+        recognise: marks of a JSON or table format.
+        container: ``json`` (one object per record), ``text`` (one line per record) or ``table``.
+        pattern: for text: one linear-time regex with named groups that describes a whole line.
+        begins: for text: what every record begins with; two records on one line are parted by it.
+        other: for text: a regex (groups of `pattern`'s names) for sound lines that `pattern` does not describe.
+        versions: versions of the emitter that were seen.
+        verified: whether a real record stands behind it.
+        columns: columns that all events share.
+        ids: ids that all events carry.
+        refs: ids of other records that all events name.
+        attributes: attributes that all events carry.
+        time: when the record happened.
+        end: when it ended.
+        observed: when something else received it.
+        time_kind: start, end or write.
+        zone: IANA zone of naive times, where the emitter always writes one zone; else null.
+        clock: field name or expression that names the clock domain; default: service within its folder.
+        explode: paths to nested lists whose innermost elements are the items; each from the level above.
+        reshape: text of a record → JSON texts of its items, where a container really needs code.
+    """
+
+    name: str
+    title: str
+    layer: str
+    reference: str
+    events: tuple[Event, ...]
+    fields: Mapping[str, Field]
+    recognise: Recognise = Recognise()
+    container: str = "json"
+    pattern: str | None = None
+    begins: str | None = None
+    other: str | None = None
+    versions: tuple[str, ...] = ()
+    verified: bool = False
+    columns: Mapping[str, Value] = field(default_factory=dict)
+    ids: tuple[Id, ...] = ()
+    refs: tuple[Ref, ...] = ()
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    time: Time | str | None = None
+    end: Time | str | None = None
+    observed: Time | str | None = None
+    time_kind: str = "write"
+    zone: str | None = None
+    clock: Value | None = None
+    explode: tuple[tuple[Segment, ...], ...] = ()
+    reshape: Callable[[str], list[str]] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a declaration that cannot hold, naming what is wrong."""
+        for problem in _problems(self):
+            raise FormatError(f"format {self.name}: {problem}", hint="docs/formats.md describes a format file")
+
+
+def _problems(fmt: Format) -> list[str]:
+    found = []
+    if fmt.layer not in LAYERS:
+        found.append(f"layer is {fmt.layer!r}; expected one of {', '.join(LAYERS)}")
+    if fmt.container not in ("json", "text", "table"):
+        found.append(f"container is {fmt.container!r}; expected json, text or table")
+    if fmt.container == "text" and fmt.pattern is None:
+        found.append("a text format needs a pattern")
+    if fmt.container == "json" and not fmt.recognise.specificity:
+        found.append("a JSON format needs marks to be recognised by")
+    if fmt.explode and fmt.reshape:
+        found.append("explode and reshape exclude each other")
+    allowed = {*EVENTS.names, "input", "output"}
+    for columns in (fmt.columns, *(event.columns for event in fmt.events)):
+        found += [f"events have no column {name}" for name in columns if name not in allowed]
+    for event in fmt.events:
+        if event.layer is not None and event.layer not in LAYERS:
+            found.append(f"layer is {event.layer!r}; expected one of {', '.join(LAYERS)}")
+        if event.time_kind is not None and event.time_kind not in TIME_KINDS:
+            found.append(f"time_kind is {event.time_kind!r}; expected one of {', '.join(TIME_KINDS)}")
+        if event.each is not None and event.each not in fmt.fields:
+            found.append(f"each names no field: {event.each}")
+    for one in (*fmt.ids, *(i for event in fmt.events for i in event.ids)):
+        if one.role not in ID_ROLES[:3]:
+            found.append(f"role of id {one.kind} is {one.role!r}; expected one of {', '.join(ID_ROLES[:3])}")
+        if one.derive not in (None, "hex_of_decimal") and not (one.derive or "").startswith("sha256:"):
+            found.append(f"derivation {one.derive!r} is not known; expected hex_of_decimal or sha256:N")
+    return found
+
+
+def whole(name: str) -> pl.Expr:
+    """The field as a whole number; null where it is none.
+
+    >>> pl.DataFrame({"n": ["3", "x", "2.0"]}).select(whole("n"))["n"].to_list()
+    [3, None, 2]
+    """
+    exact = pl.col(name).cast(pl.Int64, strict=False)
+    return exact.fill_null(pl.col(name).cast(pl.Float64, strict=False).cast(pl.Int64, strict=False))
+
+
+def number(name: str) -> pl.Expr:
+    """The field as a number; null where it is none.
+
+    >>> pl.DataFrame({"n": ["3", "x", "2.5"]}).select(number("n"))["n"].to_list()
+    [3.0, None, 2.5]
+    """
+    return pl.col(name).cast(pl.Float64, strict=False)
+
+
+def truth(name: str) -> pl.Expr:
+    """The field as true or false; null where it is neither.
+
+    >>> pl.DataFrame({"b": ["true", "False", "1", "no?"]}).select(truth("b"))["b"].to_list()
+    [True, False, True, None]
+    """
+    return words(name, {"true": "1", "1": "1", "yes": "1", "false": "0", "0": "0", "no": "0"}).eq("1")
+
+
+def words(name: str, meaning: Mapping[str, str], default: str | None = None) -> pl.Expr:
+    """The field (lower case) in this project's words; `default` for any other text; null stays null.
+
+    >>> pl.DataFrame({"d": ["Allow", "DENY", "?"]}).select(words("d", {"allow": "allow", "deny": "block"}))["d"].to_list()
+    ['allow', 'block', None]
+    """
+    lower = pl.col(name).str.to_lowercase()
+    known = lower.replace_strict(dict(meaning), default=default, return_dtype=pl.String)
+    return pl.when(lower.is_null()).then(None).otherwise(known).alias(name)
+
+
+def present(name: str) -> pl.Expr:
+    """Whether the record has the field, and it is not empty.
+
+    >>> pl.DataFrame({"a": ["x", "", None]}).select(present("a"))["a"].to_list()
+    [True, False, False]
+    """
+    return pl.col(name).is_not_null() & (pl.col(name).fill_null("") != "")
