@@ -1,0 +1,21 @@
+"""Record batches and formats to events and rejects; knows no correlation."""
+
+from strataline.parse.catalog import catalogue
+from strataline.parse.kernel import Kernel
+from strataline.parse.recognise import Recognised, recognise, score
+from strataline.parse.source import Note, Parsed, Plan, identify, parse_source
+from strataline.parse.times import zone_named
+
+__all__ = [
+    "Kernel",
+    "Note",
+    "Parsed",
+    "Plan",
+    "Recognised",
+    "catalogue",
+    "identify",
+    "parse_source",
+    "recognise",
+    "score",
+    "zone_named",
+]

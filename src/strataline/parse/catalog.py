@@ -1,0 +1,80 @@
+"""The formats that are there: a listing of folders, never a side effect of an import."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+
+from strataline.errors import FormatError
+from strataline.format import Format
+
+SHIPPED = "strataline.parsers"
+GROUP = "strataline.formats"
+
+
+def catalogue(folders: Iterable[Path] = ()) -> dict[str, Format]:
+    """All formats: shipped, installed (entry points of the group ``strataline.formats``), and in `folders`.
+
+    Loading a format runs its file: only give folders that you trust.
+
+    Returns:
+        Formats by name, in order of name.
+
+    Raises:
+        FormatError: if a file holds no format, or two files hold formats of one name.
+    """
+    where: dict[str, Path] = {}
+    found: dict[str, Format] = {}
+    for folder in (*_shipped(), *_installed(), *folders):
+        for file in _listed(folder):
+            one = load(file)
+            if one.name in found and where[one.name].resolve() != file.resolve():
+                hint = f"the other one is {where[one.name]}; rename one of them"
+                raise FormatError(f"a second format called {one.name}", path=str(file), hint=hint)
+            found[one.name], where[one.name] = one, file
+    return dict(sorted(found.items()))
+
+
+def load(file: Path) -> Format:
+    """The format that `file` ends in.
+
+    Raises:
+        FormatError: if the file does not run, or holds no ``FORMAT`` of its own name.
+    """
+    spec = importlib.util.spec_from_file_location(f"_strataline_format_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise FormatError("not a Python file", path=str(file))
+    module = importlib.util.module_from_spec(spec)
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(module)
+    except FormatError as problem:
+        raise FormatError(problem.message, path=str(file), hint=problem.hint) from problem
+    except Exception as problem:  # a format file is its author's code: whatever it raises is theirs to mend
+        raise FormatError(f"does not run: {type(problem).__name__}: {problem}", path=str(file)) from problem
+    finally:
+        sys.dont_write_bytecode = written
+    one = getattr(module, "FORMAT", None)
+    if not isinstance(one, Format):
+        raise FormatError("holds no FORMAT", path=str(file), hint="end the file in FORMAT = Format(...)")
+    if one.name != file.stem:
+        raise FormatError(f"its format is called {one.name!r}", path=str(file), hint=f"call it {file.stem!r}")
+    return one
+
+
+def _shipped() -> list[Path]:
+    return [Path(str(files(SHIPPED)))]
+
+
+def _installed() -> list[Path]:
+    return [Path(str(files(entry.value))) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.value)]
+
+
+def _listed(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise FormatError("no such folder of formats", path=str(folder))
+    return sorted(file for file in folder.glob("*.py") if not file.name.startswith(("_", ".")))

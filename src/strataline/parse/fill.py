@@ -1,0 +1,273 @@
+"""Fields to events: the mappings of a format applied to whole columns.
+
+In: one row per element, its bookkeeping in columns that begin with ``_`` and its fields as text. Out: one row per
+event with the columns of ``events``, less what only the end of the source or the correlation can tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from strataline.event import DOCUMENT, EVENTS, ID, MAP
+from strataline.format import Documents, Event, Format, Id, Ref, Time, Value, path
+from strataline.parse.kernel import Kernel
+from strataline.parse.times import read_times, to_time
+
+EXCERPT = 240
+PLACE = ("line", "offset", "length", "item", "recovered")
+"""Bookkeeping that an event takes over from its element (there with ``_`` before the name)."""
+
+
+@dataclass(frozen=True)
+class Zone:
+    """The zone of naive times in one source, and where it is from (format, option or assumed)."""
+
+    name: str
+    basis: str
+
+
+def fill(kernel: Kernel, fmt: Format, elements: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool) -> pl.DataFrame:
+    """Make the events of `elements`.
+
+    Args:
+        kernel: reads what lies in lists.
+        fmt: the format.
+        elements: `PLACE` (with ``_`` before), ``_described`` (the fields are the format's), ``_text`` (the
+            record, for the excerpt of a line that the format does not describe), and the fields.
+        zone: of times that state none.
+        folder: folder of the source; names the clock where nothing else does.
+        excerpts: whether excerpts are kept.
+
+    Returns:
+        Events in no particular order, with ``unsure_times`` (how many local times occur twice or never) true
+        or false beside the columns of ``events``.
+    """
+    rows = elements.with_row_index("_row").with_columns(pl.lit(value=False).alias("_taken"))
+    made = []
+    for index, event in enumerate(fmt.events):
+        chosen = pl.col("_described") if event.when is None else pl.col("_described") & event.when.fill_null(value=False)
+        found = rows.filter(chosen)
+        if event.each is not None:
+            found = _each(kernel, found, event)
+            found = found.with_columns(_index=index + pl.col("_each") * len(fmt.events))
+        else:
+            found = found.with_columns(_index=pl.lit(index))
+        if found.is_empty():
+            continue
+        rows = rows.with_columns(_taken=pl.col("_taken") | pl.col("_row").is_in(found["_row"].unique().implode()))
+        made.append(_events(kernel, fmt, _inherit(fmt, event), found, zone, folder, excerpts=excerpts))
+    left = rows.filter(~pl.col("_taken"))
+    if left.height:
+        made.append(_other(kernel, fmt, left, zone, folder, excerpts=excerpts))
+    return pl.concat(made) if made else _empty()
+
+
+def _empty() -> pl.DataFrame:
+    return EVENTS.empty().with_columns(unsure_times=pl.lit(value=False))
+
+
+def _each(kernel: Kernel, rows: pl.DataFrame, event: Event) -> pl.DataFrame:
+    """One row per element of the list field, the element's fields hiding those of the record."""
+    assert event.each is not None  # noqa: S101 - asked by the caller
+    found = kernel.elements(rows[event.each], event.fields)
+    parents = rows[found["r"]].drop([name for name in event.fields if name in rows.columns])
+    return pl.concat(
+        [parents, found.select(pl.col("item").alias("_each"), *event.fields)], how="horizontal"
+    )  # fmt: skip
+
+
+def _inherit(fmt: Format, event: Event) -> Event:
+    """The event with what it shares with all events of the format; its own entries win."""
+    return replace(
+        event,
+        layer=event.layer or fmt.layer,
+        columns={**fmt.columns, **event.columns},
+        attributes={**fmt.attributes, **event.attributes},
+        ids=(*fmt.ids, *event.ids),
+        refs=(*fmt.refs, *event.refs),
+        time=event.time or fmt.time,
+        end=event.end or fmt.end,
+        observed=event.observed or fmt.observed,
+        time_kind=event.time_kind or fmt.time_kind,
+    )
+
+
+def _other(kernel: Kernel, fmt: Format, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool) -> pl.DataFrame:
+    """Events of sound records that the format does not describe: an excerpt, the time if stated, no layer facts."""
+    columns = {name: value for name, value in fmt.columns.items() if name == "service"}
+    event = Event(
+        kind=pl.lit("log.other"),
+        layer=fmt.layer,
+        columns={**columns, "input": pl.col("_text")},
+        time=fmt.time,
+        time_kind=fmt.time_kind,
+    )
+    rows = rows.with_columns(_index=pl.lit(len(fmt.events)))
+    return _events(kernel, fmt, event, rows, zone, folder, excerpts=excerpts)
+
+
+def _events(  # noqa: PLR0913 - one call from two places above
+    kernel: Kernel, fmt: Format, event: Event, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool
+) -> pl.DataFrame:
+    columns: dict[str, pl.Expr] = {name: _value(value) for name, value in event.columns.items()}
+    kind = pl.lit(event.kind) if isinstance(event.kind, str) else event.kind
+    rows = _derived(kernel, rows, event.ids)
+    groups = {name: columns.get(name, pl.lit(None, pl.String)) for name in ("session", "user", "tenant")}
+    ids = [_id(one, number) for number, one in enumerate(event.ids)]
+    ids += [(name, value, "group") for name, value in groups.items()]
+    ids += [("span_id", columns[name], "span") for name in ("span_id",) if name in columns]
+    frame = rows.select(
+        *(pl.col(f"_{name}").alias(name) for name in PLACE),
+        pl.col("_index").cast(pl.Int64).alias("index"),
+        pl.lit(event.layer).alias("layer"),
+        kind.cast(pl.String).alias("kind"),
+        pl.lit(event.time_kind).alias("time_kind"),
+        _clock(fmt, columns, folder).alias("clock"),
+        *(value.cast(EVENTS.schema[name], strict=False).alias(name) for name, value in columns.items() if name in EVENTS.schema),
+        *(columns[name].cast(pl.String).alias(f"_{name}") for name in ("input", "output") if name in columns),
+        _ids(ids).alias("ids"),
+        _ids([(one.kind, _value(one.value), one.relation) for one in event.refs]).alias("refs"),
+        _map(event.attributes).alias("attributes"),
+        _map(event.parameters).alias("parameters"),
+        _documents(kernel, rows, event.documents),
+    )
+    times = _times(rows, event, zone)
+    frame = pl.concat([frame, times], how="horizontal")
+    for side in ("input", "output"):
+        frame = _content(frame, side, excerpts=excerpts)
+    return EVENTS.conform(frame.drop("unsure_times")).with_columns(frame["unsure_times"])
+
+
+def _value(value: Value) -> pl.Expr:
+    return pl.col(value) if isinstance(value, str) else value
+
+
+def _clock(fmt: Format, columns: Mapping[str, pl.Expr], folder: str) -> pl.Expr:
+    """The clock domain: what the format names, else the service within its folder, else the folder."""
+    default = pl.lit(folder or ".")
+    if "service" in columns:
+        default = pl.concat_str(pl.lit(folder + "/" if folder else ""), columns["service"]).fill_null(folder or ".")
+    return default if fmt.clock is None else _value(fmt.clock).cast(pl.String).fill_null(default)
+
+
+def _id(one: Id, number: int) -> tuple[str, pl.Expr, str]:
+    return one.kind, pl.col(f"_derived{number}") if one.derive else _value(one.value), one.role
+
+
+def _derived(kernel: Kernel, rows: pl.DataFrame, ids: tuple[Id, ...]) -> pl.DataFrame:
+    for number, one in enumerate(ids):
+        if one.derive is None:
+            continue
+        value = rows.select(_value(one.value).cast(pl.String).alias("v"))["v"]
+        if one.derive == "hex_of_decimal":
+            derived = value.str.to_decimal(scale=0).cast(pl.Int128, strict=False)
+            texts = [None if v is None or v < 0 else f"{v:016x}" for v in derived.to_list()]
+            column = pl.Series(texts, dtype=pl.String)
+        else:
+            column = kernel.sha256(value).str.slice(0, int(one.derive.partition(":")[2]))
+        rows = rows.with_columns(column.alias(f"_derived{number}"))
+    return rows
+
+
+def _ids(ids: Iterable[tuple[str, pl.Expr, str]]) -> pl.Expr:
+    """A list of (kind, value, role), leaving out what is null or empty."""
+    listed = [
+        pl.struct(kind=pl.lit(kind), value=value.cast(pl.String), role=pl.lit(role)) for kind, value, role in ids
+    ]
+    if not listed:
+        return pl.lit([], pl.List(ID))
+    known = pl.element().struct.field("value")
+    return pl.concat_list(listed).list.eval(pl.element().filter(known.is_not_null() & (known != ""))).cast(pl.List(ID))
+
+
+def _map(pairs: Mapping[str, Value]) -> pl.Expr:
+    """A map of the values that are not null; null where there is none."""
+    if not pairs:
+        return pl.lit(None, MAP)
+    listed = [pl.struct(key=pl.lit(key), value=_value(value).cast(pl.String)) for key, value in pairs.items()]
+    known = pl.element().struct.field("value")
+    kept = pl.concat_list(listed).list.eval(pl.element().filter(known.is_not_null()))
+    return pl.when(kept.list.len() > 0).then(kept).cast(MAP)
+
+
+def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents | None) -> pl.Series:
+    kind = pl.List(DOCUMENT)
+    if documents is None:
+        return pl.Series("documents", [None] * rows.height, dtype=kind)
+    fields = {"id": path(*documents.id)}
+    for name in ("score", "version", "tenant", "text"):
+        segments = getattr(documents, name)
+        if segments is not None:
+            fields[name] = path(*segments)
+    lists = rows.select(_value(documents.value).alias("l"))["l"]
+    found = kernel.elements(lists, fields)
+    found = found.with_columns(pl.lit(None, pl.String).alias(name) for name in ("score", "version", "tenant", "text") if name not in fields)
+    found = found.with_columns(hash=text_hash(found["text"]))
+    document = pl.struct(
+        id="id",
+        score=pl.col("score").cast(pl.Float64, strict=False),
+        rank=pl.col("item") + 1,
+        version="version",
+        tenant="tenant",
+        hash="hash",
+    )
+    grouped = found.group_by("r", maintain_order=True).agg(document.alias("documents"))
+    joined = pl.DataFrame({"r": pl.int_range(rows.height, eager=True).cast(pl.Int64)}).join(
+        grouped, on="r", how="left", maintain_order="left"
+    )
+    return joined["documents"].cast(kind)
+
+
+def _times(rows: pl.DataFrame, event: Event, zone: Zone) -> pl.DataFrame:
+    """The time columns, and ``unsure_times``."""
+    columns: list[pl.Series] = []
+    naive = pl.Series([False] * rows.height, dtype=pl.Boolean)
+    unsure = naive
+    for name, declared in (("event_time", event.time), ("end_time", event.end), ("observed_time", event.observed)):
+        if declared is None:
+            continue
+        time = Time(declared) if isinstance(declared, str) else declared
+        text = rows[time.value]
+        read = read_times(text, time.unit, zone.name)
+        columns.append(pl.select(to_time(pl.lit(read.struct.field("ns"))).alias(name)).to_series())
+        unsure = unsure | read.struct.field("unsure")
+        if name == "event_time":
+            naive = read.struct.field("naive")
+            known = read.struct.field("ns").is_not_null()
+            columns.append(text.alias("time_raw"))
+            columns.append(read.struct.field("precision").alias("time_precision"))
+            basis = pl.when(pl.lit(known)).then(pl.when(pl.lit(naive)).then(pl.lit(zone.basis)).otherwise(pl.lit("explicit")))
+            columns.append(pl.select(basis.alias("zone_basis")).to_series())
+    frame = pl.DataFrame(columns) if columns else pl.DataFrame({"event_time": [None] * rows.height}, schema={"event_time": EVENTS.schema["event_time"]})
+    return frame.with_columns(unsure.fill_null(value=False).alias("unsure_times"))
+
+
+def _content(frame: pl.DataFrame, side: str, *, excerpts: bool) -> pl.DataFrame:
+    """Excerpt, hash and length of the full text in ``_input`` or ``_output``, which goes."""
+    full = f"_{side}"
+    if full not in frame.columns:
+        return frame
+    text = frame[full]
+    excerpt = pl.col(full).str.slice(0, EXCERPT) if excerpts else pl.lit(None, pl.String)
+    return frame.with_columns(
+        excerpt.alias(f"{side}_excerpt"),
+        text_hash(text).alias(f"{side}_hash"),
+        pl.col(full).str.len_chars().cast(pl.Int64).alias(f"{side}_chars"),
+    ).drop(full)
+
+
+def text_hash(text: pl.Series) -> pl.Series:
+    """Hash of each text after white space is folded (BLAKE2b, 128 bits, hex); null where it is null or blank.
+
+    Texts that differ in white space alone are equal here, as two layers rarely keep it alike.
+    """
+    folded = text.str.replace_all(r"\s+", " ").str.strip_chars()
+    distinct = folded.unique().drop_nulls()
+    hashes = [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() if one else None for one in distinct.to_list()]
+    return folded.replace_strict(distinct, pl.Series(hashes, dtype=pl.String), default=None, return_dtype=pl.String)
+
+

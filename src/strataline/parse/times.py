@@ -1,0 +1,177 @@
+"""Text to UTC nanoseconds: ISO forms and epochs by columns, `python-dateutil` for the distinct leftovers.
+
+Source of the forms: ``docs/formats.md``, Times. A time that lacks its date, or that depends on today, is no time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo, available_timezones
+
+import dateutil.parser
+import polars as pl
+
+from strataline.errors import StrataError
+from strataline.event import TIME
+
+UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+_ISO = (
+    r"^\s*(?P<date>\d{4}-\d\d-\d\d)[T ](?P<clock>\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d{1,9})\d*)?"
+    r"\s*(?P<zone>Z|z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?\s*$"
+)
+_EPOCH = r"^\s*(?P<whole>-?\d{1,19})(?:\.(?P<fraction>\d{1,9})\d*)?\s*$"
+
+# An epoch's unit follows from its size: 1e11 seconds is the year 5138, 1e11 milliseconds is 1973.
+_LIMITS = ((10**11, "s"), (10**14, "ms"), (10**17, "us"))
+
+READING = pl.Struct({"ns": pl.Int64, "precision": pl.String, "naive": pl.Boolean, "unsure": pl.Boolean})
+
+
+def zone_named(name: str) -> str:
+    """Return `name` if it is an IANA zone.
+
+    Raises:
+        StrataError: if it is none.
+    """
+    if name not in available_timezones():
+        hint = "use a name such as UTC, Europe/Berlin or America/New_York"
+        raise StrataError(f"no time zone is called {name!r}", hint=hint)
+    return name
+
+
+def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
+    """Read times as text.
+
+    Args:
+        text: the times as written; null stays null.
+        unit: ``auto``, ``iso``, or the unit of an epoch: s, ms, us, ns.
+        zone: zone of times that state none.
+
+    Returns:
+        Structs of ``ns`` (UTC nanoseconds since 1970; null where no time could be read), ``precision`` (finest
+        unit written), ``naive`` (the text states no zone) and ``unsure`` (the local time occurs twice in its
+        zone, or never: the earlier reading, or none, was taken).
+    """
+    frame = pl.DataFrame({"text": text.cast(pl.String)})
+    iso = pl.col("text").str.extract_groups(_ISO).struct
+    epoch = pl.col("text").str.extract_groups(_EPOCH).struct
+    frame = frame.with_columns(
+        local=pl.concat_str(iso.field("date"), pl.lit(" "), iso.field("clock")).str.to_datetime(
+            "%Y-%m-%d %H:%M:%S", time_unit="ns", strict=False
+        ),
+        fraction=pl.coalesce(iso.field("fraction"), epoch.field("fraction")),
+        zone=iso.field("zone"),
+        whole=pl.lit(None, pl.Int64) if unit == "iso" else epoch.field("whole").cast(pl.Int64, strict=False),
+    )
+    frame = frame.with_columns(
+        unit=pl.when(pl.col("whole").is_not_null()).then(_unit(unit)),
+        fraction_ns=pl.col("fraction").str.pad_end(9, "0").cast(pl.Int64).fill_null(0),
+        digits=pl.col("fraction").str.len_bytes().fill_null(0),
+        naive=pl.col("local").is_not_null() & pl.col("zone").is_null(),
+    )
+    offset = _offset_minutes(pl.col("zone"))
+    aware = pl.col("local").dt.epoch("ns") - offset * 60 * UNIT_NS["s"]
+    placed = pl.col("local").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    late = pl.col("local").dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
+    scale = pl.col("unit").replace_strict(UNIT_NS, default=None, return_dtype=pl.Int64)
+    # 19 digits overflow when scaled; a double tells whether the product still fits.
+    fits = (pl.col("whole").cast(pl.Float64) * scale).abs() < 9.2e18
+    sign = pl.when(pl.col("text").str.starts_with("-")).then(-1).otherwise(1)
+    from_epoch = pl.when(fits).then(
+        pl.col("whole") * scale + sign * pl.col("fraction_ns") // (UNIT_NS["s"] // scale)
+    )
+    frame = frame.with_columns(
+        ns=pl.when(pl.col("whole").is_not_null())
+        .then(from_epoch)
+        .otherwise(
+            pl.when(pl.col("naive")).then(placed.dt.epoch("ns")).otherwise(aware) + pl.col("fraction_ns")
+        ),
+        unsure=pl.col("naive") & ((placed != late) | placed.is_null()),
+        precision=_precision(pl.col("digits"), pl.col("unit")),
+    )
+    frame = _leftovers(frame, zone)
+    return frame.select(pl.struct("ns", "precision", "naive", "unsure").cast(READING).alias("time")).to_series()
+
+
+def to_time(ns: pl.Expr) -> pl.Expr:
+    """Nanoseconds since 1970 as the dtype of the tables."""
+    return ns.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC").cast(TIME)
+
+
+def _unit(unit: str) -> pl.Expr:
+    if unit in UNIT_NS:
+        return pl.lit(unit)
+    size = pl.col("whole").abs()
+    chosen = pl.lit("ns")
+    for limit, name in reversed(_LIMITS):
+        chosen = pl.when(size < limit).then(pl.lit(name)).otherwise(chosen)
+    return chosen
+
+
+def _offset_minutes(zone: pl.Expr) -> pl.Expr:
+    digits = zone.str.replace_all(r"[^0-9]", "").str.pad_end(4, "0")
+    minutes = digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(2, 2).cast(
+        pl.Int64, strict=False
+    )
+    signed = pl.when(zone.str.starts_with("-")).then(-minutes).otherwise(minutes)
+    return pl.when(zone.str.contains(r"^[+-]")).then(signed).otherwise(0)
+
+
+def _precision(digits: pl.Expr, unit: pl.Expr) -> pl.Expr:
+    """The finest unit written: the epoch's own, refined by the digits after the point."""
+    coarse = unit.replace_strict({"s": 0, "ms": 3, "us": 6, "ns": 9}, default=0, return_dtype=pl.Int64)
+    fine = coarse.fill_null(0) + digits.cast(pl.Int64)
+    return (
+        pl.when(fine == 0).then(pl.lit("s")).when(fine <= 3).then(pl.lit("ms")).when(fine <= 6).then(pl.lit("us"))
+        .otherwise(pl.lit("ns"))
+    )  # fmt: skip
+
+
+def _leftovers(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Read what no column form fits, once for each distinct text."""
+    left = frame.filter(
+        pl.col("text").is_not_null() & pl.col("whole").is_null() & pl.col("local").is_null()
+    )["text"].unique().sort()  # fmt: skip
+    read = {text: _read_one(text, zone) for text in left.to_list()}
+    if not read:
+        return frame
+    rows = pl.DataFrame(
+        [(text, *(one or (None, None, None, None))) for text, one in read.items()],
+        schema={"text": pl.String, "ns2": pl.Int64, "precision2": pl.String, "naive2": pl.Boolean, "unsure2": pl.Boolean},
+        orient="row",
+    )
+    joined = frame.join(rows, on="text", how="left", maintain_order="left")
+    return joined.with_columns(
+        pl.coalesce(f"{name}2", name).alias(name) for name in ("ns", "precision", "naive", "unsure")
+    )
+
+
+def _read_one(text: str, zone: str) -> tuple[int, str, bool, bool] | None:
+    """One leftover: an epoch in exponent form, or any date and time that dateutil reads whole."""
+    try:
+        epoch = Decimal(text.strip())
+    except InvalidOperation:
+        pass
+    else:
+        if not epoch.is_finite() or not 0 < abs(epoch) < Decimal(10) ** 19:
+            return None
+        unit = next((name for limit, name in _LIMITS if abs(epoch) < limit), "ns")
+        return int(epoch * UNIT_NS[unit]), unit, False, False
+    if len(text) > 64:
+        return None
+    # Two defaults that share no field: what the text does not say would differ, and then it is no time.
+    try:
+        one = dateutil.parser.parse(text, default=dt.datetime(2001, 1, 1, 1, 1, 1))  # noqa: DTZ001
+        two = dateutil.parser.parse(text, default=dt.datetime(2002, 2, 2, 2, 2, 1))  # noqa: DTZ001
+    except (ValueError, OverflowError, TypeError):
+        return None
+    if one != two:
+        return None
+    naive = one.tzinfo is None
+    if naive:
+        one = one.replace(tzinfo=ZoneInfo(zone))
+    whole = one.replace(microsecond=0) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    ns = (whole.days * 86_400 + whole.seconds) * UNIT_NS["s"] + one.microsecond * 1_000
+    return ns, "us" if one.microsecond else "s", naive, False
