@@ -1,0 +1,130 @@
+"""Events to requests, links and clocks, in one literal ordered list of steps; knows no format.
+
+`STEPS` is the engine. Each step takes the state and returns it, with notes on what it declined to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import polars as pl
+
+from strataline.correlate.again import group_turns, mark_redelivery
+from strataline.correlate.hubs import refuse_hubs
+from strataline.correlate.ids import normalise_ids
+from strataline.correlate.order import order
+from strataline.correlate.relations import calls, relate
+from strataline.correlate.requests import summarise
+from strataline.correlate.stitch import stitch
+from strataline.correlate.work import Options, Work, start
+from strataline.event import CLOCKS, EVENTS, LINKS, NOTES
+
+__all__ = ["STEPS", "Correlated", "Options", "correlate"]
+
+STEPS: tuple[Callable[[Work], Work], ...] = (
+    normalise_ids,
+    # mark_redelivery stands here: it needs whole records, and is bound to them in `correlate`.
+    group_turns,
+    refuse_hubs,
+    stitch,
+    # Estimating clocks, linking by content and linking by window come between stitching and order.
+    relate,
+    order,
+)
+
+
+@dataclass(frozen=True)
+class Correlated:
+    """The tables that correlation makes; ``events`` holds every event that went in, with the added columns."""
+
+    events: pl.DataFrame
+    requests: pl.DataFrame
+    links: pl.DataFrame
+    clocks: pl.DataFrame
+    notes: pl.DataFrame
+
+
+def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlated:
+    """Tie events to requests and order them.
+
+    Args:
+        events: as in ``events``; the columns that correlation adds are ignored.
+        options: what the caller chose.
+    """
+    events = EVENTS.conform(events).sort("source", "offset", "item", "index")
+    work = start(events, options or Options())
+    steps = list(STEPS)
+    steps.insert(1, partial(mark_redelivery, signatures=signatures(events)))
+    for step in steps:
+        work = step(work)
+    links = LINKS.conform(pl.concat([LINKS.empty(), *work.links])).sort(LINKS.sort, nulls_last=True)
+    whole = _joined(events, work)
+    requests = summarise(whole, links)
+    return Correlated(
+        events=EVENTS.conform(whole.select(EVENTS.names)).sort(EVENTS.sort, nulls_last=True),
+        requests=requests,
+        links=links,
+        clocks=_clocks(whole),
+        notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes])),
+    )
+
+
+def signatures(events: pl.DataFrame) -> pl.DataFrame:
+    """event_id and ``signature``: equal for records that say the same; null without a time or an id.
+
+    Where a record lies, when it was received and how it was read do not count.
+    """
+    apart = {
+        "event_id", "source", "address", "line", "offset", "length", "parts", "recovered", "envelope", "observed_time",
+        "format_confidence", "corrected_time", "clock_offset", "request", "call", "seq", "link_method",
+        "link_confidence", "order_basis", "input_excerpt", "output_excerpt",
+    }  # fmt: skip
+    same = [name for name in EVENTS.names if name not in apart]
+    named = pl.col("time_raw").is_not_null() & pl.col("ids").list.eval(
+        pl.element().struct.field("role") == "alias"
+    ).list.any()  # fmt: skip
+    texts = [
+        pl.col(name).cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String}))) if EVENTS.schema[name] == pl.Map else pl.col(name)
+        for name in same
+    ]  # fmt: skip
+    rows = events.select("event_id", named=named)
+    return rows.with_columns(signature=events.select(texts).hash_rows()).select(
+        "event_id", signature=pl.when("named").then("signature")
+    )
+
+
+def _joined(events: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """The events with the added columns, and ``request_kind``, ``first_id`` and ``opener_id`` beside them."""
+    names = work.events.select("n", "event_id")
+    members = work.members.filter(pl.col("request").is_not_null())
+    added = (
+        work.events.select("n", "event_id", "first")
+        .join(members.select("n", "request", "request_kind", "opener", "link_method"), on="n", how="left")
+        .join(work.ordered, on="n", how="left")
+        .join(calls(work), on="n", how="left")
+        .join(names.rename({"n": "first", "event_id": "first_id"}), on="first", how="left")
+        .join(names.rename({"n": "opener", "event_id": "opener_id"}), on="opener", how="left")
+        .drop("n", "first", "opener")
+    )
+    mine = ("request", "call", "seq", "link_method", "link_confidence", "order_basis", "corrected_time", "clock_offset")
+    whole = events.drop(mine).join(added, on="event_id", how="left", maintain_order="left")
+    return whole.with_columns(
+        corrected_time=pl.col("event_time"),
+        clock_offset=pl.when(pl.col("event_time").is_not_null()).then(0),
+        link_confidence=pl.when(pl.col("request").is_not_null()).then(1.0),
+        call=pl.when(pl.col("request").is_not_null()).then("call"),
+    )
+
+
+def _clocks(events: pl.DataFrame) -> pl.DataFrame:
+    """One slice per domain, unmoved."""
+    timed = events.filter(pl.col("event_time").is_not_null())
+    found = timed.group_by("clock").agg(
+        start_time=pl.col("event_time").min(), end_time=pl.col("event_time").max(), events=pl.len()
+    )
+    rows = found.with_columns(
+        slice=pl.lit(0), pairs=pl.lit(0), offset_ns=pl.lit(0), basis=pl.lit("unmoved")
+    )
+    return CLOCKS.conform(rows).sort(CLOCKS.sort)

@@ -1,0 +1,154 @@
+"""Step 3, stitch: connected components over (event, id), transitive across layers; each event says by which id.
+
+Sessions and users never join. One value used twice, far apart by one clock, is two values (`reuse_gap_ns`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from strataline.correlate.graph import tied
+from strataline.correlate.hubs import JOINING, with_parents
+from strataline.correlate.work import OPENING, OPERATIONS, Work
+
+TURN, JOB, UNROOTED = "turn", "job", "unrooted"
+
+
+def stitch(work: Work) -> Work:
+    """Give each tied event its component and the id that ties it.
+
+    Fills ``members``: n, component, request (event id), kind, and the links of relation ``member``.
+    """
+    joining = with_parents(work).filter(pl.col("role").is_in(JOINING))
+    joining, work = split_reuse(work, joining)
+    # Attempts of one turn are joined by the turn, whatever ids they carry.
+    turns = work.groups.filter(pl.col("turn").is_first_distinct() | pl.col("turn").is_duplicated()).select(
+        "n", key=pl.format("\x1fturn{}", "turn")
+    )
+    again = work.events.filter(pl.col("first") != pl.col("n"))
+    same = pl.concat([again.select("n", key=pl.format("\x1fagain{}", "first")), again.select(n="first", key=pl.format("\x1fagain{}", "first"))])
+    carried = pl.concat([joining.select("n", "key"), turns, same])
+    places = tied(work.events.select("n"), carried)
+    kinds = _kinds(work, places)
+    members = places.join(kinds, on="component").sort("n")
+    work = replace(work, members=members)
+    return _member_links(work, joining, turns, same)
+
+
+def _kinds(work: Work, places: pl.DataFrame) -> pl.DataFrame:
+    """component, request, request_kind and ``opener`` (n) of the components that are requests."""
+    rows = places.join(work.events.select("n", "event_id", "kind", "t", "parent_id"), on="n")
+    turn = rows.filter(pl.col("kind") == OPENING)
+    turn = turn.sort("component", "event_id").group_by("component", maintain_order=True).first()
+    calls = rows.filter(pl.col("kind").is_in(OPERATIONS)).join(turn.select("component"), on="component", how="anti")
+    # The earliest call without a parent opens a job; a call whose parent was not exported comes after those.
+    calls = calls.with_columns(orphan=pl.col("parent_id").is_not_null(), none=pl.col("t").is_null())
+    job = calls.sort("component", "orphan", "none", "t", "event_id").group_by("component", maintain_order=True).first()
+    rest = rows.join(pl.concat([turn.select("component"), job.select("component")]), on="component", how="anti")
+    rest = rest.filter(pl.len().over("component") > 1)
+    rest = rest.sort("component", "t", "event_id", nulls_last=True).group_by("component", maintain_order=True).first()
+    parts = [
+        frame.select("component", request="event_id", request_kind=pl.lit(kind), opener="n")
+        for frame, kind in ((turn, TURN), (job, JOB), (rest, UNROOTED))
+    ]
+    return pl.concat(parts)
+
+
+def split_reuse(work: Work, joining: pl.DataFrame) -> tuple[pl.DataFrame, Work]:
+    """Make two keys of a value whose uses, by one clock, lie further apart than the gap.
+
+    Events of other clocks go to the nearer use, after each clock is aligned by the median difference over keys that
+    were used once.
+
+    Returns:
+        The joining ids with their keys split, and the state with a note for each value that was.
+    """
+    gap = work.options.reuse_gap_ns
+    timed = joining.join(work.events.select("n", "clock", "t"), on="n").filter(pl.col("t").is_not_null())
+    timed = timed.select("n", "key", "clock", "t").unique().sort("key", "clock", "t", "n")
+    step = pl.col("t").diff().over("key", "clock").fill_null(0) > gap
+    timed = timed.with_columns(use=step.cast(pl.Int64).cum_sum().over("key", "clock"))
+    reused = timed.filter(pl.col("use") > 0).select("key").unique()
+    if reused.is_empty():
+        return joining, work
+    once = timed.join(reused, on="key", how="anti")
+    shift = _alignment(once)
+    inside = timed.join(reused, on="key", how="semi")
+    # The clock with the most uses of a key says how many values it is; the others follow it.
+    uses = inside.group_by("key", "clock").agg(pl.col("use").max()).sort("key", "use", "clock", descending=[False, True, False])
+    judge = uses.group_by("key", maintain_order=True).first().select("key", judge="clock")
+    spans = inside.join(judge, left_on=["key", "clock"], right_on=["key", "judge"])
+    spans = spans.group_by("key", "use").agg(low=pl.col("t").min(), high=pl.col("t").max())
+    aligned = inside.drop("use").join(judge, on="key").join(shift, on=["clock", "judge"], how="left")
+    aligned = aligned.with_columns(at=pl.col("t") - pl.col("shift").fill_null(0))
+    near = aligned.join(spans, on="key").with_columns(
+        away=pl.max_horizontal(pl.col("low") - pl.col("at"), pl.col("at") - pl.col("high"), pl.lit(0))
+    )
+    chosen = near.sort("n", "key", "away", "use").group_by("n", "key", maintain_order=True).first().select("n", "key", "use")
+    split = joining.join(chosen, on=["n", "key"], how="left").with_columns(
+        untimed=pl.col("key").is_in(reused["key"].implode()) & pl.col("use").is_null()
+    )
+    # An event without a time cannot tell which use it is of, and joins neither.
+    split = split.filter(~pl.col("untimed")).with_columns(
+        key=pl.when(pl.col("use").fill_null(0) > 0).then(pl.format("{}\x1fuse{}", "key", "use")).otherwise("key")
+    )
+    values = joining.join(reused, on="key").group_by("key").agg(pl.col("value").min(), pl.col("kind").min(), pl.col("n").n_unique())
+    rows = values.sort("kind", "value", "key").select(
+        subject="value", count=pl.col("n").cast(pl.Int64),
+        detail=pl.format("{} is used again after more than the reuse gap; each use is a value of its own", "kind"),
+    )  # fmt: skip
+    return split.select(joining.columns), work.note_rows("id_reused", rows)
+
+
+def _alignment(once: pl.DataFrame) -> pl.DataFrame:
+    """clock, judge, ``shift``: median of what `clock` shows less what `judge` shows, over keys used once."""
+    first = once.group_by("key", "clock").agg(pl.col("t").min())
+    pairs = first.join(first.rename({"clock": "judge", "t": "by"}), on="key").filter(pl.col("clock") != pl.col("judge"))
+    pairs = pairs.with_columns(away=pl.col("t") - pl.col("by")).sort("clock", "judge", "away")
+    return pairs.group_by("clock", "judge", maintain_order=True).agg(
+        shift=pl.col("away").sort().get(pl.len() // 2)
+    )
+
+
+def _member_links(work: Work, joining: pl.DataFrame, turns: pl.DataFrame, same: pl.DataFrame) -> Work:
+    """Walk from each opener along the keys, nearest first, and write by which each event was reached."""
+    inside = work.members.select("n", "request", "opener")
+    ways = pl.concat([
+        joining.select("n", "key", "kind", "value", way=pl.when(pl.col("role") == "span").then(pl.lit("span")).otherwise(pl.lit("id"))),
+        turns.select("n", "key", kind=pl.lit(None, pl.String), value=pl.lit(None, pl.String), way=pl.lit("resend")),
+        same.select("n", "key", kind=pl.lit(None, pl.String), value=pl.lit(None, pl.String), way=pl.lit("redelivery")),
+    ]).join(inside, on="n").with_columns(
+        rank=pl.col("way").replace_strict({"id": 0, "span": 1, "resend": 2, "redelivery": 3}, return_dtype=pl.Int64)
+    )  # fmt: skip
+    openers = inside.filter(pl.col("n") == pl.col("opener"))
+    reached = openers.select("n")
+    steps = [
+        openers.select(
+            pl.col("n").alias("from"), pl.col("n").alias("to"), to_request="request", method=pl.lit("opening"),
+            id_kind=pl.lit(None, pl.String), id_value=pl.lit(None, pl.String),
+        )
+    ]  # fmt: skip
+    fringe, left = reached, ways.join(reached, on="n", how="anti")
+    used = pl.DataFrame(schema={"key": pl.String})
+    while fringe.height and left.height:
+        # Each key is walked once, from the first event that reached it.
+        keys = ways.join(fringe, on="n").join(used, on="key", how="anti").group_by("key").agg(to=pl.col("n").min())
+        found = left.join(keys, on="key").sort("n", "rank", "kind", "value", "to", nulls_last=True)
+        found = found.group_by("n", maintain_order=True).first()
+        steps.append(
+            found.select(
+                pl.col("n").alias("from"), "to", to_request="request", method="way", id_kind="kind", id_value="value"
+            )
+        )
+        fringe = found.select("n")
+        left = left.join(fringe, on="n", how="anti")
+        used = pl.concat([used, keys.select("key")])
+    rows = pl.concat(steps).with_columns(
+        relation=pl.lit("member"), confidence=pl.lit(1.0),
+        method=pl.col("method").replace({"redelivery": "content"}),
+    )  # fmt: skip
+    how = rows.select(n="from", link_method="method")
+    work = replace(work, members=work.members.join(how, on="n", how="left"))
+    return work.link(rows)

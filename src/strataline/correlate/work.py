@@ -1,0 +1,99 @@
+"""What passes from step to step of the correlation: narrow frames, and the notes and links made so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from strataline.event import EVENTS, LINKS, NOTES
+
+OPENING = "prompt.received"
+OPERATIONS = ("model.call", "retrieval.query", "retrieval.request", "retrieval.rerank", "retrieval.embed")
+"""Kinds that are an operation of their own: `call` points to one, and the earliest opens a job."""
+
+NARROW = (
+    "event_id", "layer", "kind", "outcome", "source", "line", "offset", "item", "index", "format", "clock",
+    "event_time", "end_time", "span_id", "parent_id", "session", "user", "input_hash", "attempt", "policy_stage",
+    "time_kind",
+)  # fmt: skip
+"""Columns of ``events`` that the steps look at; wide text never enters them."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller may choose.
+
+    Args:
+        reuse_gap_ns: two uses of one id value further apart than this, by one clock, are two values.
+    """
+
+    reuse_gap_ns: int = 6 * 3600 * 10**9
+
+
+@dataclass(frozen=True)
+class Work:
+    """State of the correlation.
+
+    Args:
+        events: `NARROW`, in order of (source, offset, item, index), with ``n`` (row), ``t`` and ``end`` (corrected
+            time, ns; null where the record states none) and ``first`` (``n`` of the event that this one delivers
+            again, else its own).
+        ids: n, kind, value (as written), role, key (normalised; equal keys join). Roles alias, span and group.
+        refs: n, kind, value, role (the relation), key.
+        groups: openings: n, ``turn`` (smallest n of the openings that are attempts of one turn).
+        members: n, ``component``; events that are tied to something.
+        ordered: n, seq, order_basis.
+    """
+
+    events: pl.DataFrame
+    ids: pl.DataFrame
+    refs: pl.DataFrame
+    options: Options
+    groups: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"n": pl.Int64, "turn": pl.Int64}))
+    members: pl.DataFrame = field(default_factory=pl.DataFrame)
+    ordered: pl.DataFrame = field(default_factory=pl.DataFrame)
+    links: tuple[pl.DataFrame, ...] = ()
+    notes: tuple[pl.DataFrame, ...] = ()
+
+    def note(self, topic: str, detail: str, *, subject: str | None = None, count: int | None = None) -> Work:
+        """This, with one more note."""
+        row = {"room": "correlate", "topic": topic, "subject": subject, "count": count, "detail": detail}
+        return replace(self, notes=(*self.notes, NOTES.conform(pl.DataFrame([row]))))
+
+    def note_rows(self, topic: str, rows: pl.DataFrame) -> Work:
+        """This, with a note for each of `rows` (subject, count, detail)."""
+        frame = rows.with_columns(room=pl.lit("correlate"), topic=pl.lit(topic))
+        return replace(self, notes=(*self.notes, NOTES.conform(frame)))
+
+    def link(self, rows: pl.DataFrame) -> Work:
+        """This, with the links `rows` (``from`` and ``to`` as n; other columns as in ``links``)."""
+        name = self.events.select("n", "event_id", address=pl.concat_str("source", pl.lit(":"), "line"))
+        joined = rows.join(
+            name.rename({"n": "from", "event_id": "from_event", "address": "from_address"}), on="from", how="left"
+        ).join(name.rename({"n": "to", "event_id": "to_event", "address": "to_address"}), on="to", how="left")
+        joined = joined.drop("from", "to").with_columns(taken=pl.lit(value=True))
+        return replace(self, links=(*self.links, LINKS.conform(joined)))
+
+
+def start(events: pl.DataFrame, options: Options) -> Work:
+    """Begin: narrow `events`, and take their ids apart."""
+    ordered = events.select(*NARROW, "ids", "refs").sort("source", "offset", "item", "index")
+    ordered = ordered.with_columns(
+        n=pl.int_range(pl.len()), t=pl.col("event_time").dt.epoch("ns"), end=pl.col("end_time").dt.epoch("ns")
+    )
+    return Work(
+        events=ordered.drop("ids", "refs", "event_time", "end_time").with_columns(first=pl.col("n")),
+        ids=_apart(ordered, "ids"),
+        refs=_apart(ordered, "refs"),
+        options=options,
+    )
+
+
+def _apart(events: pl.DataFrame, column: str) -> pl.DataFrame:
+    """One row per id: n, kind, value, role."""
+    long = events.select("n", column).filter(pl.col(column).list.len() > 0)
+    return long.explode(column).unnest(column).unique(maintain_order=True)
+
+
+assert set(NARROW) <= set(EVENTS.names)  # noqa: S101 - said once here, used everywhere
