@@ -1,9 +1,9 @@
 """What a caller can mend, as exceptions. Bad data is never one of these: it is a row in ``rejects``.
 
-    StrataError
-    ├── InputError    no readable input, or an option that names none
-    ├── FormatError   a format file, name or declaration that does not hold
-    └── CaseError     a folder that is no case, or whose tables do not agree with its manifest
+StrataError
+├── InputError    no readable input, or an option that names none
+├── FormatError   a format file, name or declaration that does not hold
+└── CaseError     a folder that is no case, or whose tables do not agree with its manifest
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from strataline.errors import FormatError
 from strataline.event import EVENTS, ID_ROLES, LAYERS, TIME_KINDS
 
 Segment = str | int
+Value = str | pl.Expr
+"""The name of a field, or an expression over fields."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +77,21 @@ class Recognise:
 
     Args:
         keys: JSON keys (each a path) that every record has.
+        any_of: groups of JSON keys, of each of which every record has one.
         where: JSON path and linear-time regex that the value there must match somewhere.
         header: column names that a table must have.
     A text format is recognised by its `pattern`.
     """
 
     keys: tuple[tuple[Segment, ...], ...] = ()
+    any_of: tuple[tuple[tuple[Segment, ...], ...], ...] = ()
     where: tuple[tuple[tuple[Segment, ...], str], ...] = ()
     header: tuple[str, ...] = ()
 
     @property
     def specificity(self) -> int:
         """How many marks must agree; of two formats that fit, the more specific is taken."""
-        return len(self.keys) + 2 * len(self.where) + len(self.header)
+        return len(self.keys) + len(self.any_of) + 2 * len(self.where) + len(self.header)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Id:
     """
 
     kind: str
-    value: str | pl.Expr
+    value: Value
     role: str = "alias"
     derive: str | None = None
 
@@ -113,19 +117,19 @@ class Ref:
     """An id of *another* record that an event names: ``regenerate_of``, ``retry_of``, ``cache_origin``, …"""
 
     kind: str
-    value: str | pl.Expr
+    value: Value
     relation: str
 
 
 @dataclass(frozen=True)
 class Time:
-    """A time: the field that holds it, and its unit where the digits alone do not tell.
+    """A time: the field (or expression) that holds it, and its unit where the digits alone do not tell.
 
     `unit` is ``auto`` (ISO text, or an epoch whose unit follows from its size), ``iso``, ``s``, ``ms``, ``us``
     or ``ns``.
     """
 
-    value: str
+    value: Value
     unit: str = "auto"
 
 
@@ -136,16 +140,13 @@ class Documents:
     With no `id` path the elements are the ids themselves. The rank is the place in the list, from 1.
     """
 
-    value: str
+    value: Value
     id: tuple[Segment, ...] = ()
     score: tuple[Segment, ...] | None = None
     version: tuple[Segment, ...] | None = None
     tenant: tuple[Segment, ...] | None = None
     text: tuple[Segment, ...] | None = None
     """Where the document's text lies; its hash goes into the table."""
-
-
-Value = str | pl.Expr
 
 
 @dataclass(frozen=True)
@@ -311,12 +312,23 @@ def truth(name: str) -> pl.Expr:
 def words(name: str, meaning: Mapping[str, str], default: str | None = None) -> pl.Expr:
     """The field (lower case) in this project's words; `default` for any other text; null stays null.
 
-    >>> pl.DataFrame({"d": ["Allow", "DENY", "?"]}).select(words("d", {"allow": "allow", "deny": "block"}))["d"].to_list()
+    >>> pl.DataFrame({"d": ["Allow", "DENY", "?"]}).select(words("d", {"allow": "allow", "deny": "block"}))[
+    ...     "d"
+    ... ].to_list()
     ['allow', 'block', None]
     """
     lower = pl.col(name).str.to_lowercase()
     known = lower.replace_strict(dict(meaning), default=default, return_dtype=pl.String)
     return pl.when(lower.is_null()).then(None).otherwise(known).alias(name)
+
+
+def filled(*names: str) -> pl.Expr:
+    """The first of the fields that is there and not empty.
+
+    >>> pl.DataFrame({"a": ["", "x"], "b": ["y", "z"]}).select(filled("a", "b"))["a"].to_list()
+    ['y', 'x']
+    """
+    return pl.coalesce(pl.when(present(name)).then(pl.col(name)) for name in names).alias(names[0])
 
 
 def present(name: str) -> pl.Expr:

@@ -72,27 +72,18 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
 
 
 def signatures(events: pl.DataFrame) -> pl.DataFrame:
-    """event_id and ``signature``: equal for records that say the same; null without a time or an id.
+    """event_id and ``signature``: equal for events that name the same thing at the same time; null without time or id.
 
-    Where a record lies, when it was received and how it was read do not count.
+    What a second delivery changes does not count: where the record lies, and when it was sent or received.
     """
-    apart = {
-        "event_id", "source", "address", "line", "offset", "length", "parts", "recovered", "envelope", "observed_time",
-        "format_confidence", "corrected_time", "clock_offset", "request", "call", "seq", "link_method",
-        "link_confidence", "order_basis", "input_excerpt", "output_excerpt",
-    }  # fmt: skip
-    same = [name for name in EVENTS.names if name not in apart]
-    named = pl.col("time_raw").is_not_null() & pl.col("ids").list.eval(
-        pl.element().struct.field("role") == "alias"
-    ).list.any()  # fmt: skip
-    texts = [
-        pl.col(name).cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String}))) if EVENTS.schema[name] == pl.Map else pl.col(name)
-        for name in same
-    ]  # fmt: skip
-    rows = events.select("event_id", named=named)
-    return rows.with_columns(signature=events.select(texts).hash_rows()).select(
-        "event_id", signature=pl.when("named").then("signature")
-    )
+    said = (
+        "layer", "kind", "name", "service", "outcome", "error_type", "time_raw", "ids", "refs", "parent_id",
+        "input_hash", "output_hash", "verdict", "attempt",
+    )  # fmt: skip
+    alias = pl.element().struct.field("role") == "alias"
+    named = pl.col("time_raw").is_not_null() & pl.col("ids").list.eval(alias).list.any()
+    rows = events.select("event_id", named=named).with_columns(signature=events.select(said).hash_rows())
+    return rows.select("event_id", signature=pl.when("named").then("signature"))
 
 
 def _joined(events: pl.DataFrame, work: Work) -> pl.DataFrame:
@@ -108,7 +99,16 @@ def _joined(events: pl.DataFrame, work: Work) -> pl.DataFrame:
         .join(names.rename({"n": "opener", "event_id": "opener_id"}), on="opener", how="left")
         .drop("n", "first", "opener")
     )
-    mine = ("request", "call", "seq", "link_method", "link_confidence", "order_basis", "corrected_time", "clock_offset")
+    mine = (
+        "request",
+        "call",
+        "seq",
+        "link_method",
+        "link_confidence",
+        "order_basis",
+        "corrected_time",
+        "clock_offset",
+    )
     whole = events.drop(mine).join(added, on="event_id", how="left", maintain_order="left")
     return whole.with_columns(
         corrected_time=pl.col("event_time"),
@@ -124,7 +124,5 @@ def _clocks(events: pl.DataFrame) -> pl.DataFrame:
     found = timed.group_by("clock").agg(
         start_time=pl.col("event_time").min(), end_time=pl.col("event_time").max(), events=pl.len()
     )
-    rows = found.with_columns(
-        slice=pl.lit(0), pairs=pl.lit(0), offset_ns=pl.lit(0), basis=pl.lit("unmoved")
-    )
+    rows = found.with_columns(slice=pl.lit(0), pairs=pl.lit(0), offset_ns=pl.lit(0), basis=pl.lit("unmoved"))
     return CLOCKS.conform(rows).sort(CLOCKS.sort)

@@ -17,6 +17,7 @@ from strataline.correlate.work import OPENING, Work
 RESEND_NS = 60 * 10**9
 """How long after an error the same turn still counts as resent."""
 
+RENEWALS = ("regenerate_of", "edit_of")
 FAILED = ("error", "timeout", "cancelled")
 
 
@@ -30,7 +31,7 @@ def mark_redelivery(work: Work, signatures: pl.DataFrame) -> Work:
     """
     marked = work.events.join(signatures, on="event_id", how="left", maintain_order="left")
     first = (
-        pl.when(pl.col("signature").is_not_null()).then(pl.col("n").min().over("format", "kind", "item", "index", "signature"))
+        pl.when(pl.col("signature").is_not_null()).then(pl.col("n").min().over("format", "index", "signature"))
     )  # fmt: skip
     events = marked.with_columns(first=pl.coalesce(first, "n")).drop("signature")
     again = events.filter(pl.col("first") != pl.col("n"))
@@ -44,7 +45,11 @@ def mark_redelivery(work: Work, signatures: pl.DataFrame) -> Work:
     counted = again.group_by("source").len().sort("source")
     return work.link(rows).note_rows(
         "redelivery",
-        counted.select(subject="source", count=pl.col("len").cast(pl.Int64), detail=pl.lit("records delivered again; kept, and counted once")),
+        counted.select(
+            subject="source",
+            count=pl.col("len").cast(pl.Int64),
+            detail=pl.lit("records delivered again; kept, and counted once"),
+        ),
     )
 
 
@@ -62,16 +67,27 @@ def group_turns(work: Work) -> Work:
     every = fresh.filter(pl.col("kind") == OPENING).select("n")
     alias = work.ids.filter(pl.col("role") == "alias").select("n", "key").unique()
     own = alias.join(every, on="n")
+    # A regenerate or an edit names the turn it replaces: that is a new request, whatever came before it.
+    renewed = work.refs.filter(pl.col("role").is_in(RENEWALS)).select("n").unique()
     pairs = openings.filter(pl.col("scope").is_not_null()).sort("scope", "clock", "t", "n").with_columns(
         next=pl.col("n").shift(-1).over("scope", "clock"), next_t=pl.col("t").shift(-1).over("scope", "clock")
     )  # fmt: skip
-    pairs = pairs.filter(pl.col("next").is_not_null())
+    pairs = pairs.filter(pl.col("next").is_not_null()).join(renewed, left_on="next", right_on="n", how="anti")
     tied = (
         own.rename({"n": "opening"}).join(alias, on="key").select("opening", "n").unique()
         .join(fresh.select("n", "kind", "layer", "t", "clock", "outcome", "input_hash"), on="n")
     )  # fmt: skip
-    shared = own.join(own, on="key", suffix="_2").filter(pl.col("n") != pl.col("n_2")).select(n="n", next="n_2").unique()
-    texts = tied.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null()).select("opening", "kind", "input_hash").unique()
+    shared = (
+        own.join(own, on="key", suffix="_2")
+        .filter(pl.col("n") != pl.col("n_2"))
+        .select(n="n", next="n_2")
+        .unique()
+    )
+    texts = (
+        tied.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null())
+        .select("opening", "kind", "input_hash")
+        .unique()
+    )
     same_text = (
         pairs.select("n", "next").join(texts, left_on="n", right_on="opening")
         .join(texts, left_on=["next", "kind", "input_hash"], right_on=["opening", "kind", "input_hash"]).select("n", "next").unique()
@@ -87,7 +103,9 @@ def group_turns(work: Work) -> Work:
     said = pl.concat([
         pairs.join(retried, left_on=side, right_on="opening").select("n", "next") for side in ("n", "next")
     ]).unique()  # fmt: skip
-    resent = pairs.join(same, on=["n", "next"], how="semi").join(pl.concat([failed, said]).unique(), on=["n", "next"], how="semi")
+    resent = pairs.join(same, on=["n", "next"], how="semi").join(
+        pl.concat([failed, said]).unique(), on=["n", "next"], how="semi"
+    )
     resent = resent.sort("n", "next")
     groups = components(every.sort("n"), resent.select(a="n", b="next"))
     work = replace(work, groups=groups.rename({"component": "turn"}))
@@ -97,4 +115,6 @@ def group_turns(work: Work) -> Work:
         pl.col("next").alias("from"), pl.col("n").alias("to"), relation=pl.lit("retries"), method=pl.lit("resend"),
         confidence=pl.lit(1.0), delta_ns=pl.col("next_t") - pl.col("t"), scope=pl.lit("session"),
     )  # fmt: skip
-    return work.link(rows).note("resend", "opening events that send a turn again; counted as attempts of it", count=resent.height)
+    return work.link(rows).note(
+        "resend", "opening events that send a turn again; counted as attempts of it", count=resent.height
+    )

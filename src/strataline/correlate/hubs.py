@@ -42,7 +42,9 @@ def refuse_hubs(work: Work) -> Work:
             break
         refused = _more(refused, found, "without it, the events that carry it belong to different turns")
     left = joining.join(refused, on="key", how="anti")
-    refused = _more(refused, _unvouched(work, left), "it still tied several turns, and no opening event vouches for it")
+    refused = _more(
+        refused, _unvouched(work, left), "it still tied several turns, and no opening event vouches for it"
+    )
     hubs = joining.join(refused, on="key")
     rows = (
         hubs.group_by("key").agg(
@@ -114,15 +116,23 @@ def _unvouched(work: Work, joining: pl.DataFrame) -> pl.DataFrame:
     """
     nodes = work.events.filter(pl.col("first") == pl.col("n")).select("n")
     places = tied(nodes, joining)
-    crowded = _turns_of(work, places).group_by("component").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
+    crowded = (
+        _turns_of(work, places).group_by("component").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
+    )
     if crowded.is_empty():
         return pl.DataFrame(schema={"key": pl.String})
-    here = joining.join(places.join(crowded.select("component"), on="component"), on="n").select("n", "key").unique()
+    here = (
+        joining.join(places.join(crowded.select("component"), on="component"), on="n").select("n", "key").unique()
+    )
     labels = here.join(work.groups, on="n").select("n", "turn").unique()
     keys = here.select("key").unique()
     accepted = pl.DataFrame(schema={"key": pl.String})
     while True:
-        seen = here.join(labels, on="n").group_by("key").agg(pl.col("turn").n_unique().alias("turns"), pl.col("turn").min())
+        seen = (
+            here.join(labels, on="n")
+            .group_by("key")
+            .agg(pl.col("turn").n_unique().alias("turns"), pl.col("turn").min())
+        )
         fresh = seen.filter(pl.col("turns") == 1).join(accepted, on="key", how="anti")
         reach = here.join(fresh, on="key").join(labels.select("n"), on="n", how="anti")
         # Two values that call the same event to different turns are both left out of this.
@@ -132,7 +142,12 @@ def _unvouched(work: Work, joining: pl.DataFrame) -> pl.DataFrame:
         if fresh.is_empty():
             break
         accepted = pl.concat([accepted, fresh.select("key")])
-        new = here.join(fresh, on="key").join(labels.select("n"), on="n", how="anti").select("n", "turn").unique("n", keep="any")
+        new = (
+            here.join(fresh, on="key")
+            .join(labels.select("n"), on="n", how="anti")
+            .select("n", "turn")
+            .unique("n", keep="any")
+        )
         labels = pl.concat([labels, new])
         clash = here.join(labels, on="n").group_by("key").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
         accepted = accepted.join(clash.select("key"), on="key", how="anti")

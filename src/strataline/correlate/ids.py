@@ -49,7 +49,9 @@ def normalise_ids(work: Work) -> Work:
     return work.note_rows(
         "id_stopped",
         stopped.select(
-            subject="kind", count=pl.lit(1, pl.Int64), detail=pl.format("value {} names nothing and joins nothing", "value")
+            subject="kind",
+            count=pl.lit(1, pl.Int64),
+            detail=pl.format("value {} names nothing and joins nothing", "value"),
         ),
     )
 
@@ -74,7 +76,9 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
     table = table.with_columns(form=form, core=core)
     table = _base64(table)
     # Sixteen decimal digits are a number (a time in microseconds) before they are 64 bits of hex.
-    hexes = pl.col("core").is_not_null() & (pl.col("core").str.contains("[a-f]") | (pl.col("core").str.len_bytes() >= 32))
+    hexes = pl.col("core").is_not_null() & (
+        pl.col("core").str.contains("[a-f]") | (pl.col("core").str.len_bytes() >= 32)
+    )
     prefixed = pl.col("value").str.contains(_PREFIXED)
     nothing = (
         pl.col("_lower").is_in(STOP)
@@ -110,6 +114,6 @@ def _base64(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_keys(ids: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-    return ids.join(table.select("kind", "value", "key"), on=["kind", "value"], how="left", maintain_order="left").filter(
-        pl.col("key").is_not_null()
-    )
+    return ids.join(
+        table.select("kind", "value", "key"), on=["kind", "value"], how="left", maintain_order="left"
+    ).filter(pl.col("key").is_not_null())

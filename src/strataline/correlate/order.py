@@ -66,7 +66,9 @@ def order(work: Work) -> Work:
         .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
         .otherwise("kind"),
     )
-    rules = pl.concat([_by_rule(work, rows), _by_parent(work, rows)]).unique(maintain_order=True)
+    rules = _across_clocks(
+        rows, pl.concat([_by_rule(work, rows), _by_parent(work, rows)]).unique(maintain_order=True)
+    )
     chain = _by_clock(rows)
     edges = pl.concat([rules, chain])
     placed, level, looping = _place(rows["t"].fill_null(_UNPLACED).to_numpy(), edges)
@@ -75,7 +77,9 @@ def order(work: Work) -> Work:
         rank=pl.col("step").replace_strict(_RANK, default=len(_RANK), return_dtype=pl.Int64),
         layer_rank=pl.col("layer").replace_strict({n: r for r, n in enumerate(LAYERS)}, return_dtype=pl.Int64),
     )  # fmt: skip
-    rows = rows.sort("request", "unplaced", "placed", "level", "rank", "layer_rank", "source", "offset", "item", "index")
+    rows = rows.sort(
+        "request", "unplaced", "placed", "level", "rank", "layer_rank", "source", "offset", "item", "index"
+    )
     rows = rows.with_columns(
         seq=pl.int_range(pl.len()).over("request"),
         before=pl.col("i").shift(1).over("request"),
@@ -97,12 +101,23 @@ def order(work: Work) -> Work:
     return work
 
 
+def _across_clocks(rows: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
+    """The edges between clocks, or between equal times: one clock knows its own order better than any rule."""
+    at = rows.select("i", "clock", "t")
+    ends = edges.join(at, left_on="a", right_on="i", maintain_order="left")
+    ends = ends.join(at, left_on="b", right_on="i", suffix="_b", maintain_order="left")
+    told = (pl.col("clock") == pl.col("clock_b")) & (pl.col("t") != pl.col("t_b"))
+    return ends.filter(~told.fill_null(value=False)).select("a", "b")
+
+
 def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     """Edges that `PRECEDES` gives: where the earlier kind is the only one, in the request or among an id's carriers."""
     fresh = rows.filter(pl.col("first") == pl.col("n")).select("i", "n", "request", "step")
     known = fresh.filter(pl.col("step").is_in([kind for rule in PRECEDES for kind in rule]))
     rules = pl.DataFrame(PRECEDES, schema={"step": pl.String, "then": pl.String}, orient="row")
-    alone = known.filter(pl.len().over("request", "step") == 1)
+    # With several attempts, the only event of a kind may belong to another attempt than the only one of the next.
+    attempts = (pl.col("step") == "prompt.received").sum().over("request")
+    alone = known.filter((pl.len().over("request", "step") == 1) & (attempts <= 1))
     in_request = alone.join(rules, on="step").join(
         alone.select("request", then="step", b="i"), on=["request", "then"]
     )

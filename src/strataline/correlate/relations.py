@@ -7,7 +7,12 @@ import polars as pl
 from strataline.correlate.hubs import JOINING
 from strataline.correlate.work import OPENING, OPERATIONS, Work
 
-FROM_REF = {"regenerate_of": "regenerates", "edit_of": "regenerates", "retry_of": "retries", "cache_origin": "served_from_cache_of"}
+FROM_REF = {
+    "regenerate_of": "regenerates",
+    "edit_of": "regenerates",
+    "retry_of": "retries",
+    "cache_origin": "served_from_cache_of",
+}
 """Relations that a record names itself; any other word stays as it is."""
 
 BY_ID = (
@@ -39,14 +44,30 @@ def calls(work: Work) -> pl.DataFrame:
     operations = rows.filter(pl.col("kind").is_in(OPERATIONS) & (pl.col("first") == pl.col("n")))
     keys = work.ids.filter(pl.col("role") == "alias").select("n", "key").unique()
     first = _first_of_call(rows, keys)
-    main = operations.select("n", "request", "kind").join(first, on="n", how="left").with_columns(main=pl.coalesce("to", "n"))
+    main = (
+        operations.select("n", "request", "kind")
+        .join(first, on="n", how="left")
+        .with_columns(main=pl.coalesce("to", "n"))
+    )
     carried = main.select("request", "main", "n").join(keys, on="n").select("request", "key", "main").unique()
     sole = carried.filter(pl.len().over("request", "key") == 1)
-    about = rows.select("n", "request").join(keys, on="n").join(sole, on=["request", "key"]).select("n", "main").unique()
+    about = (
+        rows.select("n", "request")
+        .join(keys, on="n")
+        .join(sole, on=["request", "key"])
+        .select("n", "main")
+        .unique()
+    )
     about = about.filter(pl.len().over("n") == 1)
-    spans = main.select("request", "main", "n").join(rows.select("n", "span_id"), on="n").filter(pl.col("span_id").is_not_null())
+    spans = (
+        main.select("request", "main", "n")
+        .join(rows.select("n", "span_id"), on="n")
+        .filter(pl.col("span_id").is_not_null())
+    )
     below = rows.filter(pl.col("parent_id").is_not_null()).join(
-        spans.select("request", "main", parent_id="span_id").unique(["request", "parent_id"], keep="first", maintain_order=True),
+        spans.select("request", "main", parent_id="span_id").unique(
+            ["request", "parent_id"], keep="first", maintain_order=True
+        ),
         on=["request", "parent_id"],
     )
     everything = pl.concat([
@@ -74,9 +95,13 @@ def _named(work: Work, rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFr
     if work.refs.is_empty():
         return []
     there = keys.join(rows.select("n", "kind", "t").rename({"kind": "event_kind"}), on="n")
-    there = there.with_columns(opens=pl.col("event_kind") != OPENING).sort("key", "opens", "t", "n", nulls_last=True)
+    there = there.with_columns(opens=pl.col("event_kind") != OPENING).sort(
+        "key", "opens", "t", "n", nulls_last=True
+    )
     there = there.group_by("key", maintain_order=True).first().select("key", to="n")
-    found = work.refs.join(there, on="key", how="left").filter(pl.col("to").is_not_null() & (pl.col("to") != pl.col("n")))
+    found = work.refs.join(there, on="key", how="left").filter(
+        pl.col("to").is_not_null() & (pl.col("to") != pl.col("n"))
+    )
     return [
         found.sort("n", "key").select(
             pl.col("n").alias("from"), "to", relation=pl.col("role").replace(FROM_REF), method=pl.lit("ref"),
@@ -91,8 +116,17 @@ def _children(rows: pl.DataFrame) -> pl.DataFrame:
     above = above.unique(["request", "span_id"], keep="first", maintain_order=True)
     below = fresh.filter(pl.col("parent_id").is_not_null()).select("request", "parent_id", **{"from": "n"})
     found = below.join(above, left_on=["request", "parent_id"], right_on=["request", "span_id"])
-    return found.filter(pl.col("from") != pl.col("to")).sort("from").select(
-        "from", "to", relation=pl.lit("child_of"), method=pl.lit("span"), id_kind=pl.lit("span_id"), id_value="parent_id"
+    return (
+        found.filter(pl.col("from") != pl.col("to"))
+        .sort("from")
+        .select(
+            "from",
+            "to",
+            relation=pl.lit("child_of"),
+            method=pl.lit("span"),
+            id_kind=pl.lit("span_id"),
+            id_value="parent_id",
+        )
     )
 
 
@@ -102,12 +136,19 @@ def _attempts(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     found = _first_of_call(rows, call_ids.select("n", "key"))
     shown = found.join(call_ids, on="n").unique("n", keep="first", maintain_order=True)
     return shown.select(
-        pl.col("n").alias("from"), "to", relation=pl.lit("attempt_of"), method=pl.lit("id"), id_kind="kind", id_value="value"
+        pl.col("n").alias("from"),
+        "to",
+        relation=pl.lit("attempt_of"),
+        method=pl.lit("id"),
+        id_kind="kind",
+        id_value="value",
     )
 
 
 def _shared(rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFrame]:
-    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("request").is_not_null()).select("n", "request", "kind", "t")
+    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("request").is_not_null()).select(
+        "n", "request", "kind", "t"
+    )
     carried = fresh.rename({"kind": "event_kind"}).join(keys, on="n")
     made = []
     for relation, source, target in BY_ID:
@@ -118,7 +159,12 @@ def _shared(rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFrame]:
         found = found.group_by("n", maintain_order=True).first()
         made.append(
             found.select(
-                pl.col("n").alias("from"), "to", relation=pl.lit(relation), method=pl.lit("id"), id_kind="kind", id_value="value"
+                pl.col("n").alias("from"),
+                "to",
+                relation=pl.lit(relation),
+                method=pl.lit("id"),
+                id_kind="kind",
+                id_value="value",
             )
         )
     return made

@@ -24,7 +24,9 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         "indexes": pl.coalesce(_pair("index_name", "index_version"), "index_version"),
         "models": pl.col("served_model"),
         "policies": _pair("policy_name", "policy_version", always=True),
-        "verdicts": pl.when(pl.col("verdict").is_not_null()).then(_pair("policy_stage", "verdict", ":", always=True)),
+        "verdicts": pl.when(pl.col("verdict").is_not_null()).then(
+            _pair("policy_stage", "verdict", ":", always=True)
+        ),
         "shown": pl.when(pl.col("layer") == "ui").then("shown"),
         "outcomes": pl.when(pl.col("outcome") != "ok").then("outcome"),
     }
@@ -38,7 +40,9 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         pl.col("layer").unique().alias("layers"),
         *(value.drop_nulls().unique(maintain_order=True).alias(name) for name, value in listed.items()),
     )
-    opener = inside.filter(pl.col("event_id") == pl.col("opener_id")).select("request", "session", "user", "tenant")
+    opener = inside.filter(pl.col("event_id") == pl.col("opener_id")).select(
+        "request", "session", "user", "tenant"
+    )
     requests = grouped.join(opener, on="request", how="left")
     requests = _layers(requests, events)
     regenerated = links.filter(pl.col("relation") == "regenerates").select("from_event", "to_event")

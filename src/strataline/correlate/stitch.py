@@ -28,7 +28,12 @@ def stitch(work: Work) -> Work:
         "n", key=pl.format("\x1fturn{}", "turn")
     )
     again = work.events.filter(pl.col("first") != pl.col("n"))
-    same = pl.concat([again.select("n", key=pl.format("\x1fagain{}", "first")), again.select(n="first", key=pl.format("\x1fagain{}", "first"))])
+    same = pl.concat(
+        [
+            again.select("n", key=pl.format("\x1fagain{}", "first")),
+            again.select(n="first", key=pl.format("\x1fagain{}", "first")),
+        ]
+    )
     carried = pl.concat([joining.select("n", "key"), turns, same])
     places = tied(work.events.select("n"), carried)
     kinds = _kinds(work, places)
@@ -39,16 +44,25 @@ def stitch(work: Work) -> Work:
 
 def _kinds(work: Work, places: pl.DataFrame) -> pl.DataFrame:
     """component, request, request_kind and ``opener`` (n) of the components that are requests."""
-    rows = places.join(work.events.select("n", "event_id", "kind", "t", "parent_id"), on="n")
+    rows = places.join(work.events.select("n", "event_id", "kind", "t", "parent_id", "first"), on="n")
     turn = rows.filter(pl.col("kind") == OPENING)
     turn = turn.sort("component", "event_id").group_by("component", maintain_order=True).first()
-    calls = rows.filter(pl.col("kind").is_in(OPERATIONS)).join(turn.select("component"), on="component", how="anti")
+    calls = rows.filter(pl.col("kind").is_in(OPERATIONS)).join(
+        turn.select("component"), on="component", how="anti"
+    )
     # The earliest call without a parent opens a job; a call whose parent was not exported comes after those.
     calls = calls.with_columns(orphan=pl.col("parent_id").is_not_null(), none=pl.col("t").is_null())
-    job = calls.sort("component", "orphan", "none", "t", "event_id").group_by("component", maintain_order=True).first()
+    job = (
+        calls.sort("component", "orphan", "none", "t", "event_id")
+        .group_by("component", maintain_order=True)
+        .first()
+    )
     rest = rows.join(pl.concat([turn.select("component"), job.select("component")]), on="component", how="anti")
-    rest = rest.filter(pl.len().over("component") > 1)
-    rest = rest.sort("component", "t", "event_id", nulls_last=True).group_by("component", maintain_order=True).first()
+    # A lone event that cannot open a turn is no request, however often it was delivered.
+    rest = rest.filter(pl.col("first").n_unique().over("component") > 1)
+    rest = (
+        rest.sort("component", "t", "event_id", nulls_last=True).group_by("component", maintain_order=True).first()
+    )
     parts = [
         frame.select("component", request="event_id", request_kind=pl.lit(kind), opener="n")
         for frame, kind in ((turn, TURN), (job, JOB), (rest, UNROOTED))
@@ -77,7 +91,11 @@ def split_reuse(work: Work, joining: pl.DataFrame) -> tuple[pl.DataFrame, Work]:
     shift = _alignment(once)
     inside = timed.join(reused, on="key", how="semi")
     # The clock with the most uses of a key says how many values it is; the others follow it.
-    uses = inside.group_by("key", "clock").agg(pl.col("use").max()).sort("key", "use", "clock", descending=[False, True, False])
+    uses = (
+        inside.group_by("key", "clock")
+        .agg(pl.col("use").max())
+        .sort("key", "use", "clock", descending=[False, True, False])
+    )
     judge = uses.group_by("key", maintain_order=True).first().select("key", judge="clock")
     spans = inside.join(judge, left_on=["key", "clock"], right_on=["key", "judge"])
     spans = spans.group_by("key", "use").agg(low=pl.col("t").min(), high=pl.col("t").max())
@@ -86,7 +104,12 @@ def split_reuse(work: Work, joining: pl.DataFrame) -> tuple[pl.DataFrame, Work]:
     near = aligned.join(spans, on="key").with_columns(
         away=pl.max_horizontal(pl.col("low") - pl.col("at"), pl.col("at") - pl.col("high"), pl.lit(0))
     )
-    chosen = near.sort("n", "key", "away", "use").group_by("n", "key", maintain_order=True).first().select("n", "key", "use")
+    chosen = (
+        near.sort("n", "key", "away", "use")
+        .group_by("n", "key", maintain_order=True)
+        .first()
+        .select("n", "key", "use")
+    )
     split = joining.join(chosen, on=["n", "key"], how="left").with_columns(
         untimed=pl.col("key").is_in(reused["key"].implode()) & pl.col("use").is_null()
     )
@@ -94,7 +117,11 @@ def split_reuse(work: Work, joining: pl.DataFrame) -> tuple[pl.DataFrame, Work]:
     split = split.filter(~pl.col("untimed")).with_columns(
         key=pl.when(pl.col("use").fill_null(0) > 0).then(pl.format("{}\x1fuse{}", "key", "use")).otherwise("key")
     )
-    values = joining.join(reused, on="key").group_by("key").agg(pl.col("value").min(), pl.col("kind").min(), pl.col("n").n_unique())
+    values = (
+        joining.join(reused, on="key")
+        .group_by("key")
+        .agg(pl.col("value").min(), pl.col("kind").min(), pl.col("n").n_unique())
+    )
     rows = values.sort("kind", "value", "key").select(
         subject="value", count=pl.col("n").cast(pl.Int64),
         detail=pl.format("{} is used again after more than the reuse gap; each use is a value of its own", "kind"),
@@ -105,7 +132,9 @@ def split_reuse(work: Work, joining: pl.DataFrame) -> tuple[pl.DataFrame, Work]:
 def _alignment(once: pl.DataFrame) -> pl.DataFrame:
     """clock, judge, ``shift``: median of what `clock` shows less what `judge` shows, over keys used once."""
     first = once.group_by("key", "clock").agg(pl.col("t").min())
-    pairs = first.join(first.rename({"clock": "judge", "t": "by"}), on="key").filter(pl.col("clock") != pl.col("judge"))
+    pairs = first.join(first.rename({"clock": "judge", "t": "by"}), on="key").filter(
+        pl.col("clock") != pl.col("judge")
+    )
     pairs = pairs.with_columns(away=pl.col("t") - pl.col("by")).sort("clock", "judge", "away")
     return pairs.group_by("clock", "judge", maintain_order=True).agg(
         shift=pl.col("away").sort().get(pl.len() // 2)
@@ -139,7 +168,12 @@ def _member_links(work: Work, joining: pl.DataFrame, turns: pl.DataFrame, same: 
         found = found.group_by("n", maintain_order=True).first()
         steps.append(
             found.select(
-                pl.col("n").alias("from"), "to", to_request="request", method="way", id_kind="kind", id_value="value"
+                pl.col("n").alias("from"),
+                "to",
+                to_request="request",
+                method="way",
+                id_kind="kind",
+                id_value="value",
             )
         )
         fringe = found.select("n")

@@ -30,7 +30,9 @@ class Zone:
     basis: str
 
 
-def fill(kernel: Kernel, fmt: Format, elements: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool) -> pl.DataFrame:
+def fill(
+    kernel: Kernel, fmt: Format, elements: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool
+) -> pl.DataFrame:
     """Make the events of `elements`.
 
     Args:
@@ -49,7 +51,11 @@ def fill(kernel: Kernel, fmt: Format, elements: pl.DataFrame, zone: Zone, folder
     rows = elements.with_row_index("_row").with_columns(pl.lit(value=False).alias("_taken"))
     made = []
     for index, event in enumerate(fmt.events):
-        chosen = pl.col("_described") if event.when is None else pl.col("_described") & event.when.fill_null(value=False)
+        chosen = (
+            pl.col("_described")
+            if event.when is None
+            else pl.col("_described") & event.when.fill_null(value=False)
+        )
         found = rows.filter(chosen)
         if event.each is not None:
             found = _each(kernel, found, event)
@@ -96,7 +102,9 @@ def _inherit(fmt: Format, event: Event) -> Event:
     )
 
 
-def _other(kernel: Kernel, fmt: Format, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool) -> pl.DataFrame:
+def _other(
+    kernel: Kernel, fmt: Format, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool
+) -> pl.DataFrame:
     """Events of sound records that the format does not describe: an excerpt, the time if stated, no layer facts."""
     columns = {name: value for name, value in fmt.columns.items() if name == "service"}
     event = Event(
@@ -127,7 +135,11 @@ def _events(  # noqa: PLR0913 - one call from two places above
         kind.cast(pl.String).alias("kind"),
         pl.lit(event.time_kind).alias("time_kind"),
         _clock(fmt, columns, folder).alias("clock"),
-        *(value.cast(EVENTS.schema[name], strict=False).alias(name) for name, value in columns.items() if name in EVENTS.schema),
+        *(
+            value.cast(EVENTS.schema[name], strict=False).alias(name)
+            for name, value in columns.items()
+            if name in EVENTS.schema
+        ),
         *(columns[name].cast(pl.String).alias(f"_{name}") for name in ("input", "output") if name in columns),
         _ids(ids).alias("ids"),
         _ids([(one.kind, _value(one.value), one.relation) for one in event.refs]).alias("refs"),
@@ -150,7 +162,9 @@ def _clock(fmt: Format, columns: Mapping[str, pl.Expr], folder: str) -> pl.Expr:
     """The clock domain: what the format names, else the service within its folder, else the folder."""
     default = pl.lit(folder or ".")
     if "service" in columns:
-        default = pl.concat_str(pl.lit(folder + "/" if folder else ""), columns["service"]).fill_null(folder or ".")
+        default = pl.concat_str(pl.lit(folder + "/" if folder else ""), columns["service"]).fill_null(
+            folder or "."
+        )
     return default if fmt.clock is None else _value(fmt.clock).cast(pl.String).fill_null(default)
 
 
@@ -181,7 +195,11 @@ def _ids(ids: Iterable[tuple[str, pl.Expr, str]]) -> pl.Expr:
     if not listed:
         return pl.lit([], pl.List(ID))
     known = pl.element().struct.field("value")
-    return pl.concat_list(listed).list.eval(pl.element().filter(known.is_not_null() & (known != ""))).cast(pl.List(ID))
+    return (
+        pl.concat_list(listed)
+        .list.eval(pl.element().filter(known.is_not_null() & (known != "")).unique(maintain_order=True))
+        .cast(pl.List(ID))
+    )
 
 
 def _map(pairs: Mapping[str, Value]) -> pl.Expr:
@@ -205,7 +223,11 @@ def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents | None) 
             fields[name] = path(*segments)
     lists = rows.select(_value(documents.value).alias("l"))["l"]
     found = kernel.elements(lists, fields)
-    found = found.with_columns(pl.lit(None, pl.String).alias(name) for name in ("score", "version", "tenant", "text") if name not in fields)
+    found = found.with_columns(
+        pl.lit(None, pl.String).alias(name)
+        for name in ("score", "version", "tenant", "text")
+        if name not in fields
+    )
     found = found.with_columns(hash=text_hash(found["text"]))
     document = pl.struct(
         id="id",
@@ -231,7 +253,7 @@ def _times(rows: pl.DataFrame, event: Event, zone: Zone) -> pl.DataFrame:
         if declared is None:
             continue
         time = Time(declared) if isinstance(declared, str) else declared
-        text = rows[time.value]
+        text = rows.select(_value(time.value).cast(pl.String).alias("text"))["text"]
         read = read_times(text, time.unit, zone.name)
         columns.append(pl.select(to_time(pl.lit(read.struct.field("ns"))).alias(name)).to_series())
         unsure = unsure | read.struct.field("unsure")
@@ -240,9 +262,15 @@ def _times(rows: pl.DataFrame, event: Event, zone: Zone) -> pl.DataFrame:
             known = read.struct.field("ns").is_not_null()
             columns.append(text.alias("time_raw"))
             columns.append(read.struct.field("precision").alias("time_precision"))
-            basis = pl.when(pl.lit(known)).then(pl.when(pl.lit(naive)).then(pl.lit(zone.basis)).otherwise(pl.lit("explicit")))
+            basis = pl.when(pl.lit(known)).then(
+                pl.when(pl.lit(naive)).then(pl.lit(zone.basis)).otherwise(pl.lit("explicit"))
+            )
             columns.append(pl.select(basis.alias("zone_basis")).to_series())
-    frame = pl.DataFrame(columns) if columns else pl.DataFrame({"event_time": [None] * rows.height}, schema={"event_time": EVENTS.schema["event_time"]})
+    frame = (
+        pl.DataFrame(columns)
+        if columns
+        else pl.DataFrame({"event_time": [None] * rows.height}, schema={"event_time": EVENTS.schema["event_time"]})
+    )
     return frame.with_columns(unsure.fill_null(value=False).alias("unsure_times"))
 
 
@@ -267,7 +295,9 @@ def text_hash(text: pl.Series) -> pl.Series:
     """
     folded = text.str.replace_all(r"\s+", " ").str.strip_chars()
     distinct = folded.unique().drop_nulls()
-    hashes = [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() if one else None for one in distinct.to_list()]
-    return folded.replace_strict(distinct, pl.Series(hashes, dtype=pl.String), default=None, return_dtype=pl.String)
-
-
+    hashes = [
+        hashlib.blake2b(one.encode(), digest_size=16).hexdigest() if one else None for one in distinct.to_list()
+    ]
+    return folded.replace_strict(
+        distinct, pl.Series(hashes, dtype=pl.String), default=None, return_dtype=pl.String
+    )

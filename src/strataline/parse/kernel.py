@@ -51,7 +51,9 @@ class Kernel:
         """
         return self._query(query, _rows(text))
 
-    def extract(self, text: pl.Series, fields: Mapping[str, Field], explode: Sequence[tuple[Segment, ...]]) -> pl.DataFrame:
+    def extract(
+        self, text: pl.Series, fields: Mapping[str, Field], explode: Sequence[tuple[Segment, ...]]
+    ) -> pl.DataFrame:
         """Read `fields` from records that are JSON objects.
 
         Args:
@@ -64,25 +66,26 @@ class Kernel:
             (the element is an object), and each field as text. In order of (r, item).
         """
         last = len(explode)
-        source = "SELECT r, text AS d0 FROM batch"
+        wanted = _Wanted(last)
+        columns = [f"{wanted.add(field)} AS c{number}" for number, field in enumerate(fields.values())]
+        # What is read from a level is read before the next list is opened: no element drags its container along.
+        source, carried = (
+            f"SELECT r, text AS d0{_list(wanted.read('d0', 'text'))} FROM batch",
+            ["r", *wanted.names("d0")],
+        )
         for level, segments in enumerate(explode, start=1):
-            kept = "".join(f", d{n}" for n in range(level))
-            order = "".join(f", o{n}" for n in range(1, level))
-            source = f"""
-                SELECT r{order}{kept}, unnest(l) AS d{level}, generate_subscripts(l, 1) AS o{level}
-                FROM (SELECT r{order}{kept}, try(json_extract(d{level - 1}, {_path(segments, "[*]")})) AS l FROM ({source}))
-            """
+            above, here = f"d{level - 1}", f"d{level}"
+            opened = f"SELECT {', '.join(carried)}, try(json_extract({above}, {_path(segments, '[*]')})) AS l FROM ({source})"
+            element = f"SELECT {', '.join(carried)}, unnest(l) AS {here}, generate_subscripts(l, 1) AS o{level} FROM ({opened})"
+            carried.append(f"o{level}")
+            source = f"SELECT {', '.join(carried)}, {here}{_list(wanted.read(here, here))} FROM ({element})"
+            carried += wanted.names(here)
         order = "".join(f", o{n}" for n in range(1, last + 1))
-        columns, wanted = [], _Wanted(last)
-        for number, field in enumerate(fields.values()):
-            columns.append(f"{wanted.add(field)} AS c{number}")
         query = f"""
             SELECT r, row_number() OVER (PARTITION BY r ORDER BY r{order}) - 1 AS item, sound{_list(columns)}
-            FROM (SELECT *{_list(wanted.third)} FROM (SELECT *{_list(wanted.second)} FROM (
-                SELECT r{order}, {", ".join(f"d{n}" for n in range(last + 1))},
-                    coalesce(try(json_type(d{last})) = '{OBJECT}', false) AS sound{_list(wanted.first)}
-                FROM ({source})
-            ))) ORDER BY r{order}
+            FROM (SELECT *{_list(wanted.opened)} FROM (
+                SELECT *, coalesce(try(json_type(d{last})) = '{OBJECT}', false) AS sound{_list(wanted.keys)} FROM ({source})
+            )) ORDER BY r{order}
         """
         frame = self._query(query, _rows(text))
         return frame.rename({f"c{number}": name for number, name in enumerate(fields)})
@@ -91,22 +94,29 @@ class Kernel:
         """Read `fields` from the elements of JSON lists.
 
         Args:
-            lists: JSON texts; what is null or no list has no elements.
+            lists: JSON texts. An object counts as a list of one, as writers put it where there is but one; what is
+                null or neither has no elements.
 
         Returns:
             One row per element, as `extract` does; ``item`` is its place in the list. A field without a path is
             the element itself.
         """
-        keep = lists.is_not_null() & lists.str.starts_with("[")
-        wrapped = '{"l":' + lists.filter(keep) + "}"
+        keep = lists.str.contains(r"^[\[{]").fill_null(value=False)
+        kept = pl.DataFrame({"l": lists.filter(keep)})
+        listed = pl.when(pl.col("l").str.starts_with("{")).then("[" + pl.col("l") + "]").otherwise("l")
+        wrapped = kept.select('{"l":' + listed + "}").to_series()
         rows = pl.int_range(len(lists), eager=True).cast(pl.Int64).filter(keep)
         found = self.extract(wrapped, fields, (("l",),))
         return found.with_columns(r=rows.gather(found["r"]))
 
     def has(self, text: pl.Series, paths: Sequence[tuple[Segment, ...]]) -> pl.DataFrame:
         """Whether each record has a value (null counts) at each of `paths`, one Boolean column per path; in order."""
-        tests = [f"coalesce(try(json_exists(text, {_path(segments)})), false) AS c{n}" for n, segments in enumerate(paths)]
-        return self._query(f"SELECT {', '.join(tests)} FROM batch ORDER BY r", _rows(text))
+        tests = f"[{', '.join(_path(segments) for segments in paths)}]"
+        columns = ", ".join(f"coalesce(e[{n + 1}], false) AS c{n}" for n in range(len(paths)))
+        return self._query(
+            f"SELECT {columns} FROM (SELECT r, try(json_exists(text, {tests})) AS e FROM batch) ORDER BY r",
+            _rows(text),
+        )
 
     def sha256(self, text: pl.Series) -> pl.Series:
         """SHA-256 of each text, in hex; null stays null."""
@@ -124,23 +134,40 @@ class Kernel:
 
 
 class _Wanted:
-    """The expressions of a query, in three stages: values and lists, keys of the lists, texts opened inside."""
+    """The expressions of a query: values and lists of each level, keys of the lists, texts opened inside."""
 
     def __init__(self, last: int) -> None:
         self.last = last
         self.paths: dict[str, list[str]] = {}
-        self.lists: list[str] = []
-        self.third: list[str] = []
+        self.lists: list[tuple[str, str]] = []
+        self.inner: dict[str, list[str]] = {}
+
+    def read(self, document: str, text: str) -> list[str]:
+        """What is read from `document`, which stands in the column `text`."""
+        lists = [
+            f"try(json_extract({text}, {path})) AS l{number}"
+            for number, (owner, path) in enumerate(self.lists)
+            if owner == document
+        ]
+        if document in self.paths:
+            lists.append(
+                f"try(json_extract_string({text}, [{', '.join(self.paths[document])}])) AS {document}_values"
+            )
+        return lists
+
+    def names(self, document: str) -> list[str]:
+        """The columns that `read` makes."""
+        values = [f"{document}_values"] if document in self.paths else []
+        return [*values, *(f"l{number}" for number, (owner, _) in enumerate(self.lists) if owner == document)]
 
     @property
-    def first(self) -> list[str]:
-        values = [f"try(json_extract_string({d}, [{', '.join(p)}])) AS {d}_values" for d, p in self.paths.items()]
-        return values + [f"{elements} AS l{number}" for number, elements in enumerate(self.lists)]
-
-    @property
-    def second(self) -> list[str]:
+    def keys(self) -> list[str]:
         key = _path(("key",))
-        return [f"list_transform(l{n}, lambda x: json_extract_string(x, {key})) AS k{n}" for n in range(len(self.lists))]
+        return [
+            f"list_transform(l{number}, lambda x: json_extract_string(x, {key})) AS k{number}"
+            for number, (_, path) in enumerate(self.lists)
+            if path.endswith("[*]'")
+        ]
 
     def add(self, field: Field) -> str:
         """Plan for `field`; return the expression that gives its text."""
@@ -149,22 +176,30 @@ class _Wanted:
         if field.key is not None:
             value = self._attribute(document, field)
         elif field.null is not None:
-            value = (
-                f"CASE WHEN try(json_type({document}, {_path(field.segments)})) = 'NULL' THEN {_text(field.null)} "
-                f"ELSE {self._plain(document, field.segments)} END"
-            )
+            value = self._plain(document, field.segments)
+            value = f"CASE WHEN {value} IS NULL AND {self._null(document, field.segments)} THEN {_text(field.null)} ELSE {value} END"
         else:
             value = self._plain(document, field.segments)
-        if field.verbatim and level == 0:
+        if field.verbatim and self.last == 0:
             # The kernel re-serialises floats; the digits as written are those in the raw text with that value.
             key = str(field.segments[-1]) if field.segments else ""
             written = f"regexp_extract_all(d0, {_text(_number_after(key))}, 1)"
             same = f"list_filter({written}, lambda x: try_cast(x AS DOUBLE) = try_cast({value} AS DOUBLE))[1]"
             value = f"CASE WHEN regexp_matches({value}, '^-?[0-9.]*[.eE][0-9eE+-]*$') THEN coalesce({same}, {value}) ELSE {value} END"
         if field.inner is not None:
-            self.third.append(f"try(json_extract_string({value}, {_path(field.inner)})) AS t{len(self.third)}")
-            return f"t{len(self.third) - 1}"
+            path, paths = _path(field.inner), self.inner.setdefault(value, [])
+            if path not in paths:
+                paths.append(path)
+            return f"t{list(self.inner).index(value)}[{paths.index(path) + 1}]"
         return value
+
+    @property
+    def opened(self) -> list[str]:
+        """Texts that are JSON themselves: each is read once, for all that is wanted from it."""
+        return [
+            f"try(json_extract_string({value}, [{', '.join(paths)}])) AS t{number}"
+            for number, (value, paths) in enumerate(self.inner.items())
+        ]
 
     def _plain(self, document: str, segments: tuple[Segment, ...]) -> str:
         path, paths = _path(segments), self.paths.setdefault(document, [])
@@ -172,11 +207,18 @@ class _Wanted:
             paths.append(path)
         return f"{document}_values[{paths.index(path) + 1}]"
 
+    def _null(self, document: str, segments: tuple[Segment, ...]) -> str:
+        """Whether there is a JSON null, and not nothing, at the path."""
+        found = (document, _path(segments))
+        if found not in self.lists:
+            self.lists.append(found)
+        return f"try(json_type(l{self.lists.index(found)})) = 'NULL'"
+
     def _attribute(self, document: str, field: Field) -> str:
-        elements = f"try(json_extract({document}, {_path(field.segments, '[*]')}))"
-        if elements not in self.lists:
-            self.lists.append(elements)
-        number = self.lists.index(elements)
+        found = (document, _path(field.segments, "[*]"))
+        if found not in self.lists:
+            self.lists.append(found)
+        number = self.lists.index(found)
         paths = ", ".join(_path(("value", name)) for name in _VALUES)
         found = f"l{number}[list_position(k{number}, {_text(field.key or '')})]"
         return f"list_filter(json_extract_string({found}, [{paths}]), lambda x: x IS NOT NULL)[1]"

@@ -12,7 +12,8 @@ from strataline.parse.kernel import OBJECT, Kernel
 from strataline.parse.lines import match
 
 SAMPLE = 400
-"""How many records are looked at, spread over the first batch."""
+SAMPLE_BYTES = 2 << 20
+"""How many records, and about how many bytes, are looked at; spread over the first batch. Never fewer than 20."""
 
 ENOUGH = 0.5
 """Share of the looked-at records that must carry a format's marks."""
@@ -53,9 +54,11 @@ def score(kernel: Kernel, formats: Mapping[str, Format], text: pl.Series) -> dic
     """
     lines = text.drop_nulls()
     lines = lines.filter(lines.bin.size() > 0)
-    lines = lines.gather_every(max(1, len(lines) // SAMPLE))
     if lines.is_empty():
         return {}
+    mean = max(1, int(lines.bin.size().sum()) // len(lines))
+    wanted = max(20, min(SAMPLE, SAMPLE_BYTES // mean))
+    lines = lines.gather_every(max(1, len(lines) // wanted))
     look = kernel.look(lines)
     objects = look.filter(pl.col("type") == OBJECT)["s"]
     plain = look["s"].drop_nulls()
@@ -77,8 +80,12 @@ def _whole(objects: int, lines: int) -> int:
     return objects if objects >= FEW_OBJECTS * lines else lines
 
 
-def _score_objects(kernel: Kernel, formats: Mapping[str, Format], objects: pl.Series, whole: int) -> dict[str, float]:
-    paths = sorted({p for fmt in formats.values() for p in fmt.recognise.keys}, key=repr)
+def _score_objects(
+    kernel: Kernel, formats: Mapping[str, Format], objects: pl.Series, whole: int
+) -> dict[str, float]:
+    keys = {p for fmt in formats.values() for p in fmt.recognise.keys}
+    either = {p for fmt in formats.values() for one in fmt.recognise.any_of for p in one}
+    paths = sorted(keys | either, key=repr)
     there = kernel.has(objects, paths) if paths else pl.DataFrame()
     values = sorted({p for fmt in formats.values() for p, _ in fmt.recognise.where}, key=repr)
     texts = kernel.extract(objects, {str(n): path(*p) for n, p in enumerate(values)}, ())
@@ -87,6 +94,11 @@ def _score_objects(kernel: Kernel, formats: Mapping[str, Format], objects: pl.Se
         fits = pl.Series([True] * len(objects))
         for one in fmt.recognise.keys:
             fits = fits & there[f"c{paths.index(one)}"]
+        for some in fmt.recognise.any_of:
+            fits = (
+                fits
+                & pl.select(pl.any_horizontal(*(pl.lit(there[f"c{paths.index(p)}"]) for p in some))).to_series()
+            )
         for one, pattern in fmt.recognise.where:
             fits = fits & texts[str(values.index(one))].str.contains(pattern).fill_null(value=False)
         scores[name] = int(fits.sum()) / whole

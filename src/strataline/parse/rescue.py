@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f]")
-_LONE = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
+_LONE = re.compile(
+    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 _SPACE = re.compile(r"\s*")
 
 DEEPEST = 200
@@ -63,7 +65,9 @@ def rescue(text: str) -> list[Piece]:
             break
         until = _SPACE.match(text, end)
         stop = until.end() if until else end
-        pieces.append(Piece(begin, stop, _mended(text[at:end]), why or ("byte_order_mark" if start and not pieces else "")))
+        pieces.append(
+            Piece(begin, stop, _mended(text[at:end]), why or ("byte_order_mark" if start and not pieces else ""))
+        )
         begin = at = stop
     if len(pieces) > 1:
         pieces = [_run_together(piece) for piece in pieces]

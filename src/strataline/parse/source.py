@@ -124,7 +124,10 @@ class _Tally:
         self._first[topic, detail] = min(self._first.get((topic, detail), line), line)
 
     def rows(self) -> list[Note]:
-        return [Note(topic, detail, self._first[topic, detail], n) for (topic, detail), n in sorted(self._count.items())]
+        return [
+            Note(topic, detail, self._first[topic, detail], n)
+            for (topic, detail), n in sorted(self._count.items())
+        ]
 
 
 def identify(events: pl.DataFrame, source: str, stream_digest: str) -> pl.DataFrame:
@@ -138,7 +141,9 @@ def identify(events: pl.DataFrame, source: str, stream_digest: str) -> pl.DataFr
     return events.with_columns(pl.Series("event_id", names, dtype=pl.String), source=pl.lit(source))
 
 
-def _parse_batch(kernel: Kernel, plan: Plan, recognised: Recognised | None, batch: pl.DataFrame, tally: _Tally) -> Parsed:
+def _parse_batch(
+    kernel: Kernel, plan: Plan, recognised: Recognised | None, batch: pl.DataFrame, tally: _Tally
+) -> Parsed:
     one = Parsed()
     rejects = _Rejects(recognised.format.name if recognised else None, excerpts=plan.excerpts)
     rows = batch.rename({"line": "_line", "offset": "_offset", "length": "_length"}).with_columns(
@@ -146,7 +151,9 @@ def _parse_batch(kernel: Kernel, plan: Plan, recognised: Recognised | None, batc
     )
     unread = rows.filter(pl.col("text").is_null())
     for line, offset, length in unread.select("_line", "_offset", "_length").iter_rows():
-        rejects.add(line, offset, length, b"", "too_long", "longer than --max-record, or a container that is not read yet")
+        rejects.add(
+            line, offset, length, b"", "too_long", "longer than --max-record, or a container that is not read yet"
+        )
     rows = rows.filter(pl.col("text").is_not_null())
     blank = _all_space(rows["text"])
     one.records = batch.height
@@ -154,7 +161,14 @@ def _parse_batch(kernel: Kernel, plan: Plan, recognised: Recognised | None, batc
     rows = rows.filter(~blank)
     nul = rows["text"].bin.contains(b"\x00")
     for line, offset, length, text in rows.filter(nul).select("_line", "_offset", "_length", "text").iter_rows():
-        rejects.add(line, offset, length, text, "nul_bytes", f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}")
+        rejects.add(
+            line,
+            offset,
+            length,
+            text,
+            "nul_bytes",
+            f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}",
+        )
     rows = rows.filter(~nul)
     if recognised is None:
         for line, offset, length, text in rows.select("_line", "_offset", "_length", "text").iter_rows():
@@ -198,14 +212,21 @@ def _all_space(text: pl.Series) -> pl.Series:
 
 def _note_events(made: pl.DataFrame, tally: _Tally) -> None:
     for why, rows in made.filter(pl.col("recovered").is_not_null()).group_by("recovered", maintain_order=True):
-        tally.add("recovered", f"saved by a second reading: {why[0]}", int(rows["line"].min()), rows["offset"].n_unique())
+        tally.add(
+            "recovered", f"saved by a second reading: {why[0]}", int(rows["line"].min()), rows["offset"].n_unique()
+        )
     unsure = made.filter("unsure_times")
     if unsure.height:
         detail = "local time that occurs twice in its zone (the earlier was taken) or never (no time was taken)"
         tally.add("time_unsure", detail, int(unsure["line"].min()), unsure.height)
     unread = made.filter(pl.col("time_raw").is_not_null() & pl.col("event_time").is_null())
     if unread.height:
-        tally.add("time_unread", "time as written could not be read; the event has none", int(unread["line"].min()), unread.height)
+        tally.add(
+            "time_unread",
+            "time as written could not be read; the event has none",
+            int(unread["line"].min()),
+            unread.height,
+        )
 
 
 def _note_lenient(elements: pl.DataFrame, tally: _Tally) -> None:
@@ -214,7 +235,12 @@ def _note_lenient(elements: pl.DataFrame, tally: _Tally) -> None:
         return
     repeated = elements.filter("_repeated")
     if repeated.height:
-        tally.add("repeated_key", "an object repeats a key; its first value was taken", int(repeated["_line"].min()), repeated["_offset"].n_unique())
+        tally.add(
+            "repeated_key",
+            "an object repeats a key; its first value was taken",
+            int(repeated["_line"].min()),
+            repeated["_offset"].n_unique(),
+        )
     looks = elements.filter("_lenient").unique("_offset", maintain_order=True)
     for line, text in looks.select("_line", "_text").iter_rows():
         if not _strict(text):
@@ -267,8 +293,12 @@ def _read_objects(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rej
     _reject_undecoded(rows, rejects)
     rows = rows.filter(pl.col("_text").is_not_null())
     wrong = rows.filter(pl.col("type").is_not_null() & (pl.col("type") != OBJECT))
-    for line, offset, length, text, kind in wrong.select("_line", "_offset", "_length", "text", "type").iter_rows():
-        rejects.add(line, offset, length, text, "not_an_object", f"JSON {kind.lower()} where an object was expected")
+    for line, offset, length, text, kind in wrong.select(
+        "_line", "_offset", "_length", "text", "type"
+    ).iter_rows():
+        rejects.add(
+            line, offset, length, text, "not_an_object", f"JSON {kind.lower()} where an object was expected"
+        )
     keep = [*PLACED, "_text", "_repeated", "_lenient"]
     sound = rows.filter(pl.col("type") == OBJECT).select(keep)
     saved, plain, more = _second_reading(rows.filter(pl.col("type").is_null()), rejects, sound.schema)
@@ -295,7 +325,9 @@ def _reject_undecoded(rows: pl.DataFrame, rejects: _Rejects) -> None:
         rejects.add(line, offset, length, text, "invalid_utf8", _utf8_fault(text))
 
 
-def _second_reading(rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+def _second_reading(
+    rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema
+) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Look once more at what the kernel refused: documents that were saved, plain lines, and further records."""
     saved: list[tuple[object, ...]] = []
     plain: list[tuple[object, ...]] = []

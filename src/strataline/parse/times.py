@@ -85,9 +85,7 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
     frame = frame.with_columns(
         ns=pl.when(pl.col("whole").is_not_null())
         .then(from_epoch)
-        .otherwise(
-            pl.when(pl.col("naive")).then(placed.dt.epoch("ns")).otherwise(aware) + pl.col("fraction_ns")
-        ),
+        .otherwise(pl.when(pl.col("naive")).then(placed.dt.epoch("ns")).otherwise(aware) + pl.col("fraction_ns")),
         unsure=pl.col("naive") & ((placed != late) | placed.is_null()),
         precision=_precision(pl.col("digits"), pl.col("unit")),
     )
@@ -139,7 +137,13 @@ def _leftovers(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
         return frame
     rows = pl.DataFrame(
         [(text, *(one or (None, None, None, None))) for text, one in read.items()],
-        schema={"text": pl.String, "ns2": pl.Int64, "precision2": pl.String, "naive2": pl.Boolean, "unsure2": pl.Boolean},
+        schema={
+            "text": pl.String,
+            "ns2": pl.Int64,
+            "precision2": pl.String,
+            "naive2": pl.Boolean,
+            "unsure2": pl.Boolean,
+        },
         orient="row",
     )
     joined = frame.join(rows, on="text", how="left", maintain_order="left")

@@ -88,7 +88,9 @@ def _files(name: str, hidden: list[str]) -> list[tuple[Path, int]]:
         return [(path, 1)]
     # A pattern that a shell would have expanded: its matches count as named files.
     return [
-        one for match in sorted(glob.glob(name, recursive=True)) for one in _files(match, hidden)  # noqa: PTH207
+        one
+        for match in sorted(glob.glob(name, recursive=True))
+        for one in _files(match, hidden)  # noqa: PTH207
     ]
 
 
@@ -103,5 +105,3 @@ def _tell_apart(depth: dict[Path, int]) -> dict[Path, str]:
             return names
         for path in clash:
             parts[path] += 1
-
-

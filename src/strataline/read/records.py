@@ -20,7 +20,7 @@ import pyarrow as pa
 from strataline.errors import InputError
 from strataline.read.inputs import Input
 
-CHUNK = 16 << 20
+CHUNK = 8 << 20
 MAX_RECORD = 16 << 20
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"

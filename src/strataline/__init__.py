@@ -1,0 +1,8 @@
+"""Strataline: one ordered, cross-layer timeline from the raw log exports of an AI product."""
+
+from strataline.case import Case
+from strataline.errors import CaseError, FormatError, InputError, StrataError
+from strataline.format import Format
+from strataline.reconstruct import reconstruct
+
+__all__ = ["Case", "CaseError", "Format", "FormatError", "InputError", "StrataError", "reconstruct"]

@@ -1,0 +1,432 @@
+"""The case: what a reconstruction gives, in memory and as a folder that can be verified.
+
+A folder holds ``manifest.json``, one Parquet file per table, ``timeline.md``, and ``inputs.local.json``, which alone
+says where the inputs were on this machine and is outside of identity, digests and exports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from strataline.errors import CaseError, InputError
+from strataline.event import EVENTS, LINKS, TABLES
+from strataline.examine import coverage
+from strataline.export import markdown, parquet
+from strataline.read import Input, Reading, at, read
+
+MANIFEST = "manifest.json"
+INPUTS = "inputs.local.json"
+TIMELINE = "timeline.md"
+LIMIT = 200
+
+
+class Case:
+    """The tables of a reconstruction. Tables are ``pyarrow.Table``; their columns are in ``docs/tables.md``.
+
+    Args:
+        frames: table name → frame.
+        manifest: what was read, with which options.
+        inputs: source → where it lies on this machine.
+    """
+
+    def __init__(
+        self, frames: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], inputs: Mapping[str, Path]
+    ):
+        self.frames = dict(frames)
+        self.manifest = dict(manifest)
+        self.inputs = dict(inputs)
+
+    @cached_property
+    def events(self) -> pa.Table:
+        """Everything that the records say happened, in order of corrected time."""
+        return self._arrow("events")
+
+    @cached_property
+    def requests(self) -> pa.Table:
+        """The requests, in order of start."""
+        return self._arrow("requests")
+
+    @cached_property
+    def links(self) -> pa.Table:
+        """Why each event stands where it does."""
+        return self._arrow("links")
+
+    @cached_property
+    def clocks(self) -> pa.Table:
+        """The clock domains."""
+        return self._arrow("clocks")
+
+    @cached_property
+    def sources(self) -> pa.Table:
+        """The inputs, and where every one of their bytes went."""
+        return self._arrow("sources")
+
+    @cached_property
+    def rejects(self) -> pa.Table:
+        """The records that could not become events."""
+        return self._arrow("rejects")
+
+    @cached_property
+    def notes(self) -> pa.Table:
+        """Every guess, refusal, recovery and limit."""
+        return self._arrow("notes")
+
+    @cached_property
+    def findings(self) -> pa.Table:
+        """The checks that fired or could not run."""
+        return self._arrow("findings")
+
+    def _arrow(self, name: str) -> pa.Table:
+        table = next(one for one in TABLES if one.name == name)
+        return table.to_arrow(self.frames[name])
+
+    def which(self, name: str) -> list[str]:
+        """The requests that `name` means, in order of start.
+
+        Args:
+            name: any id that an event of the request carries, as written or in another spelling of the same hex; a
+                request's own id (or its first 8 characters or more); an event id; a session or a user.
+
+        Returns:
+            One request for an id that names one; all requests of a session or user; none if nothing is tied to it.
+        """
+        requests, events = self.frames["requests"], self.frames["events"]
+        own = requests.filter(pl.col("request") == name)
+        if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
+            own = requests.filter(pl.col("request").str.starts_with(name))
+        if own.is_empty():
+            carried = self._carrying(name)
+            found = pl.concat(
+                [carried, events.filter(pl.col("event_id") == name)["request"].drop_nulls()]
+            ).unique()
+            own = requests.filter(pl.col("request").is_in(found.implode()))
+        return own["request"].to_list()
+
+    def _carrying(self, name: str) -> pl.Series:
+        """Requests with an event that carries `name`; by alias if any does, else by session or user."""
+        ids = self._ids.filter((pl.col("value") == name) | (pl.col("plain") == _plain(name)))
+        alias = ids.filter(pl.col("role") != "group")
+        chosen = alias if alias["request"].drop_nulls().len() else ids
+        return chosen["request"].drop_nulls()
+
+    @cached_property
+    def _ids(self) -> pl.DataFrame:
+        long = self.frames["events"].select("event_id", "request", "ids").explode("ids").unnest("ids")
+        return long.filter(pl.col("value").is_not_null()).with_columns(plain=_plain_column(pl.col("value")))
+
+    def carries(self, name: str) -> pl.DataFrame:
+        """The events (as in ``events``) that carry `name`, tied to a request or not."""
+        here = self._ids.filter((pl.col("value") == name) | (pl.col("plain") == _plain(name)))
+        return self.frames["events"].filter(pl.col("event_id").is_in(here["event_id"].unique().implode()))
+
+    def timeline(self, name: str) -> pa.Table:
+        """The events of the one request that `name` means, in order (as in ``events``).
+
+        Raises:
+            CaseError: if it means none, or several.
+        """
+        return EVENTS.to_arrow(self.request_events(name))
+
+    def request_events(self, name: str) -> pl.DataFrame:
+        """As `timeline`, as a Polars frame."""
+        found = self.which(name)
+        if len(found) != 1:
+            if not found:
+                lone = self.carries(name).height
+                hint = (
+                    f"{lone} events carry it and are tied to no request"
+                    if lone
+                    else "strataline find CASE --text …"
+                )
+                raise CaseError(f"no request is known by {name!r}", hint=hint)
+            listed = ", ".join(one[:12] for one in found[:5])
+            raise CaseError(f"{name!r} names {len(found)} requests: {listed}{', …' if len(found) > 5 else ''}")
+        return self.frames["events"].filter(pl.col("request") == found[0]).sort("seq")
+
+    def find(
+        self,
+        text: str | None = None,
+        user: str | None = None,
+        at: datetime | None = None,
+        within: timedelta = timedelta(minutes=1),
+    ) -> pl.DataFrame:
+        """Events that match everything given, in the order of ``events``.
+
+        Args:
+            text: words that the record holds, in this order, letter case and white space apart. The whole records
+                are searched where the inputs are at hand; the excerpts alone where they are not.
+            user: user or session.
+            at: a moment (UTC); events within `within` of it, by corrected or observed time.
+            within: see `at`.
+        """
+        found = self.frames["events"]
+        if user is not None:
+            found = found.filter((pl.col("user") == user) | (pl.col("session") == user))
+        if at is not None:
+            near = [(pl.col(name) - at).abs() <= within for name in ("corrected_time", "observed_time")]
+            found = found.filter(pl.any_horizontal(*(one.fill_null(value=False) for one in near)))
+        if text is not None:
+            found = self._holding(found, text)
+        return found
+
+    def _holding(self, events: pl.DataFrame, text: str) -> pl.DataFrame:
+        pattern = re.compile(_search_pattern(text), re.IGNORECASE)
+        places: dict[str, list[int]] = {}
+        for source in events["source"].unique().sort().to_list():
+            path = self.inputs.get(source)
+            if path is None or not path.is_file():
+                continue
+            offsets = places.setdefault(source, [])
+            for batch in read(Input(source, path), Reading()):
+                for offset, record in batch.records.select("offset", "text").iter_rows():
+                    if record is not None:
+                        offsets += [offset + found.start() for found in pattern.finditer(record)]
+        hit = pl.Series([False] * events.height, dtype=pl.Boolean)
+        shallow = "(?i)" + r"\s+".join(re.escape(word) for word in text.split())
+        for name in ("input_excerpt", "output_excerpt"):
+            hit = hit | events[name].str.contains(shallow).fill_null(value=False)
+        if places:
+            rows = pl.DataFrame(
+                [(source, offset) for source, offsets in places.items() for offset in offsets],
+                schema={"source": pl.String, "hit": pl.Int64}, orient="row",
+            )  # fmt: skip
+            records = events.select("source", "offset", "length").unique()
+            inside = records.join(rows, on="source").filter(
+                (pl.col("hit") >= pl.col("offset")) & (pl.col("hit") < pl.col("offset") + pl.col("length"))
+            )
+            deep = events.select("source", "offset").join(
+                inside.select("source", "offset", deep=pl.lit(value=True)).unique(), on=["source", "offset"], how="left", maintain_order="left"
+            )["deep"].fill_null(value=False)  # fmt: skip
+            hit = hit | deep
+        return events.filter(hit)
+
+    def evidence(self, events: pl.DataFrame) -> list[bytes | None]:
+        """The bytes of each event's record, read from its input; null where the input is not at hand."""
+        found: list[bytes | None] = [None] * events.height
+        for source in events["source"].unique().to_list():
+            path = self.inputs.get(source)
+            if path is None or not path.is_file():
+                continue
+            rows = [
+                (i, o, n)
+                for i, (s, o, n) in enumerate(events.select("source", "offset", "length").iter_rows())
+                if s == source
+            ]
+            for (i, _, _), data in zip(rows, at(path, [(o, n) for _, o, n in rows]), strict=True):
+                found[i] = data
+        return found
+
+    def markdown(self, limit: int = LIMIT) -> str:
+        """The timeline as Markdown: what was read, coverage, then up to `limit` requests."""
+        tables = {**self.frames, "coverage": coverage(self.frames["events"])}
+        return markdown.timeline(tables, self.manifest, limit)
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of the case, as plain numbers and texts (what ``--json`` prints)."""
+        sources, events, requests = (self.frames[name] for name in ("sources", "events", "requests"))
+        rejects = self.frames["rejects"].group_by("reason").len().sort("reason")
+        per_layer = (
+            events.group_by("layer")
+            .agg(pl.len().alias("events"), pl.col("request").count().alias("linked"))
+            .sort("layer")
+        )
+        assumed = sources.filter(pl.col("zone_basis") == "assumed")["source"].to_list()
+        return {
+            "version": self.manifest["version"],
+            "sources": sources.height,
+            "bytes": int(sources["bytes"].sum()),
+            "lines": int(sources["lines"].sum()),
+            "records": int(sources["records"].sum()),
+            "with_events": int(sources["with_events"].sum()),
+            "rejected": int(sources["rejected"].sum()),
+            "skipped": int(sources["skipped"].sum()),
+            "recovered": int(sources["recovered"].sum()),
+            "rejects_by_reason": dict(rejects.iter_rows()),
+            "events": events.height,
+            "requests": requests.height,
+            "requests_by_kind": dict(requests.group_by("kind").len().sort("kind").iter_rows()),
+            "layers": {layer: {"events": count, "linked": tied} for layer, count, tied in per_layer.iter_rows()},
+            "zones_assumed": assumed,
+            "unrecognised": sources.filter(pl.col("format").is_null() & (pl.col("rejected") > 0))[
+                "source"
+            ].to_list(),
+            "first_time": _iso(events["event_time"].min()),
+            "last_time": _iso(events["event_time"].max()),
+        }
+
+    def write(self, folder: str | os.PathLike[str], *, limit: int = LIMIT, overwrite: bool = False) -> Path:
+        """Write the case as a folder: beside, then renamed into place, so that a crash leaves no half case.
+
+        Args:
+            folder: where; its parent is made if it is not there.
+            limit: how many requests ``timeline.md`` shows.
+            overwrite: whether a case that is already there gives way. What is no case never does.
+
+        Raises:
+            CaseError: if something is there that may not give way, or the folder cannot be written.
+        """
+        target = Path(folder)
+        if target.exists() and not (overwrite and (target / MANIFEST).is_file()):
+            hint = "choose another folder" if not (target / MANIFEST).is_file() else "--overwrite replaces a case"
+            raise CaseError("something is there already", path=str(target), hint=hint)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+            try:
+                self._fill(beside, limit)
+                beside.chmod(0o755)
+                if target.exists():
+                    shutil.rmtree(target)
+                beside.rename(target)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+        except OSError as problem:
+            raise CaseError(f"cannot write: {problem.strerror or problem}", path=str(target)) from problem
+        return target
+
+    def _fill(self, folder: Path, limit: int) -> None:
+        digests = {}
+        for table in TABLES:
+            file = folder / f"{table.name}.parquet"
+            parquet.write(table, self.frames[table.name], file)
+            digests[file.name] = _digest(file)
+        (folder / TIMELINE).write_text(self.markdown(limit), encoding="utf-8")
+        digests[TIMELINE] = _digest(folder / TIMELINE)
+        manifest = {**self.manifest, "files": digests}
+        (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
+        places = {source: str(path.resolve()) for source, path in sorted(self.inputs.items())}
+        (folder / INPUTS).write_text(_json(places), encoding="utf-8")
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], inputs: str | os.PathLike[str] | None = None) -> Case:
+        """Open a case folder.
+
+        Args:
+            folder: the case.
+            inputs: where the inputs are now, if not where they were.
+
+        Raises:
+            CaseError: if the folder is no case, or a table of it cannot be read.
+        """
+        path = Path(folder)
+        try:
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        except OSError as problem:
+            hint = "strataline reconstruct LOGS -o CASE makes one"
+            raise CaseError(
+                "not a case: no manifest.json that can be read", path=str(path), hint=hint
+            ) from problem
+        except ValueError as problem:
+            raise CaseError(f"the manifest is no JSON: {problem}", path=str(path / MANIFEST)) from problem
+        frames = {}
+        for table in TABLES:
+            file = path / f"{table.name}.parquet"
+            try:
+                frames[table.name] = parquet.read(table, file)
+            except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as problem:
+                raise CaseError(f"cannot read the table: {problem}", path=str(file)) from problem
+        return cls(frames, manifest, _places(path, manifest, inputs))
+
+    def verify(self, folder: str | os.PathLike[str]) -> list[str]:
+        """Hash the files of the case and its inputs again, and count its records again.
+
+        Returns:
+            What does not agree, as sentences; nothing if all does.
+        """
+        wrong = []
+        for name, digest in sorted(self.manifest.get("files", {}).items()):
+            file = Path(folder) / name
+            if not file.is_file():
+                wrong.append(f"{name}: is not there")
+            elif _digest(file) != digest:
+                wrong.append(f"{name}: its content is not what was written")
+        for source, digest in self.frames["sources"].select("source", "digest").iter_rows():
+            path = self.inputs.get(source)
+            if path is None or not path.is_file():
+                wrong.append(f"input {source}: is not at hand, so it could not be verified")
+            elif digest is not None and _digest(path) != digest:
+                wrong.append(f"input {source}: its content is not what was read")
+        return wrong + self._uncounted()
+
+    def _uncounted(self) -> list[str]:
+        """Where records or bytes do not add up."""
+        sources = self.frames["sources"]
+        wrong = []
+        for row in sources.iter_rows(named=True):
+            if row["records"] != row["with_events"] + row["rejected"] + row["skipped"]:
+                wrong.append(f"input {row['source']}: records are not with_events + rejected + skipped")
+            if row["stream_bytes"] != row["record_bytes"] + row["separator_bytes"]:
+                wrong.append(f"input {row['source']}: bytes are not record_bytes + separator_bytes")
+        rejected = dict(self.frames["rejects"].group_by("source").len().iter_rows())
+        wrong += [
+            f"input {source}: {count} rejected, {rejected.get(source, 0)} in the table"
+            for source, count in sources.select("source", "rejected").iter_rows()
+            if rejected.get(source, 0) != count
+        ]
+        return wrong
+
+    def links_of(self, events: pl.DataFrame) -> pl.DataFrame:
+        """The links (as in ``links``) that begin at one of `events`."""
+        return LINKS.conform(self.frames["links"].filter(pl.col("from_event").is_in(events["event_id"].implode())))
+
+
+def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike[str] | None) -> dict[str, Path]:
+    if inputs is not None:
+        root = Path(inputs)
+        if not root.is_dir():
+            raise InputError("no such folder of inputs", path=str(root))
+        return {one["source"]: root / one["source"] for one in manifest.get("inputs", [])}
+    try:
+        known = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {source: Path(path) for source, path in known.items()}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _iso(time: object) -> str | None:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if isinstance(time, datetime) else None
+
+
+def _plain(value: str) -> str:
+    """A spelling in which hex ids are equal: lower case, no hyphens, no ``0x``."""
+    return value.strip().lower().removeprefix("0x").replace("-", "")
+
+
+def _plain_column(value: pl.Expr) -> pl.Expr:
+    return value.str.strip_chars().str.to_lowercase().str.strip_prefix("0x").str.replace_all("-", "", literal=True)
+
+
+def _search_pattern(text: str) -> bytes:
+    """The words of `text` as they may stand in a raw record: in UTF-8, or escaped once or twice as JSON does."""
+    words = []
+    for word in text.split():
+        spellings: list[str] = [word]
+        for ascii_only in (True, False):
+            once = json.dumps(word, ensure_ascii=ascii_only)[1:-1]
+            spellings += [once, json.dumps(once, ensure_ascii=ascii_only)[1:-1]]
+        words.append("(?:" + "|".join(re.escape(one) for one in dict.fromkeys(spellings)) + ")")
+    if not words:
+        raise InputError("the text to find is empty")
+    return r"(?:\s|\\+[nrt])+".join(words).encode()

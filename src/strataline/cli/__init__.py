@@ -1,0 +1,361 @@
+"""The command line: arguments to one library call, and its result printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from strataline.case import LIMIT, MANIFEST, Case
+from strataline.cli.arguments import Duration, Moment, Pair
+from strataline.errors import CaseError, StrataError
+from strataline.export import text
+from strataline.read import MAX_RECORD
+from strataline.reconstruct import reconstruct as reconstruct_case
+
+COMPLAINT, NOTHING = 1, 2
+
+STATUS = """
+\b
+Exit status: 0 done; 1 done with a complaint (more rejects than --max-rejects, an
+input that cannot be read, a mismatch, nothing found by that id); 2 nothing
+written (usage, or nothing that can be read).
+"""
+
+
+class _Commands(click.Group):
+    """Turns what a caller can mend into a message and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StrataError as problem:
+            click.echo(f"strataline: {problem}", err=True)
+            ctx.exit(NOTHING)
+
+
+@click.group(
+    cls=_Commands,
+    epilog=STATUS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="strataline")
+def main() -> None:
+    """One ordered, cross-layer timeline from the raw log exports of an AI product.
+
+    \b
+    strataline reconstruct logs/ -o CASE      read the logs, write the case
+    strataline show CASE ID                   the chain of one request, by any of its ids
+    strataline find CASE --text "…"           where a text, a user or a moment occurs
+    strataline verify CASE                    whether case and inputs are what they were
+
+    It says what the records show. Who is accountable, which remedy to choose and what anyone meant stay with people.
+    """
+
+
+@main.command(epilog=STATUS)
+@click.argument("logs", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="CASE", help="Folder to write the case to."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the case that is there already.")
+@click.option(
+    "--formats",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of further formats. Loading a format runs its file: only name folders that you trust. Repeatable.",
+)
+@click.option(
+    "--format",
+    "force",
+    multiple=True,
+    type=Pair("NAME=GLOB"),
+    metavar="NAME=GLOB",
+    help="Read the sources that GLOB fits as format NAME, without recognising them. Repeatable.",
+)
+@click.option(
+    "--zone",
+    "zones",
+    multiple=True,
+    type=Pair("GLOB=ZONE"),
+    metavar="GLOB=ZONE",
+    help="IANA zone of times that state none, in the sources that GLOB fits, such as 'app/uvicorn.log*=America/New_York'. Repeatable.",
+)
+@click.option(
+    "--assume-zone",
+    metavar="ZONE",
+    help="Zone of times that state none, where neither --zone nor the format names one.  [default: UTC, and noted]",
+)
+@click.option(
+    "--reuse-gap",
+    type=Duration(),
+    default="6h",
+    show_default=True,
+    metavar="DURATION",
+    help="Two uses of one id further apart than this, by one clock, are two ids.",
+)
+@click.option(
+    "--since",
+    type=Moment(),
+    metavar="TIME",
+    help="Leave out requests that ended before; UTC unless it states a zone.",
+)
+@click.option(
+    "--until",
+    type=Moment(),
+    metavar="TIME",
+    help="Leave out requests that began after; UTC unless it states a zone.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=LIMIT,
+    show_default=True,
+    metavar="N",
+    help="How many requests timeline.md shows; the tables hold them all.",
+)
+@click.option(
+    "--excerpts",
+    type=click.Choice(["short", "none"]),
+    default="short",
+    show_default=True,
+    help="Whether the tables hold the first 240 characters of texts.",
+)
+@click.option(
+    "--max-record",
+    type=click.IntRange(min=1),
+    default=MAX_RECORD,
+    show_default=True,
+    metavar="BYTES",
+    help="Records longer than this become rejects.",
+)
+@click.option(
+    "--max-rejects",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Exit with status 1 if there are more rejects.  [default: no limit]",
+)
+@click.option(
+    "--show", "shown", metavar="ID", help="Print the chain of the request that ID names; then -o is not needed."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def reconstruct(  # noqa: PLR0913 - one argument per option
+    logs: tuple[str, ...],
+    output: Path | None,
+    overwrite: bool,  # noqa: FBT001
+    folders: tuple[Path, ...],
+    force: tuple[tuple[str, str], ...],
+    zones: tuple[tuple[str, str], ...],
+    assume_zone: str | None,
+    reuse_gap: timedelta,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    excerpts: str,
+    max_record: int,
+    max_rejects: int | None,
+    shown: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Read LOGS (files, folders, quoted globs) and write what they say happened as a case."""
+    if output is None and shown is None:
+        raise click.UsageError("give -o CASE to write the case, or --show ID to print one chain")
+    if output is not None and output.exists() and not (overwrite and (output / MANIFEST).is_file()):
+        hint = "--overwrite replaces a case" if (output / MANIFEST).is_file() else "choose another folder"
+        raise CaseError("something is there already", path=str(output), hint=hint)
+    with _progress(quiet=as_json) as progress:
+        case = reconstruct_case(
+            logs,
+            formats=folders,
+            force={glob: name for name, glob in force},
+            zones=dict(zones),
+            assume_zone=assume_zone,
+            reuse_gap=reuse_gap,
+            since=since,
+            until=until,
+            excerpts=excerpts == "short",
+            max_record=max_record,
+            progress=progress,
+        )
+    if output is not None:
+        case.write(output, limit=limit, overwrite=overwrite)
+    status = _complaints(case, max_rejects)
+    if as_json:
+        _echo(
+            json.dumps({**case.summary(), "case": None if output is None else str(output)}, ensure_ascii=False)
+            + "\n"
+        )
+    elif shown is None:
+        _echo(text.summary(case.frames, str(output), **_page()))
+    if shown is not None:
+        status = max(status, _show(case, shown))
+    sys.exit(status)
+
+
+@main.command(epilog=STATUS)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.argument("name", metavar="ID")
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the inputs are now, if not where they were.",
+)
+def show(case: Path, name: str, inputs: Path | None) -> None:
+    """Print the chain of the request that ID names.
+
+    ID is any id that one of its events carries (request, trace, call, response, message, decision, span id, …), the
+    request's own id or the beginning of it. A session or a user lists its requests.
+    """
+    sys.exit(_show(Case.open(case, inputs), name))
+
+
+@main.command(epilog=STATUS)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.option(
+    "--text",
+    "words",
+    metavar="TEXT",
+    help="Words that the record holds, in order; letter case and white space apart.",
+)
+@click.option("--user", metavar="USER", help="User or session.")
+@click.option("--at", type=Moment(), metavar="TIME", help="A moment; UTC unless it states a zone.")
+@click.option(
+    "--within", type=Duration(), default="1m", show_default=True, metavar="DURATION", help="How far from --at."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How many events to print.",
+)
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the inputs are now, if not where they were.",
+)
+def find(  # noqa: PLR0913 - one argument per option
+    case: Path,
+    words: str | None,
+    user: str | None,
+    at: datetime | None,
+    within: timedelta,
+    limit: int,
+    inputs: Path | None,
+) -> None:
+    """Find events by what a screenshot or a complaint holds: a text, a user, a moment.
+
+    Whole records are searched where the inputs are at hand, and the excerpts alone where they are not.
+    """
+    if words is None and user is None and at is None:
+        raise click.UsageError("give at least one of --text, --user and --at")
+    opened = Case.open(case, inputs)
+    found = opened.find(text=words, user=user, at=at, within=within)
+    gone = [source for source, path in sorted(opened.inputs.items()) if not path.is_file()]
+    if words is not None and (gone or not opened.inputs):
+        click.echo(
+            "strataline: not all inputs are at hand; of the others only the excerpts were searched (--inputs DIR)",
+            err=True,
+        )
+    _echo(text.hits(found.head(limit), **_page()))
+    if found.height > limit:
+        click.echo(f"{found.height - limit} more; --limit {found.height} prints all")
+
+
+@main.command(epilog=STATUS)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the inputs are now, if not where they were.",
+)
+def verify(case: Path, inputs: Path | None) -> None:
+    """Hash the case's files and its inputs again, and count its records again."""
+    opened = Case.open(case, inputs)
+    wrong = opened.verify(case)
+    for sentence in wrong:
+        click.echo(sentence)
+    sources = opened.frames["sources"]
+    if not wrong:
+        records = int(sources["records"].sum())
+        click.echo(
+            f"verified: {sources.height} inputs, {len(opened.manifest['files'])} files, {records} records accounted for"
+        )
+    sys.exit(COMPLAINT if wrong else 0)
+
+
+def _show(case: Case, name: str) -> int:
+    """Print what `name` means: one chain, a list of requests, or the events that carry it and are tied to none."""
+    requests = case.frames["requests"]
+    found = requests.filter(pl.col("request").is_in(case.which(name)))
+    if found.height == 1:
+        events = case.request_events(found["request"][0])
+        _echo(text.chain(events, found.row(0, named=True), case.frames["links"], case.frames["notes"], **_page()))
+        return 0
+    if found.height:
+        _echo(text.listing(found, case.frames["events"], **_page()))
+        return 0
+    lone = case.carries(name)
+    if lone.height:
+        _echo(text.hits(lone, **_page()))
+        click.echo(f"These events carry {name!r}; none of them is tied to a request.")
+        return 0
+    click.echo(
+        f"strataline: no event carries {name!r}\n  hint: strataline find CASE --text, --user or --at", err=True
+    )
+    return COMPLAINT
+
+
+def _complaints(case: Case, max_rejects: int | None) -> int:
+    rejects, unreadable = (
+        case.frames["rejects"].height,
+        case.frames["notes"].filter(pl.col("topic") == "unreadable"),
+    )
+    for source, detail in unreadable.select("source", "detail").iter_rows():
+        click.echo(f"strataline: {source} was not read: {detail}", err=True)
+    many = max_rejects is not None and rejects > max_rejects
+    if many:
+        click.echo(f"strataline: {rejects} rejects, more than --max-rejects {max_rejects}", err=True)
+    return COMPLAINT if many or unreadable.height else 0
+
+
+def _page() -> dict[str, Any]:
+    """Width and colour of the terminal; no width and no colour where standard output is none."""
+    terminal = sys.stdout.isatty()
+    return {"width": Console().width if terminal else None, "colour": terminal and "NO_COLOR" not in os.environ}
+
+
+def _echo(page: str) -> None:
+    click.echo(page, nl=False)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A progress bar on standard error where that is a terminal; nothing otherwise."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def update(source: str, done: int, whole: int) -> None:
+            bar.update(task, description=source or "correlating", completed=done, total=whole)
+
+        yield update

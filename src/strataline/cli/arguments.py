@@ -1,0 +1,56 @@
+"""Values of options: moments, durations, and GLOB=NAME pairs."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import click
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Moment(click.ParamType[datetime]):
+    """An ISO date and time; UTC where it states no zone."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(
+                f"{value!r} is no ISO time; for example 2026-11-21T23:05 or 2026-11-22T00:05+01:00", param, ctx
+            )
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class Duration(click.ParamType[timedelta]):
+    """A number and its unit: 90s, 15m, 6h, 2d."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no duration; for example 90s, 15m, 6h or 2d", param, ctx)
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """Two texts joined by ``=``, the first of which may itself hold one."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        left, equals, right = str(value).rpartition("=")
+        if not (equals and left and right):
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
+        return left, right

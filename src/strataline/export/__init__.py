@@ -1,0 +1,1 @@
+"""Tables to what people read. One module per target; log text is hostile in all of them (`export.escape`)."""

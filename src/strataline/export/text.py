@@ -1,0 +1,505 @@
+"""Text for a terminal or a pipe: the chain of one request, listings, hits, and the summary of a reconstruction.
+
+Every text of a log is one safe line (`export.escape`). With a width, lines are folded between their parts, so that
+an evidence address or an id is never cut; without one (a pipe) no line is folded or cut.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+from rich.cells import cell_len, chop_cells, set_cell_size
+
+from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REQUESTS
+from strataline.export import rows, words
+from strataline.export.escape import excerpt, printable
+from strataline.export.rows import Chain, Row
+
+_STYLES = {
+    "prompt": "36",
+    "retrieval": "32",
+    "model": "35",
+    "policy": "33",
+    "ui": "34",
+    "change": "31",
+    "strong": "1",
+    "dim": "2",
+}
+# Columns: of a label; before a second line; that a first input needs beside the rest of its line.
+_LABEL, _EXCERPT, _ROOM = 13, 6, 24
+# How many candidates, and sources to mend, are named before "and n more".
+_CANDIDATES, _SOURCES = 5, 6
+_SIDES = ("input", "output")
+_NOTABLE = dict.fromkeys(("outcome", "error", "verdict", "mode", "shown", "feedback"), "strong")
+
+Part = tuple[str, str]
+"""A piece of a line that is not folded, and its style: a key of `_STYLES`, or nothing."""
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Where the text goes: how wide it is (null: no bound), and whether it shows colour."""
+
+    width: int | None
+    colour: bool
+
+    def paint(self, text: str, style: str) -> str:
+        if not self.colour or style not in _STYLES or not text:
+            return text
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+
+    def fold(self, head: Sequence[Part], parts: Iterable[Part], indent: int, between: str = "  ") -> list[str]:
+        """`head` and then `parts`; where the width ends, a new line begins, `indent` columns in.
+
+        A part that is wider than a line is folded between its words; a word stays whole. This is also where every
+        text becomes printable.
+        """
+        safe = [(printable(text), style) for text, style in head]
+        lines, line = [], "".join(self.paint(*part) for part in safe)
+        used = sum(cell_len(text) for text, _ in safe)
+        fresh = True
+        for text, style, gap in self._pieces(parts, indent, between):
+            if not fresh and self.width is not None and used + cell_len(gap + text) > self.width:
+                lines.append(line.rstrip())
+                line, used, fresh = " " * indent, indent, True
+            before = "" if fresh else gap
+            line += before + self.paint(text, style)
+            used += cell_len(before + text)
+            fresh = False
+        return [*lines, line.rstrip()]
+
+    def _pieces(self, parts: Iterable[Part], indent: int, between: str) -> Iterable[tuple[str, str, str]]:
+        """What is not folded: (text, style, what stands before it on a line)."""
+        for raw, style in parts:
+            text = printable(raw)
+            if self.width is None or indent + cell_len(text) <= self.width:
+                yield text, style, between
+            else:
+                for place, word in enumerate(text.split(" ")):
+                    yield word, style, " " if place else between
+
+    def prose(self, head: Sequence[Part], text: str, style: str = "", last: str = "") -> list[str]:
+        """`head` and then free text, folded between words, where a word wider than a line is split; `last` is not."""
+        indent = sum(cell_len(one) for one, _ in head)
+        pieces = printable(text).split(" ")
+        if self.width is not None:
+            room = max(self.width - indent, 8)
+            pieces = [piece for word in pieces for piece in (chop_cells(word, room) or [""])]
+        parts = [(word, style) for word in pieces] + ([(last, style)] if last else [])
+        return self.fold(head, parts, indent, " ")
+
+    def crop(self, head: str, raw: str, style: str = "") -> str:
+        """`head` and then as much of the text as one line holds."""
+        text = printable(raw)
+        if self.width is not None and cell_len(head + text) > self.width:
+            text = set_cell_size(text, max(self.width - cell_len(head) - 1, 1)).rstrip() + "…"
+        return head + self.paint(text, style)
+
+    def labelled(self, label: str, parts: Iterable[Part]) -> list[str]:
+        return self.fold([(f"  {label:<{_LABEL}}", "dim")], parts, _LABEL + 2)
+
+
+def chain(
+    events: pl.DataFrame,
+    request: Mapping[str, Any],
+    links: pl.DataFrame,
+    notes: pl.DataFrame,
+    *,
+    width: int | None = None,
+    colour: bool = False,
+) -> str:
+    """Return the chain of one request, ready to read.
+
+    Args:
+        events: the events of the request.
+        request: its row of ``requests``.
+        links: a ``links`` table; links of other events do not matter.
+        notes: a ``notes`` table; those about an id, a source or a line of these events are printed.
+        width: columns of the terminal; null where it is none.
+        colour: whether layers are painted.
+    """
+    page = _Page(width, colour)
+    found = rows.chains(pl.DataFrame([request], schema=REQUESTS.schema), events, links)[0]
+    back = _backwards(found.events)
+    text = [
+        *_head(found, page),
+        "",
+        *_events(found, back, page),
+        *_not_tied(found.request, links, page),
+        *_clocks(back, page),
+        *_notes_about(found.events, notes, page),
+        *_ids(found.events, page),
+    ]
+    return "\n".join(text) + "\n"
+
+
+def _head(found: Chain, page: _Page) -> list[str]:
+    request, events = found.request, found.events
+    start, end, zero = request["start_time"], request["end_time"], found.zero
+    when = [("no event with a time", "")] if zero is None else [(f"{words.date_time(zero)} UTC", "strong")]
+    if start is not None and end is not None:
+        first, last = words.date_time(start), words.date_time(end)
+        until = last[11:] if last[:10] == first[:10] else last
+        when.append((f"events from {first} to {until} ({words.duration(end - start)})", "dim"))
+    counts = [
+        (request["kind"], "strong"),
+        (words.count(request["events"] or 0, "event"), ""),
+        (words.count(request["attempts"] or 0, "attempt"), ""),
+        (words.count(request["calls"] or 0, "model call"), ""),
+    ]
+    text = page.labelled("request", [(request["request"], "strong")])
+    text += page.labelled("opened", when)
+    text += page.labelled("what", counts)
+    who = [(kind, request[kind]) for kind in rows.GROUPS if request[kind]]
+    text += page.labelled("who", [(f"{kind} {value}", "") for kind, value in who]) if who else []
+    if request["refers_to"]:
+        text += page.labelled("refers to", [(f"request {request['refers_to']}", "")])
+    layers = [(f"{layer} {number}", layer) for layer, number in rows.tied_layers(events)]
+    missing = [(f"{why}: {found}", "") for why, found in rows.untied_layers(request)]
+    text += page.labelled("layers", [*layers, *missing])
+    for title, pairs in (("in force", rows.in_force(request)), ("came out", rows.came_out(request))):
+        text += (
+            page.labelled(title, [(f"{label} {excerpt(value)}", "") for label, value in pairs]) if pairs else []
+        )
+    for label, said, event in rows.first_input_last_output(events):
+        head = [(f"  {label:<{_LABEL}}", "dim")]
+        text += page.prose(head, f"“{excerpt(said)}”", last=f"({rows.address(event)})")
+    return text
+
+
+Back = tuple[Row, Row, int]
+"""An event, the one that stands before it, and by how many milliseconds it reads earlier than that one."""
+
+
+def _backwards(events: Sequence[Row]) -> list[Back]:
+    timed = [event for event in events if event["corrected_time"] is not None]
+    steps = (
+        (event, before, before["corrected_time"] - event["corrected_time"]) for before, event in pairwise(timed)
+    )
+    return [step for step in steps if step[2] > 0]
+
+
+def _events(found: Chain, back: Sequence[Back], page: _Page) -> list[str]:
+    times = [words.date_time(event["corrected_time"]) for event in found.events]
+    days = {time[:10] for time in times if time}
+    day = days.pop() if len(days) == 1 else None
+    clock = [(time[11:] if day else time) or "no time" for time in times]
+    since = [found.since(event) for event in found.events]
+    wide_seq, wide_layer = len(str(len(times))), max(len(layer) for layer in LAYERS)
+    wide_clock, wide_since = max([3, *map(len, clock)]), max([3, *map(len, since)])
+    heading = f"{'#':>{wide_seq}}  {'UTC':<{wide_clock}}  {'+ms':>{wide_since}}   {'layer':<{wide_layer}}  what"
+    text = [page.paint(heading + (f"  (all on {day})" if day else ""), "dim")]
+    earlier = {event["event_id"] for event, _, _ in back}
+    said: dict[str, str] = {}
+    for event, time, passed in zip(found.events, clock, since, strict=True):
+        head = [
+            (f"{event['seq']:>{wide_seq}}  ", "dim"),
+            (f"{time:<{wide_clock}}  ", ""),
+            (f"{passed:>{wide_since}}{'<' if event['event_id'] in earlier else ' '}  ", "dim"),
+            (f"{event['layer']:<{wide_layer}}  ", event["layer"]),
+        ]
+        what = [*_what(event), *_same_text(event, said)]
+        text += page.fold(head, what, sum(cell_len(piece) for piece, _ in head))
+        text += page.fold([(" " * _EXCERPT, "")], _how(event, found), _EXCERPT, " · ")
+        text += _excerpts(event, said, page)
+    return text
+
+
+def _what(event: Row) -> list[Part]:
+    kind = (event["kind"], "strong")
+    name = [(excerpt(rows.cut(found)), "")] if (found := rows.name(event)) else []
+    facts = [
+        (f"{label} {excerpt(rows.cut(value))}", _NOTABLE.get(label, "")) for label, value in rows.facts(event)
+    ]
+    return [kind, *name, *facts]
+
+
+def _how(event: Row, found: Chain) -> list[Part]:
+    parts = [
+        rows.address(event),
+        " ".join(found.tied(event)).strip(),
+        *found.order(event),
+        *(f"{relation} {other}" for relation, other in found.related(event)),
+        *(f"{kind} {value}" for kind, value in found.ids(event)),
+    ]
+    return [(part, "dim") for part in parts if part]
+
+
+def _same_text(event: Row, said: Mapping[str, str]) -> list[Part]:
+    """Which of the event's texts stands further up already: a text is printed once."""
+    found = ((side, said.get(_text_key(event, side) or "")) for side in _SIDES)
+    return [(f"{side}: same text as {where}", "dim") for side, where in found if where]
+
+
+def _excerpts(event: Row, said: dict[str, str], page: _Page) -> list[str]:
+    lines = []
+    for side in _SIDES:
+        key, found = _text_key(event, side), event[f"{side}_excerpt"]
+        if not found or not key or key in said:
+            continue
+        said[key] = f"the {side} of {event['seq']}"
+        chars = event[f"{side}_chars"] or 0
+        length = f" ({chars:,} characters)" if chars > len(found) else ""
+        lines.append(page.crop(f"{' ' * _EXCERPT}{side:<6} ", f"“{excerpt(found)}”{length}"))
+    return lines
+
+
+def _text_key(event: Row, side: str) -> str | None:
+    key: str | None = event[f"{side}_hash"] or event[f"{side}_excerpt"]
+    return key
+
+
+def _section(title: str, lines: Sequence[str], page: _Page) -> list[str]:
+    return ["", page.paint(title, "strong"), *lines] if lines else []
+
+
+def _not_tied(request: Row, links: pl.DataFrame, page: _Page) -> list[str]:
+    why = (
+        ("layers_absent", "a log covers the time; no event of it is tied to this request by an id"),
+        ("layers_not_covered", "no log covers the time, so nothing is known"),
+        ("layers_ambiguous", "candidates only; none was taken"),
+    )
+    lines = [
+        line
+        for name, reason in why
+        if request[name]
+        for line in page.prose([("  ", "")], f"{', '.join(request[name])}: {reason}")
+    ]
+    if any(request[name] for name, _ in why):
+        lines += page.prose([("  ", "")], words.ABSENCE, "dim")
+    listed = links.filter(pl.col("to_request") == request["request"], pl.col("taken").eq(other=False))
+    candidates = listed.sort("confidence", "from_address", descending=[True, False], nulls_last=True)
+    for link in candidates.head(_CANDIDATES).to_dicts():
+        sure = "" if link["confidence"] is None else f"confidence {link['confidence']:.2f}"
+        parts = [link["from_address"] or link["from_event"], f"by {link['method']}", sure]
+        lines += page.labelled("candidate", [(part, "") for part in parts if part])
+    if candidates.height > _CANDIDATES:
+        lines += page.labelled("", [(f"and {words.count(candidates.height - _CANDIDATES, 'more candidate')}", "")])
+    return _section("Not tied", lines, page)
+
+
+def _clocks(back: Sequence[Back], page: _Page) -> list[str]:
+    most: dict[tuple[str, str], Back] = {}
+    for step in back:
+        pair = (step[0]["clock"] or step[0]["source"], step[1]["clock"] or step[1]["source"])
+        if pair not in most or most[pair][2] < step[2]:
+            most[pair] = step
+    lines = []
+    for (clock, other), (event, before, gap) in most.items():
+        where = f"(events {before['seq']} and {event['seq']})"
+        if clock == other:
+            said = f"{clock}: its own records go back by {words.duration(gap)} {where}"
+        else:
+            said = f"{clock} reads {words.duration(gap)} earlier than {other} {where}"
+        lines += page.prose([("  ", "")], said)
+    if lines:
+        legend = (
+            "< marks an event that its clock puts before the event above it. The order follows what must precede "
+            "what; the two clocks disagree, or a record states another moment than it was placed by."
+        )
+        lines += page.prose([("  ", "")], legend, "dim")
+    return _section("Clocks", lines, page)
+
+
+def _notes_about(events: Sequence[Row], notes: pl.DataFrame, page: _Page) -> list[str]:
+    values = [value for event in events for _, value in rows.ids(event)]
+    sources = [event["source"] for event in events]
+    lines = pl.DataFrame(
+        {"source": sources, "line": [event["line"] for event in events]},
+        schema={"source": pl.String, "line": pl.Int64},
+    ).unique()
+    of_line = notes.join(lines, on=["source", "line"], how="semi")
+    of_zone = notes.filter(pl.col("topic") == "zone_assumed", pl.col("source").is_in(sources))
+    of_id = notes.filter(pl.col("subject").is_in(values))
+    found = pl.concat([of_id, of_line, of_zone]).unique(maintain_order=True)
+    text = []
+    for note in found.to_dicts():
+        where = "".join(f"{note[name]}: " for name in ("source", "subject") if note[name])
+        text += page.prose([("  ", "")], f"{where}{excerpt(note['detail'] or note['topic'])}")
+    return _section("Notes", text, page)
+
+
+def _ids(events: Sequence[Row], page: _Page) -> list[str]:
+    """Every id in full, that the chain shows in short."""
+    carried: dict[tuple[str, str], int] = {}
+    for event in events:
+        for pair in rows.ids(event):
+            carried[pair] = carried.get(pair, 0) + 1
+    short = rows.short_ids(value for _, value in carried)
+    wide = max((len(printable(kind)) for kind, _ in carried), default=0)
+    lines = [
+        line
+        for (kind, value), number in carried.items()
+        if short[value] != value
+        for line in page.fold(
+            [(f"  {kind:<{wide}}  ", "dim")], [(value, ""), (words.count(number, "event"), "dim")], 4
+        )
+    ]
+    return _section("Ids in full", lines, page)
+
+
+def listing(
+    requests: pl.DataFrame, events: pl.DataFrame, *, width: int | None = None, colour: bool = False
+) -> str:
+    """Return requests, a line each: when it opened, id, length, layers, what came out, and the first input.
+
+    Args:
+        requests: rows of ``requests``.
+        events: an ``events`` table with their events.
+        width: columns of the terminal; null where it is none.
+        colour: whether to paint.
+    """
+    page = _Page(width, colour)
+    lines = [_listed(chain) for chain in rows.chains(requests, events, LINKS.empty())]
+    lines.sort(key=lambda line: (not line[0], line))
+    table = [("opened (UTC)", "request", "kind", "first to last", "layers", "came out", "first input"), *lines]
+    wide = [max(cell_len(printable(line[place])) for line in table) for place in range(len(table[0]) - 1)]
+    text = []
+    for line in table:
+        cells = [
+            f"{cell}{' ' * (room - cell_len(cell))}"
+            for cell, room in zip(map(printable, line), wide, strict=False)
+        ]
+        head = "  ".join(cells) + "  "
+        if width is None or cell_len(head) + _ROOM <= width:
+            text.append(page.crop(head, line[-1]).rstrip())
+        else:
+            text += page.fold([], [(cell, "") for cell in cells[:-1]], 4)
+            text.append(page.crop(" " * 4, "  ".join(part for part in line[-2:] if part)).rstrip())
+    text.append(words.count(requests.height, "request"))
+    return "\n".join(text) + "\n"
+
+
+def _listed(chain: Chain) -> tuple[str, ...]:
+    request, start, end = chain.request, chain.request["start_time"], chain.request["end_time"]
+    here = set(request["layers_present"] or ())
+    missing = [layer for layer in PRODUCT_LAYERS if layer not in here]
+    came_out = [*(request["verdicts"] or ()), *(request["shown"] or ()), *(request["outcomes"] or ())]
+    asked = next((event["input_excerpt"] for event in chain.events if event["input_excerpt"]), None)
+    return (
+        words.date_time(chain.zero),
+        rows.short_request(request["request"]),
+        request["kind"],
+        "" if start is None or end is None else words.duration(end - start),
+        f"no {', '.join(missing)}" if missing else "all five",
+        excerpt(", ".join(came_out)),
+        f"“{excerpt(asked)}”" if asked else "",
+    )
+
+
+def hits(events: pl.DataFrame, *, width: int | None = None, colour: bool = False) -> str:
+    """Return events that a search found: when, what, where the evidence lies, which request, and their texts.
+
+    Args:
+        events: rows of ``events``, printed in their order.
+        width: columns of the terminal; null where it is none.
+        colour: whether to paint.
+    """
+    page = _Page(width, colour)
+    text = []
+    for event in rows.of(events):
+        head = [
+            (f"{words.date_time(event['corrected_time']) or 'no time':<23}  ", ""),
+            (f"{event['layer']:<9}  ", event["layer"]),
+        ]
+        request = f"request {rows.short_request(event['request'])}" if event["request"] else "tied to no request"
+        who = [f"{kind} {event[kind]}" for kind in ("user", "session") if event[kind]]
+        parts = [(event["kind"], "strong"), (rows.address(event), ""), (request, "strong")]
+        text += page.fold(head, [*parts, *((one, "dim") for one in who)], 25)
+        for side in _SIDES:
+            if event[f"{side}_excerpt"]:
+                text.append(page.crop(f"{' ' * 25}{side:<6} ", f"“{excerpt(event[f'{side}_excerpt'])}”", "dim"))
+    requests = events["request"].n_unique() - int(events["request"].null_count() > 0)
+    text.append(f"{words.count(events.height, 'event')} of {words.count(requests, 'request')}")
+    return "\n".join(text) + "\n"
+
+
+def summary(
+    tables: Mapping[str, pl.DataFrame], out: str | None, *, width: int | None = None, colour: bool = False
+) -> str:
+    """Return what a reconstruction read and found, in a few lines, and where to look next.
+
+    Args:
+        tables: the tables by name: sources, events, requests, rejects, notes.
+        out: where the case was written; null where it was not.
+        width: columns of the terminal; null where it is none.
+        colour: whether to paint.
+    """
+    page = _Page(width, colour)
+    sources, events, requests = tables["sources"], tables["events"], tables["requests"]
+    text = _read(sources, events, page)
+    text += _counts("rejected", tables["rejects"]["reason"], page)
+    text += _sources_to_mend(sources, page)
+    text += _counts("notes", tables["notes"]["topic"], page)
+    text += page.labelled("requests", [(f"{requests.height:,}", "strong"), *_by_value(requests["kind"])])
+    tied = []
+    for layer in PRODUCT_LAYERS:
+        of_layer = events.filter(pl.col("layer") == layer)["request"]
+        if len(of_layer):
+            share = 100 * of_layer.count() / len(of_layer)
+            tied.append((f"{layer} {of_layer.count():,} of {len(of_layer):,} ({share:.1f} %)", ""))
+    text += page.labelled("tied events", tied) if tied else []
+    if out is not None:
+        text += page.labelled("case", [(out, "strong")])
+        case = shlex.quote(out)
+        text += page.labelled("to read", [(f"{out.rstrip('/')}/timeline.md", "")])
+        text += page.labelled(
+            "one chain", [(f"strataline show {case} ID", ""), ("(any id of the request)", "dim")]
+        )
+        text += page.labelled("no id", [(f"strataline find {case} --text 'words that were shown'", "")])
+    return "\n".join(text) + "\n"
+
+
+def _read(sources: pl.DataFrame, events: pl.DataFrame, page: _Page) -> list[str]:
+    records, with_events, rejected, skipped = (
+        int(sources[name].sum()) for name in ("records", "with_events", "rejected", "skipped")
+    )
+    size = int(sources["bytes"].sum()) / 1024**2
+    parts = f"{with_events:,} with events + {rejected:,} rejected + {skipped:,} skipped"
+    identity = f"{words.count(records, 'record')} = {parts}"
+    if records != with_events + rejected + skipped:
+        identity += " (these do not add up)"
+    text = page.labelled(
+        "read", [(words.count(sources.height, "source"), "strong"), (f"{size:,.1f} MiB", ""), (identity, "")]
+    )
+    span = [
+        words.date_time(words.epoch_ms(end))
+        for end in (events["corrected_time"].min(), events["corrected_time"].max())
+    ]
+    when = f"{span[0]} – {span[1]} UTC" if span[0] else "none with a time"
+    return text + page.labelled("events", [(f"{events.height:,}", "strong"), (when, "")])
+
+
+def _sources_to_mend(sources: pl.DataFrame, page: _Page) -> list[str]:
+    text = []
+    assumed = sources.filter(pl.col("zone_basis") == "assumed").sort("source")
+    if not assumed.is_empty():
+        first = assumed.row(0, named=True)
+        text += page.labelled("zone assumed", _named(assumed["source"], f"{first['zone'] or 'UTC'} for "))
+        hint = f"state it: --zone {shlex.quote(first['source'] + '=Area/City')}"
+        text += page.labelled("", [(hint, "dim")])
+    unknown = sources.filter(pl.col("format").is_null(), pl.col("records") > pl.col("skipped")).sort("source")
+    if not unknown.is_empty():
+        text += page.labelled("no format", _named(unknown["source"], ""))
+        text += page.labelled("", [("describe it in a format file: --formats DIR", "dim")])
+    return text
+
+
+def _named(sources: pl.Series, before: str) -> list[Part]:
+    shown = [(one, "") for one in sources.head(_SOURCES)]
+    more = len(sources) - len(shown)
+    return [(before + shown[0][0], ""), *shown[1:], *([(f"and {more} more", "")] if more else [])]
+
+
+def _counts(label: str, values: pl.Series, page: _Page) -> list[str]:
+    return page.labelled(label, _by_value(values)) if len(values) else []
+
+
+def _by_value(values: pl.Series) -> list[Part]:
+    counted = values.alias("value").value_counts(name="n").sort("n", "value", descending=[True, False])
+    return [(f"{value!s} {number:,}", "") for value, number in counted.iter_rows()]

@@ -1,0 +1,350 @@
+"""The whole way: inputs, records, events, requests, case. Knows every room, and nothing else does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from strataline.case import Case
+from strataline.correlate import Options, correlate
+from strataline.errors import FormatError, InputError
+from strataline.event import CLOCKS, EVENTS, FINDINGS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
+from strataline.format import Format
+from strataline.parse import Kernel, Parsed, Plan, catalogue, identify, parse_source, zone_named
+from strataline.read import MAX_RECORD, Input, Reading, find_inputs, read
+
+Progress = Callable[[str, int, int], None]
+"""Called with the source at hand, bytes done and bytes in all."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    one: Input
+    reading: Reading
+    parsed: Parsed
+    problem: str | None = None
+
+
+def reconstruct(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    formats: Iterable[str | os.PathLike[str]] = (),
+    force: Mapping[str, str] | None = None,
+    zones: Mapping[str, str] | None = None,
+    assume_zone: str | None = None,
+    reuse_gap: timedelta = timedelta(hours=6),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    excerpts: bool = True,
+    max_record: int = MAX_RECORD,
+    progress: Progress | None = None,
+) -> Case:
+    """Reconstruct what the logs at `paths` say happened.
+
+    Args:
+        paths: files, folders and globs.
+        formats: folders of further formats; loading a format runs its file.
+        force: glob over sources → name of the format they have, which is then not questioned.
+        zones: glob over sources → IANA zone of the times in them that state none.
+        assume_zone: zone of such times where neither an option nor the format names one; otherwise UTC is assumed,
+            and noted.
+        reuse_gap: two uses of one id further apart than this, by one clock, are two ids.
+        since: leave out requests that ended before (and events of none).
+        until: leave out requests that began after.
+        excerpts: whether tables hold the first 240 characters of texts.
+        max_record: records longer than this many bytes become rejects.
+        progress: called as the inputs are read.
+
+    Returns:
+        The case; `Case.write` makes a folder of it.
+
+    Raises:
+        InputError: if nothing can be read, or an option names nothing.
+        FormatError: if a format cannot be loaded.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> log = pathlib.Path(tempfile.mkdtemp()) / "access.log"
+        >>> line = '2026-01-02 03:04:05,678 INFO:     127.0.0.1:9 - "GET /api HTTP/1.1" 200 OK'
+        >>> _ = log.write_text(line + chr(10))
+        >>> reconstruct(log, assume_zone="UTC").events["event_time"].to_pylist()[0].isoformat()
+        '2026-01-02T03:04:05.678000+00:00'
+    """
+    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    zones, force = dict(zones or {}), dict(force or {})
+    for zone in (*zones.values(), *([assume_zone] if assume_zone else [])):
+        zone_named(zone)
+    known = catalogue([Path(folder) for folder in formats])
+    inputs, hidden, twice = find_inputs(names)
+    sources = _parse_all(inputs, known, _Choices(zones, force, assume_zone, excerpts, max_record), progress)
+    readable = [source for source in sources if source.problem is None]
+    if not readable:
+        first = sources[0]
+        raise InputError(first.problem or "nothing to read", path=str(first.one.path))
+    _settle_copies(sources)
+    gap_ns = reuse_gap // timedelta(microseconds=1) * 1000
+    made = correlate(
+        pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)]), Options(reuse_gap_ns=gap_ns)
+    )
+    notes = pl.concat([_reading_notes(sources, hidden, twice), made.notes])
+    frames = {
+        "events": made.events,
+        "requests": made.requests,
+        "links": made.links,
+        "clocks": CLOCKS.conform(made.clocks),
+        "sources": SOURCES.conform(pl.DataFrame([_source_row(s, zones, assume_zone) for s in sources])).sort(
+            SOURCES.sort
+        ),
+        "rejects": pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort),
+        "notes": notes,
+        "findings": FINDINGS.empty(),
+    }
+    frames = _window(frames, since, until)
+    frames["notes"] = NOTES.conform(frames["notes"]).sort(
+        [*NOTES.sort, "count", "detail"], nulls_last=True, maintain_order=True
+    )
+    options = {
+        "zones": zones, "force": force, "assume_zone": assume_zone, "reuse_gap_s": gap_ns / 1e9,
+        "since": _iso(since), "until": _iso(until), "excerpts": excerpts, "max_record": max_record,
+    }  # fmt: skip
+    return Case(frames, _manifest(frames, options), {s.one.source: s.one.path for s in sources})
+
+
+@dataclass(frozen=True)
+class _Choices:
+    zones: Mapping[str, str]
+    force: Mapping[str, str]
+    assume: str | None
+    excerpts: bool
+    max_record: int
+
+    def plan(self, one: Input, known: Mapping[str, Format]) -> Plan:
+        name = _chosen(self.force, one.source)
+        return Plan(
+            formats=known,
+            forced=known[name] if name else None,
+            zone=_chosen(self.zones, one.source),
+            assume=self.assume,
+            folder=one.folder,
+            excerpts=self.excerpts,
+        )
+
+
+def _parse_all(
+    inputs: Sequence[Input], known: Mapping[str, Format], choices: _Choices, progress: Progress | None
+) -> list[_Source]:
+    for option, globs in (("zone", choices.zones), ("format", choices.force)):
+        for pattern in globs:
+            if not any(fnmatchcase(one.source, pattern) for one in inputs):
+                some = ", ".join(one.source for one in inputs[:3])
+                raise InputError(
+                    f"--{option} {pattern}: no source has such a name", hint=f"sources are named {some}, …"
+                )
+    for name in choices.force.values():
+        if name not in known:
+            raise FormatError(f"no format is called {name!r}", hint=f"known: {', '.join(known)}")
+    kernel = Kernel()
+    done, whole = 0, sum(one.path.stat().st_size for one in inputs if one.path.is_file())
+    made = []
+    for one in inputs:
+        if progress is not None:
+            progress(one.source, done, whole)
+        reading = Reading()
+        try:
+            batches = (batch.records for batch in read(one, reading, choices.max_record))
+            parsed = parse_source(kernel, choices.plan(one, known), batches)
+        except InputError as problem:
+            made.append(_Source(one, reading, Parsed(), problem.message))
+            continue
+        parsed.events = identify(parsed.events, one.source, reading.stream_digest)
+        parsed.rejects = parsed.rejects.with_columns(source=pl.lit(one.source))
+        made.append(_Source(one, reading, parsed))
+        done += reading.bytes
+    if progress is not None:
+        progress("", whole, whole)
+    return made
+
+
+def _settle_copies(sources: Sequence[_Source]) -> None:
+    """Leave the events of a copy to the first source, by name, with the same decompressed stream."""
+    first: dict[str, str] = {}
+    for source in sources:
+        digest = source.reading.stream_digest
+        if not source.reading.stream_bytes or source.problem is not None:
+            continue
+        if first.setdefault(digest, source.one.source) != source.one.source:
+            parsed = source.parsed
+            parsed.skipped, parsed.with_events, parsed.recovered = parsed.records, 0, 0
+            parsed.events, parsed.rejects, parsed.notes = parsed.events.clear(), parsed.rejects.clear(), []
+            parsed.copy_of = first[digest]
+
+
+def _chosen(globs: Mapping[str, str], source: str) -> str | None:
+    """What the last of the globs that fit says."""
+    found = [value for pattern, value in globs.items() if fnmatchcase(source, pattern)]
+    return found[-1] if found else None
+
+
+def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -> dict[str, Any]:
+    reading, parsed = source.reading, source.parsed
+    events, recognised = parsed.events, parsed.recognised
+    bases = [
+        basis for basis in ("assumed", "option", "format", "explicit") if (events["zone_basis"] == basis).any()
+    ]
+    basis = bases[0] if bases else None
+    zone = {
+        "assumed": assume or "UTC",
+        "option": _chosen(zones, source.one.source),
+        "format": recognised.format.zone if recognised else None,
+    }.get(basis or "")
+    forced = recognised is not None and recognised.forced
+    return {
+        "source": source.one.source,
+        "digest": reading.digest or None,
+        "bytes": reading.bytes,
+        "stream_digest": reading.stream_digest or None,
+        "stream_bytes": reading.stream_bytes,
+        "compression": reading.compression,
+        "container": "unreadable" if source.problem else reading.container,
+        "format": recognised.format.name if recognised else None,
+        "format_confidence": recognised.confidence if recognised else None,
+        "format_basis": "option" if forced else "recognised" if recognised else "none",
+        "zone": zone,
+        "zone_basis": basis,
+        "lines": reading.lines,
+        "records": parsed.records,
+        "with_events": parsed.with_events,
+        "events": events.height,
+        "rejected": parsed.rejected,
+        "skipped": parsed.skipped,
+        "recovered": parsed.recovered,
+        "record_bytes": reading.record_bytes,
+        "separator_bytes": reading.separator_bytes,
+        "first_time": events["event_time"].min(),
+        "last_time": events["event_time"].max(),
+        "copy_of": parsed.copy_of,
+    }
+
+
+def _reading_notes(sources: Sequence[_Source], hidden: Sequence[str], twice: Sequence[str]) -> pl.DataFrame:
+    rows: list[dict[str, Any]] = [
+        {
+            "room": "read",
+            "topic": "hidden_skipped",
+            "subject": name,
+            "count": 1,
+            "detail": "hidden file or folder, not read",
+        }
+        for name in hidden
+    ]
+    rows += [
+        {
+            "room": "read",
+            "topic": "named_twice",
+            "source": name,
+            "count": 1,
+            "detail": "named more than once, read once",
+        }
+        for name in twice
+    ]
+    for source in sources:
+        reading, parsed, name = source.reading, source.parsed, source.one.source
+        here: list[tuple[str, str, str | None, int, str]] = []
+        if source.problem is not None:
+            here.append(("read", "unreadable", None, 1, source.problem))
+        if reading.cut is not None:
+            here.append(("read", "stream_cut", None, 1, f"{reading.cut}; what lies before it was read"))
+        if parsed.copy_of is not None:
+            here.append(
+                ("read", "copy", parsed.copy_of, parsed.records, "the same stream as another source; read once")
+            )
+        if parsed.recognised is not None and parsed.recognised.ties:
+            detail = f"formats that fit as well: {', '.join(parsed.recognised.ties)}"
+            here.append(("parse", "format_tie", parsed.recognised.format.name, 1, detail))
+        if parsed.recognised is None and parsed.records > parsed.skipped:
+            detail = "no format describes this source; --format NAME=GLOB forces one, --formats DIR adds your own"
+            here.append(("parse", "unrecognised", None, parsed.rejected, detail))
+        assumed = int((parsed.events["zone_basis"] == "assumed").sum())
+        if assumed:
+            detail = "times state no zone; one was assumed (--zone GLOB=ZONE names it)"
+            here.append(("parse", "zone_assumed", None, assumed, detail))
+        rows += [
+            {"room": room, "topic": topic, "source": name, "subject": subject, "count": count, "detail": detail}
+            for room, topic, subject, count, detail in here
+        ]
+        rows += [
+            {
+                "room": "parse",
+                "topic": n.topic,
+                "source": name,
+                "line": n.line,
+                "count": n.count,
+                "detail": n.detail,
+            }
+            for n in parsed.notes
+        ]
+    return NOTES.conform(pl.DataFrame(rows, schema_overrides=NOTES.schema)) if rows else NOTES.empty()
+
+
+def _window(
+    frames: dict[str, pl.DataFrame], since: datetime | None, until: datetime | None
+) -> dict[str, pl.DataFrame]:
+    """Leave out the requests, and the events of none, that lie outside of the window; say how many."""
+    if since is None and until is None:
+        return frames
+    events, requests = frames["events"], frames["requests"]
+    inside, during = pl.lit(value=True), pl.lit(value=True)
+    if since is not None:
+        inside, during = inside & (pl.col("end_time") >= since), during & (pl.col("corrected_time") >= since)
+    if until is not None:
+        inside, during = inside & (pl.col("start_time") <= until), during & (pl.col("corrected_time") <= until)
+    kept = requests.filter(inside)
+    tied = pl.col("request").is_in(kept["request"].implode())
+    left = events.filter(tied | (pl.col("request").is_null() & during))
+    links = frames["links"].filter(pl.col("from_event").is_in(left["event_id"].implode()))
+    detail = f"{requests.height - kept.height} requests and {events.height - left.height} events lie outside of the window"
+    row = {"room": "correlate", "topic": "window", "count": events.height - left.height, "detail": detail}
+    notes = pl.concat([frames["notes"], NOTES.conform(pl.DataFrame([row]))])
+    return {
+        **frames,
+        "events": left,
+        "requests": REQUESTS.conform(kept),
+        "links": LINKS.conform(links),
+        "notes": notes,
+    }
+
+
+def _manifest(frames: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> dict[str, Any]:
+    sources = frames["sources"]
+    identity = ("lines", "records", "with_events", "rejected", "skipped", "events")
+    wanted = (
+        "source",
+        "digest",
+        "bytes",
+        "stream_digest",
+        "format",
+        "format_basis",
+        "zone",
+        "zone_basis",
+        *identity,
+    )
+    return {
+        "strataline": "case",
+        "version": version("strataline"),
+        "options": dict(options),
+        "inputs": sources.select(wanted).to_dicts(),
+        "identity": {name: int(sources[name].sum()) for name in identity},
+        "tables": {name: frame.height for name, frame in sorted(frames.items())},
+    }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
