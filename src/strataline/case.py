@@ -44,7 +44,7 @@ class Case:
 
     def __init__(
         self, frames: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], inputs: Mapping[str, Path]
-    ):
+    ) -> None:
         self.frames = dict(frames)
         self.manifest = dict(manifest)
         self.inputs = dict(inputs)
@@ -109,9 +109,7 @@ class Case:
             own = requests.filter(pl.col("request").str.starts_with(name))
         if own.is_empty():
             carried = self._carrying(name)
-            found = pl.concat(
-                [carried, events.filter(pl.col("event_id") == name)["request"].drop_nulls()]
-            ).unique()
+            found = pl.concat([carried, events.filter(pl.col("event_id") == name)["request"].drop_nulls()]).unique()
             own = requests.filter(pl.col("request").is_in(found.implode()))
         return own["request"].to_list()
 
@@ -146,11 +144,7 @@ class Case:
         if len(found) != 1:
             if not found:
                 lone = self.carries(name).height
-                hint = (
-                    f"{lone} events carry it and are tied to no request"
-                    if lone
-                    else "strataline find CASE --text …"
-                )
+                hint = f"{lone} events carry it and are tied to no request" if lone else "strataline find CASE --text …"
                 raise CaseError(f"no request is known by {name!r}", hint=hint)
             listed = ", ".join(one[:12] for one in found[:5])
             raise CaseError(f"{name!r} names {len(found)} requests: {listed}{', …' if len(found) > 5 else ''}")
@@ -201,15 +195,23 @@ class Case:
         if places:
             rows = pl.DataFrame(
                 [(source, offset) for source, offsets in places.items() for offset in offsets],
-                schema={"source": pl.String, "hit": pl.Int64}, orient="row",
-            )  # fmt: skip
+                schema={"source": pl.String, "hit": pl.Int64},
+                orient="row",
+            )
             records = events.select("source", "offset", "length").unique()
             inside = records.join(rows, on="source").filter(
                 (pl.col("hit") >= pl.col("offset")) & (pl.col("hit") < pl.col("offset") + pl.col("length"))
             )
-            deep = events.select("source", "offset").join(
-                inside.select("source", "offset", deep=pl.lit(value=True)).unique(), on=["source", "offset"], how="left", maintain_order="left"
-            )["deep"].fill_null(value=False)  # fmt: skip
+            deep = (
+                events.select("source", "offset")
+                .join(
+                    inside.select("source", "offset", deep=pl.lit(value=True)).unique(),
+                    on=["source", "offset"],
+                    how="left",
+                    maintain_order="left",
+                )["deep"]
+                .fill_null(value=False)
+            )
             hit = hit | deep
         return events.filter(hit)
 
@@ -220,12 +222,8 @@ class Case:
             path = self.inputs.get(source)
             if path is None or not path.is_file():
                 continue
-            rows = [
-                (i, o, n)
-                for i, (s, o, n) in enumerate(events.select("source", "offset", "length").iter_rows())
-                if s == source
-            ]
-            for (i, _, _), data in zip(rows, at(path, [(o, n) for _, o, n in rows]), strict=True):
+            rows = events.with_row_index("i").filter(pl.col("source") == source).select("i", "offset", "length").rows()
+            for (i, _, _), data in zip(rows, at(path, [(offset, length) for _, offset, length in rows]), strict=True):
                 found[i] = data
         return found
 
@@ -260,9 +258,7 @@ class Case:
             "requests_by_kind": dict(requests.group_by("kind").len().sort("kind").iter_rows()),
             "layers": {layer: {"events": count, "linked": tied} for layer, count, tied in per_layer.iter_rows()},
             "zones_assumed": assumed,
-            "unrecognised": sources.filter(pl.col("format").is_null() & (pl.col("rejected") > 0))[
-                "source"
-            ].to_list(),
+            "unrecognised": sources.filter(pl.col("format").is_null() & (pl.col("rejected") > 0))["source"].to_list(),
             "first_time": _iso(events["event_time"].min()),
             "last_time": _iso(events["event_time"].max()),
         }
@@ -326,9 +322,7 @@ class Case:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         except OSError as problem:
             hint = "strataline reconstruct LOGS -o CASE makes one"
-            raise CaseError(
-                "not a case: no manifest.json that can be read", path=str(path), hint=hint
-            ) from problem
+            raise CaseError("not a case: no manifest.json that can be read", path=str(path), hint=hint) from problem
         except ValueError as problem:
             raise CaseError(f"the manifest is no JSON: {problem}", path=str(path / MANIFEST)) from problem
         frames = {}

@@ -152,9 +152,7 @@ IDENTITY = (
     ),
     _text("name", "The emitter's own word for it (event name, span name, message)."),
     _text("service", "Which program wrote the record."),
-    _text(
-        "outcome", "ok, error, timeout, blocked, cancelled or unknown; null where the event has none to report."
-    ),
+    _text("outcome", "ok, error, timeout, blocked, cancelled or unknown; null where the event has none to report."),
     _text("error_type", "The emitter's class or code of the error."),
 )
 
@@ -162,9 +160,7 @@ EVIDENCE = (
     _text("source", "Path of the input below the name that was given; `!` leads into an archive."),
     _text("address", "`bytes` (offset and length in the decompressed stream) or `row` (row of a table)."),
     _whole("line", "Physical line that the record begins on, from 1; null where the container has no lines."),
-    _whole(
-        "offset", "First byte of the record in the decompressed stream, or its row number from 0.", "byte or row"
-    ),
+    _whole("offset", "First byte of the record in the decompressed stream, or its row number from 0.", "byte or row"),
     _whole("length", "Bytes of the record without its separator; 1 for a row.", "byte or row"),
     Column("parts", pl.List(PART), "Where the bytes lie if they are not in one piece; else null.", "byte"),
     _whole("item", "Element within the record, in document order; 0 where the record is one element."),
@@ -207,9 +203,7 @@ CONTENT = (
     _text("output_hash", "Hash of the output text after white space is folded."),
     _whole("input_chars", "Length of the input text.", "characters"),
     _whole("output_chars", "Length of the output text.", "characters"),
-    _text(
-        "content_state", "full, redacted, truncated, encrypted or absent; null where the layer carries no content."
-    ),
+    _text("content_state", "full, redacted, truncated, encrypted or absent; null where the layer carries no content."),
 )
 
 FACTS = (
@@ -255,13 +249,9 @@ FACTS = (
 
 ADDED = (
     _text("request", "The request that the event belongs to; null if none."),
-    _text(
-        "call", "Event id of the model call, retrieval or other operation that the event is about; null if none."
-    ),
+    _text("call", "Event id of the model call, retrieval or other operation that the event is about; null if none."),
     _whole("seq", "Place in the request's order, from 0; null where `request` is null."),
-    _text(
-        "link_method", "How it was tied to the request: opening, id, span, resend; null where `request` is null."
-    ),
+    _text("link_method", "How it was tied to the request: opening, id, span, resend; null where `request` is null."),
     _number("link_confidence", "1 for a link by id."),
     _text("order_basis", "Why it stands after the event before it: first, causal, clock or tie."),
 )
@@ -289,9 +279,7 @@ REQUESTS = Table(
     ("start_time", "request"),
     (
         _text("request", "Smallest event id among its opening events."),
-        _text(
-            "kind", "turn (a user's), job (calls without a turn), or unrooted (neither: events that share an id)."
-        ),
+        _text("kind", "turn (a user's), job (calls without a turn), or unrooted (neither: events that share an id)."),
         _time("start_time", "Earliest corrected time of its events."),
         _time("end_time", "Latest corrected time (end where known) of its events."),
         _text("session", "Session that its opening event names."),
@@ -301,9 +289,7 @@ REQUESTS = Table(
         _whole("attempts", "Opening events in it that are no redelivery: 1, and one more for each resend."),
         _whole("calls", "Distinct model calls in it."),
         Column("layers_present", pl.List(pl.String), "Layers with an event tied to it."),
-        Column(
-            "layers_absent", pl.List(pl.String), "Layers whose logs cover its time and hold nothing tied to it."
-        ),
+        Column("layers_absent", pl.List(pl.String), "Layers whose logs cover its time and hold nothing tied to it."),
         Column("layers_not_covered", pl.List(pl.String), "Layers with no log, or none that covers its time."),
         Column("layers_ambiguous", pl.List(pl.String), "Layers with candidates that were not taken."),
         Column("templates", pl.List(pl.String), "Prompt templates in force (`name@version`)."),
@@ -328,9 +314,7 @@ LINKS = Table(
             "served_from_cache_of, regenerates, retries, redelivery_of, same_content.",
         ),
         _text("from_event", "The event that is tied."),
-        _text(
-            "to_event", "The event it is tied to; for a membership, the one through which the request was reached."
-        ),
+        _text("to_event", "The event it is tied to; for a membership, the one through which the request was reached."),
         _text("to_request", "The request; null for a relation."),
         _text("method", "opening, id, span, ref, resend, content or window."),
         _text("id_kind", "Kind of the id that ties the two, as the tied event names it."),

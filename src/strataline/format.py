@@ -114,7 +114,7 @@ class Id:
 
 @dataclass(frozen=True)
 class Ref:
-    """An id of *another* record that an event names: ``regenerate_of``, ``retry_of``, ``cache_origin``, …"""
+    """An id of *another* record that an event names (``regenerate_of``, ``retry_of``, ``cache_origin``)."""
 
     kind: str
     value: Value

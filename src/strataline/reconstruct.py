@@ -91,9 +91,7 @@ def reconstruct(
         raise InputError(first.problem or "nothing to read", path=str(first.one.path))
     _settle_copies(sources)
     gap_ns = reuse_gap // timedelta(microseconds=1) * 1000
-    made = correlate(
-        pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)]), Options(reuse_gap_ns=gap_ns)
-    )
+    made = correlate(pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)]), Options(reuse_gap_ns=gap_ns))
     notes = pl.concat([_reading_notes(sources, hidden, twice), made.notes])
     frames = {
         "events": made.events,
@@ -112,9 +110,15 @@ def reconstruct(
         [*NOTES.sort, "count", "detail"], nulls_last=True, maintain_order=True
     )
     options = {
-        "zones": zones, "force": force, "assume_zone": assume_zone, "reuse_gap_s": gap_ns / 1e9,
-        "since": _iso(since), "until": _iso(until), "excerpts": excerpts, "max_record": max_record,
-    }  # fmt: skip
+        "zones": zones,
+        "force": force,
+        "assume_zone": assume_zone,
+        "reuse_gap_s": gap_ns / 1e9,
+        "since": _iso(since),
+        "until": _iso(until),
+        "excerpts": excerpts,
+        "max_record": max_record,
+    }
     return Case(frames, _manifest(frames, options), {s.one.source: s.one.path for s in sources})
 
 
@@ -196,9 +200,7 @@ def _chosen(globs: Mapping[str, str], source: str) -> str | None:
 def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -> dict[str, Any]:
     reading, parsed = source.reading, source.parsed
     events, recognised = parsed.events, parsed.recognised
-    bases = [
-        basis for basis in ("assumed", "option", "format", "explicit") if (events["zone_basis"] == basis).any()
-    ]
+    bases = [basis for basis in ("assumed", "option", "format", "explicit") if (events["zone_basis"] == basis).any()]
     basis = bases[0] if bases else None
     zone = {
         "assumed": assume or "UTC",
@@ -294,9 +296,7 @@ def _reading_notes(sources: Sequence[_Source], hidden: Sequence[str], twice: Seq
     return NOTES.conform(pl.DataFrame(rows, schema_overrides=NOTES.schema)) if rows else NOTES.empty()
 
 
-def _window(
-    frames: dict[str, pl.DataFrame], since: datetime | None, until: datetime | None
-) -> dict[str, pl.DataFrame]:
+def _window(frames: dict[str, pl.DataFrame], since: datetime | None, until: datetime | None) -> dict[str, pl.DataFrame]:
     """Leave out the requests, and the events of none, that lie outside of the window; say how many."""
     if since is None and until is None:
         return frames
@@ -310,7 +310,9 @@ def _window(
     tied = pl.col("request").is_in(kept["request"].implode())
     left = events.filter(tied | (pl.col("request").is_null() & during))
     links = frames["links"].filter(pl.col("from_event").is_in(left["event_id"].implode()))
-    detail = f"{requests.height - kept.height} requests and {events.height - left.height} events lie outside of the window"
+    detail = (
+        f"{requests.height - kept.height} requests and {events.height - left.height} events lie outside of the window"
+    )
     row = {"room": "correlate", "topic": "window", "count": events.height - left.height, "detail": detail}
     notes = pl.concat([frames["notes"], NOTES.conform(pl.DataFrame([row]))])
     return {

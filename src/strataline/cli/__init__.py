@@ -51,7 +51,7 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="strataline")
 def main() -> None:
-    """One ordered, cross-layer timeline from the raw log exports of an AI product.
+    r"""One ordered, cross-layer timeline from the raw log exports of an AI product.
 
     \b
     strataline reconstruct logs/ -o CASE      read the logs, write the case
@@ -65,9 +65,7 @@ def main() -> None:
 
 @main.command(epilog=STATUS)
 @click.argument("logs", nargs=-1, required=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="CASE", help="Folder to write the case to."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CASE", help="Folder to write the case to.")
 @click.option("--overwrite", is_flag=True, help="Replace the case that is there already.")
 @click.option(
     "--formats",
@@ -91,7 +89,8 @@ def main() -> None:
     multiple=True,
     type=Pair("GLOB=ZONE"),
     metavar="GLOB=ZONE",
-    help="IANA zone of times that state none, in the sources that GLOB fits, such as 'app/uvicorn.log*=America/New_York'. Repeatable.",
+    help="IANA zone of times that state none, in the sources that GLOB fits: 'app/uvicorn.log*=America/New_York'."
+    " Repeatable.",
 )
 @click.option(
     "--assume-zone",
@@ -151,10 +150,10 @@ def main() -> None:
     "--show", "shown", metavar="ID", help="Print the chain of the request that ID names; then -o is not needed."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
-def reconstruct(  # noqa: PLR0913 - one argument per option
+def reconstruct(
     logs: tuple[str, ...],
     output: Path | None,
-    overwrite: bool,  # noqa: FBT001
+    overwrite: bool,
     folders: tuple[Path, ...],
     force: tuple[tuple[str, str], ...],
     zones: tuple[tuple[str, str], ...],
@@ -167,7 +166,7 @@ def reconstruct(  # noqa: PLR0913 - one argument per option
     max_record: int,
     max_rejects: int | None,
     shown: str | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Read LOGS (files, folders, quoted globs) and write what they say happened as a case."""
     if output is None and shown is None:
@@ -194,8 +193,7 @@ def reconstruct(  # noqa: PLR0913 - one argument per option
     status = _complaints(case, max_rejects)
     if as_json:
         _echo(
-            json.dumps({**case.summary(), "case": None if output is None else str(output)}, ensure_ascii=False)
-            + "\n"
+            json.dumps({**case.summary(), "case": None if output is None else str(output)}, ensure_ascii=False) + "\n"
         )
     elif shown is None:
         _echo(text.summary(case.frames, str(output), **_page()))
@@ -249,7 +247,7 @@ def show(case: Path, name: str, inputs: Path | None) -> None:
     metavar="DIR",
     help="Where the inputs are now, if not where they were.",
 )
-def find(  # noqa: PLR0913 - one argument per option
+def find(
     case: Path,
     words: str | None,
     user: str | None,
@@ -316,9 +314,7 @@ def _show(case: Case, name: str) -> int:
         _echo(text.hits(lone, **_page()))
         click.echo(f"These events carry {name!r}; none of them is tied to a request.")
         return 0
-    click.echo(
-        f"strataline: no event carries {name!r}\n  hint: strataline find CASE --text, --user or --at", err=True
-    )
+    click.echo(f"strataline: no event carries {name!r}\n  hint: strataline find CASE --text, --user or --at", err=True)
     return COMPLAINT
 
 

@@ -16,14 +16,13 @@ class Moment(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """See the class."""
         if isinstance(value, datetime):
             return value
         try:
             found = datetime.fromisoformat(str(value))
         except ValueError:
-            self.fail(
-                f"{value!r} is no ISO time; for example 2026-11-21T23:05 or 2026-11-22T00:05+01:00", param, ctx
-            )
+            self.fail(f"{value!r} is no ISO time; for example 2026-11-21T23:05 or 2026-11-22T00:05+01:00", param, ctx)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -33,6 +32,7 @@ class Duration(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """See the class."""
         if isinstance(value, timedelta):
             return value
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value).strip())
@@ -44,10 +44,11 @@ class Duration(click.ParamType[timedelta]):
 class Pair(click.ParamType[tuple[str, str]]):
     """Two texts joined by ``=``, the first of which may itself hold one."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str) -> None:
         self.name = name
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """See the class."""
         if isinstance(value, tuple):
             return value
         left, equals, right = str(value).rpartition("=")

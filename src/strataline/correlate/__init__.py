@@ -77,9 +77,21 @@ def signatures(events: pl.DataFrame) -> pl.DataFrame:
     What a second delivery changes does not count: where the record lies, and when it was sent or received.
     """
     said = (
-        "layer", "kind", "name", "service", "outcome", "error_type", "time_raw", "ids", "refs", "parent_id",
-        "input_hash", "output_hash", "verdict", "attempt",
-    )  # fmt: skip
+        "layer",
+        "kind",
+        "name",
+        "service",
+        "outcome",
+        "error_type",
+        "time_raw",
+        "ids",
+        "refs",
+        "parent_id",
+        "input_hash",
+        "output_hash",
+        "verdict",
+        "attempt",
+    )
     alias = pl.element().struct.field("role") == "alias"
     named = pl.col("time_raw").is_not_null() & pl.col("ids").list.eval(alias).list.any()
     rows = events.select("event_id", named=named).with_columns(signature=events.select(said).hash_rows())

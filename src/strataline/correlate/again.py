@@ -30,18 +30,19 @@ def mark_redelivery(work: Work, signatures: pl.DataFrame) -> Work:
             apart, such as those without id or time).
     """
     marked = work.events.join(signatures, on="event_id", how="left", maintain_order="left")
-    first = (
-        pl.when(pl.col("signature").is_not_null()).then(pl.col("n").min().over("format", "index", "signature"))
-    )  # fmt: skip
+    first = pl.when(pl.col("signature").is_not_null()).then(pl.col("n").min().over("format", "index", "signature"))
     events = marked.with_columns(first=pl.coalesce(first, "n")).drop("signature")
     again = events.filter(pl.col("first") != pl.col("n"))
     work = replace(work, events=events)
     if again.is_empty():
         return work
     rows = again.select(
-        pl.col("n").alias("from"), pl.col("first").alias("to"), relation=pl.lit("redelivery_of"),
-        method=pl.lit("content"), confidence=pl.lit(1.0),
-    )  # fmt: skip
+        pl.col("n").alias("from"),
+        pl.col("first").alias("to"),
+        relation=pl.lit("redelivery_of"),
+        method=pl.lit("content"),
+        confidence=pl.lit(1.0),
+    )
     counted = again.group_by("source").len().sort("source")
     return work.link(rows).note_rows(
         "redelivery",
@@ -69,19 +70,23 @@ def group_turns(work: Work) -> Work:
     own = alias.join(every, on="n")
     # A regenerate or an edit names the turn it replaces: that is a new request, whatever came before it.
     renewed = work.refs.filter(pl.col("role").is_in(RENEWALS)).select("n").unique()
-    pairs = openings.filter(pl.col("scope").is_not_null()).sort("scope", "clock", "t", "n").with_columns(
-        next=pl.col("n").shift(-1).over("scope", "clock"), next_t=pl.col("t").shift(-1).over("scope", "clock")
-    )  # fmt: skip
+    pairs = (
+        openings.filter(pl.col("scope").is_not_null())
+        .sort("scope", "clock", "t", "n")
+        .with_columns(
+            next=pl.col("n").shift(-1).over("scope", "clock"), next_t=pl.col("t").shift(-1).over("scope", "clock")
+        )
+    )
     pairs = pairs.filter(pl.col("next").is_not_null()).join(renewed, left_on="next", right_on="n", how="anti")
     tied = (
-        own.rename({"n": "opening"}).join(alias, on="key").select("opening", "n").unique()
-        .join(fresh.select("n", "kind", "layer", "t", "clock", "outcome", "input_hash"), on="n")
-    )  # fmt: skip
-    shared = (
-        own.join(own, on="key", suffix="_2")
-        .filter(pl.col("n") != pl.col("n_2"))
-        .select(n="n", next="n_2")
+        own.rename({"n": "opening"})
+        .join(alias, on="key")
+        .select("opening", "n")
         .unique()
+        .join(fresh.select("n", "kind", "layer", "t", "clock", "outcome", "input_hash"), on="n")
+    )
+    shared = (
+        own.join(own, on="key", suffix="_2").filter(pl.col("n") != pl.col("n_2")).select(n="n", next="n_2").unique()
     )
     texts = (
         tied.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null())
@@ -89,20 +94,28 @@ def group_turns(work: Work) -> Work:
         .unique()
     )
     same_text = (
-        pairs.select("n", "next").join(texts, left_on="n", right_on="opening")
-        .join(texts, left_on=["next", "kind", "input_hash"], right_on=["opening", "kind", "input_hash"]).select("n", "next").unique()
-    )  # fmt: skip
+        pairs.select("n", "next")
+        .join(texts, left_on="n", right_on="opening")
+        .join(texts, left_on=["next", "kind", "input_hash"], right_on=["opening", "kind", "input_hash"])
+        .select("n", "next")
+        .unique()
+    )
     same = pl.concat([shared, same_text]).unique()
     errors = tied.filter(pl.col("outcome").is_in(FAILED)).select("opening", "clock", te="t")
     failed = (
         pairs.join(errors, left_on=["n", "clock"], right_on=["opening", "clock"])
-        .filter((pl.col("te") >= pl.col("t")) & (pl.col("te") <= pl.col("next_t")) & (pl.col("next_t") - pl.col("te") <= RESEND_NS))
-        .select("n", "next").unique()
-    )  # fmt: skip
+        .filter(
+            (pl.col("te") >= pl.col("t"))
+            & (pl.col("te") <= pl.col("next_t"))
+            & (pl.col("next_t") - pl.col("te") <= RESEND_NS)
+        )
+        .select("n", "next")
+        .unique()
+    )
     retried = tied.filter(pl.col("kind") == "ui.retry").select("opening").unique()
-    said = pl.concat([
-        pairs.join(retried, left_on=side, right_on="opening").select("n", "next") for side in ("n", "next")
-    ]).unique()  # fmt: skip
+    said = pl.concat(
+        [pairs.join(retried, left_on=side, right_on="opening").select("n", "next") for side in ("n", "next")]
+    ).unique()
     resent = pairs.join(same, on=["n", "next"], how="semi").join(
         pl.concat([failed, said]).unique(), on=["n", "next"], how="semi"
     )
@@ -112,9 +125,14 @@ def group_turns(work: Work) -> Work:
     if resent.is_empty():
         return work
     rows = resent.select(
-        pl.col("next").alias("from"), pl.col("n").alias("to"), relation=pl.lit("retries"), method=pl.lit("resend"),
-        confidence=pl.lit(1.0), delta_ns=pl.col("next_t") - pl.col("t"), scope=pl.lit("session"),
-    )  # fmt: skip
+        pl.col("next").alias("from"),
+        pl.col("n").alias("to"),
+        relation=pl.lit("retries"),
+        method=pl.lit("resend"),
+        confidence=pl.lit(1.0),
+        delta_ns=pl.col("next_t") - pl.col("t"),
+        scope=pl.lit("session"),
+    )
     return work.link(rows).note(
         "resend", "opening events that send a turn again; counted as attempts of it", count=resent.height
     )

@@ -33,8 +33,10 @@ def refuse_hubs(work: Work) -> Work:
     joining = ids.filter(pl.col("role").is_in(JOINING))
     users = (
         joining.filter(pl.col("user").is_not_null())
-        .group_by("key", "format").agg(pl.col("user").n_unique()).filter(pl.col("user") > 1)
-    )  # fmt: skip
+        .group_by("key", "format")
+        .agg(pl.col("user").n_unique())
+        .filter(pl.col("user") > 1)
+    )
     refused = _more(refused, users.select("key").unique(), "events that carry it name several users")
     for _ in range(ROUNDS):
         found = _across(work, joining.join(refused, on="key", how="anti"))
@@ -42,17 +44,19 @@ def refuse_hubs(work: Work) -> Work:
             break
         refused = _more(refused, found, "without it, the events that carry it belong to different turns")
     left = joining.join(refused, on="key", how="anti")
-    refused = _more(
-        refused, _unvouched(work, left), "it still tied several turns, and no opening event vouches for it"
-    )
+    refused = _more(refused, _unvouched(work, left), "it still tied several turns, and no opening event vouches for it")
     hubs = joining.join(refused, on="key")
     rows = (
-        hubs.group_by("key").agg(
-            subject=pl.col("value").min(), kind=pl.col("kind").min(), count=pl.col("n").n_unique(), why=pl.col("why").first()
+        hubs.group_by("key")
+        .agg(
+            subject=pl.col("value").min(),
+            kind=pl.col("kind").min(),
+            count=pl.col("n").n_unique(),
+            why=pl.col("why").first(),
         )
         .filter(pl.col("count") > 1)
         .sort("kind", "subject", "key")
-    )  # fmt: skip
+    )
     kept = work.ids.join(refused.select("key"), on="key", how="anti")
     groups = work.ids.join(refused.select("key"), on="key", how="semi").with_columns(role=pl.lit("group"))
     work = replace(work, ids=pl.concat([kept, groups]))
@@ -116,14 +120,10 @@ def _unvouched(work: Work, joining: pl.DataFrame) -> pl.DataFrame:
     """
     nodes = work.events.filter(pl.col("first") == pl.col("n")).select("n")
     places = tied(nodes, joining)
-    crowded = (
-        _turns_of(work, places).group_by("component").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
-    )
+    crowded = _turns_of(work, places).group_by("component").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
     if crowded.is_empty():
         return pl.DataFrame(schema={"key": pl.String})
-    here = (
-        joining.join(places.join(crowded.select("component"), on="component"), on="n").select("n", "key").unique()
-    )
+    here = joining.join(places.join(crowded.select("component"), on="component"), on="n").select("n", "key").unique()
     labels = here.join(work.groups, on="n").select("n", "turn").unique()
     keys = here.select("key").unique()
     accepted = pl.DataFrame(schema={"key": pl.String})

@@ -17,9 +17,27 @@ import polars as pl
 from strataline.correlate.work import Work
 
 STOP = (
-    "-", "--", "null", "none", "nil", "nan", "undefined", "unknown", "n/a", "na", "(null)", "false", "true",
-    "anonymous", "default", "test", "redacted", "[redacted]", "string", "id",
-)  # fmt: skip
+    "-",
+    "--",
+    "null",
+    "none",
+    "nil",
+    "nan",
+    "undefined",
+    "unknown",
+    "n/a",
+    "na",
+    "(null)",
+    "false",
+    "true",
+    "anonymous",
+    "default",
+    "test",
+    "redacted",
+    "[redacted]",
+    "string",
+    "id",
+)
 """Values that writers put where there is no id."""
 
 _FORMS = (
@@ -86,11 +104,14 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
         | (pl.col("core").is_not_null() & pl.col("core").str.contains(r"^(?:0+|f+)$"))
     )
     key = (
-        pl.when(nothing).then(None)
-        .when(hexes).then(pl.col("core"))
-        .when(prefixed).then(pl.col("value").str.strip_chars())
+        pl.when(nothing)
+        .then(None)
+        .when(hexes)
+        .then(pl.col("core"))
+        .when(prefixed)
+        .then(pl.col("value").str.strip_chars())
         .otherwise(pl.concat_str("kind", pl.lit("\x1f"), pl.col("value").str.strip_chars()))
-    )  # fmt: skip
+    )
     same = pl.col("core") == pl.col("value")
     return table.select("kind", "value", form=pl.when(hexes & ~same).then("form"), key=key)
 

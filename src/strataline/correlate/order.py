@@ -45,15 +45,30 @@ that it did is what an incident team needs to see."""
 
 _RANK = {
     kind: rank
-    for rank, kinds in enumerate((
-        ("ui.message_sent", "ui.regenerate", "ui.retry"), ("prompt.received",), (CHECK_IN,), ("retrieval.request",),
-        ("retrieval.embed",), ("retrieval.query",), ("retrieval.rerank",), ("prompt.rendered",), ("prompt.sent",),
-        ("model.call",), ("model.attempt", "model.fallback"), (CHECK_OUT,),
-        ("prompt.answered", "prompt.error", "prompt.retry"), ("prompt.blocked",), ("prompt.responded",),
-        ("model.access", "prompt.access"), (*SHOWN, "ui.stopped"), ("ui.citation", "ui.copied", "ui.feedback"),
-    ))
+    for rank, kinds in enumerate(
+        (
+            ("ui.message_sent", "ui.regenerate", "ui.retry"),
+            ("prompt.received",),
+            (CHECK_IN,),
+            ("retrieval.request",),
+            ("retrieval.embed",),
+            ("retrieval.query",),
+            ("retrieval.rerank",),
+            ("prompt.rendered",),
+            ("prompt.sent",),
+            ("model.call",),
+            ("model.attempt", "model.fallback"),
+            (CHECK_OUT,),
+            ("prompt.answered", "prompt.error", "prompt.retry"),
+            ("prompt.blocked",),
+            ("prompt.responded",),
+            ("model.access", "prompt.access"),
+            (*SHOWN, "ui.stopped"),
+            ("ui.citation", "ui.copied", "ui.feedback"),
+        )
+    )
     for kind in kinds
-}  # fmt: skip
+}
 _UNPLACED = np.iinfo(np.int64).min
 _MOST_STEPS = 256
 
@@ -66,17 +81,17 @@ def order(work: Work) -> Work:
         .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
         .otherwise("kind"),
     )
-    rules = _across_clocks(
-        rows, pl.concat([_by_rule(work, rows), _by_parent(work, rows)]).unique(maintain_order=True)
-    )
+    rules = _across_clocks(rows, pl.concat([_by_rule(work, rows), _by_parent(rows)]).unique(maintain_order=True))
     chain = _by_clock(rows)
     edges = pl.concat([rules, chain])
     placed, level, looping = _place(rows["t"].fill_null(_UNPLACED).to_numpy(), edges)
     rows = rows.with_columns(
-        placed=pl.Series(placed), level=pl.Series(level), unplaced=pl.Series(placed == _UNPLACED),
+        placed=pl.Series(placed),
+        level=pl.Series(level),
+        unplaced=pl.Series(placed == _UNPLACED),
         rank=pl.col("step").replace_strict(_RANK, default=len(_RANK), return_dtype=pl.Int64),
         layer_rank=pl.col("layer").replace_strict({n: r for r, n in enumerate(LAYERS)}, return_dtype=pl.Int64),
-    )  # fmt: skip
+    )
     rows = rows.sort(
         "request", "unplaced", "placed", "level", "rank", "layer_rank", "source", "offset", "item", "index"
     )
@@ -89,11 +104,14 @@ def order(work: Work) -> Work:
     rows = rows.join(direct, on=["before", "i"], how="left", maintain_order="left")
     moved = pl.col("placed") > pl.col("t").fill_null(_UNPLACED)
     basis = (
-        pl.when(pl.col("seq") == 0).then(pl.lit("first"))
-        .when(pl.col("direct").fill_null(value=False) | (moved & ~pl.col("unplaced"))).then(pl.lit("causal"))
-        .when(~pl.col("unplaced") & (pl.col("placed") > pl.col("placed_before"))).then(pl.lit("clock"))
+        pl.when(pl.col("seq") == 0)
+        .then(pl.lit("first"))
+        .when(pl.col("direct").fill_null(value=False) | (moved & ~pl.col("unplaced")))
+        .then(pl.lit("causal"))
+        .when(~pl.col("unplaced") & (pl.col("placed") > pl.col("placed_before")))
+        .then(pl.lit("clock"))
         .otherwise(pl.lit("tie"))
-    )  # fmt: skip
+    )
     work = replace(work, ordered=rows.select("n", "seq", order_basis=basis).sort("n"))
     if looping:
         detail = "events whose rules of precedence contradict each other; placed by the clock"
@@ -118,9 +136,7 @@ def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     # With several attempts, the only event of a kind may belong to another attempt than the only one of the next.
     attempts = (pl.col("step") == "prompt.received").sum().over("request")
     alone = known.filter((pl.len().over("request", "step") == 1) & (attempts <= 1))
-    in_request = alone.join(rules, on="step").join(
-        alone.select("request", then="step", b="i"), on=["request", "then"]
-    )
+    in_request = alone.join(rules, on="step").join(alone.select("request", then="step", b="i"), on=["request", "then"])
     keys = work.ids.filter(pl.col("role").is_in(JOINING)).select("n", "key").unique()
     carried = known.join(keys, on="n")
     sole = carried.filter(pl.len().over("request", "key", "step") == 1)
@@ -130,7 +146,7 @@ def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame.select(pl.col("i").alias("a"), "b") for frame in (in_request, by_id)]).sort("a", "b")
 
 
-def _by_parent(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
+def _by_parent(rows: pl.DataFrame) -> pl.DataFrame:
     """Edges from a span to the spans below it."""
     above = rows.filter(pl.col("span_id").is_not_null()).select("request", "span_id", a="i")
     below = rows.filter(pl.col("parent_id").is_not_null()).select("request", "parent_id", b="i")

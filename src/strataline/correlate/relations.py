@@ -35,7 +35,7 @@ def relate(work: Work) -> Work:
 
 
 def calls(work: Work) -> pl.DataFrame:
-    """n and ``call`` (event id): the operation that each event is about.
+    """N and ``call`` (event id): the operation that each event is about.
 
     An event is about the operation whose id it carries, if that id names one operation alone; a span below an
     operation is about the nearest one above it; an operation is about itself. Attempts of one call share the first's.
@@ -52,11 +52,7 @@ def calls(work: Work) -> pl.DataFrame:
     carried = main.select("request", "main", "n").join(keys, on="n").select("request", "key", "main").unique()
     sole = carried.filter(pl.len().over("request", "key") == 1)
     about = (
-        rows.select("n", "request")
-        .join(keys, on="n")
-        .join(sole, on=["request", "key"])
-        .select("n", "main")
-        .unique()
+        rows.select("n", "request").join(keys, on="n").join(sole, on=["request", "key"]).select("n", "main").unique()
     )
     about = about.filter(pl.len().over("n") == 1)
     spans = (
@@ -70,24 +66,35 @@ def calls(work: Work) -> pl.DataFrame:
         ),
         on=["request", "parent_id"],
     )
-    everything = pl.concat([
-        main.select("n", "main", rank=pl.lit(0)), about.select("n", "main", rank=pl.lit(1)), below.select("n", "main", rank=pl.lit(2)),
-    ])  # fmt: skip
+    everything = pl.concat(
+        [
+            main.select("n", "main", rank=pl.lit(0)),
+            about.select("n", "main", rank=pl.lit(1)),
+            below.select("n", "main", rank=pl.lit(2)),
+        ]
+    )
     chosen = everything.sort("n", "rank", "main").group_by("n", maintain_order=True).first()
     names = work.events.select(main="n", call="event_id")
     return chosen.join(names, on="main", how="left").select("n", "call")
 
 
 def _first_of_call(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """n and ``to``: model calls that share a call id with an earlier one, and the first of these."""
+    """N and ``to``: model calls that share a call id with an earlier one, and the first of these."""
     found = rows.filter((pl.col("kind") == "model.call") & (pl.col("first") == pl.col("n")))
     # A trace or request id may hold several calls; an id of kind call_id or response_id names one.
-    found = found.join(keys, on="n").join(
-        rows.filter(pl.col("kind") == "model.call").join(keys, on="n").group_by("key").len(), on="key"
-    ).filter(pl.col("len") > 1)  # fmt: skip
-    return found.sort("request", "key", "t", "attempt", "n", nulls_last=True).with_columns(
-        to=pl.col("n").first().over("request", "key")
-    ).filter(pl.col("to") != pl.col("n")).group_by("n").agg(pl.col("to").min()).sort("n")  # fmt: skip
+    found = (
+        found.join(keys, on="n")
+        .join(rows.filter(pl.col("kind") == "model.call").join(keys, on="n").group_by("key").len(), on="key")
+        .filter(pl.col("len") > 1)
+    )
+    return (
+        found.sort("request", "key", "t", "attempt", "n", nulls_last=True)
+        .with_columns(to=pl.col("n").first().over("request", "key"))
+        .filter(pl.col("to") != pl.col("n"))
+        .group_by("n")
+        .agg(pl.col("to").min())
+        .sort("n")
+    )
 
 
 def _named(work: Work, rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFrame]:
@@ -95,19 +102,21 @@ def _named(work: Work, rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFr
     if work.refs.is_empty():
         return []
     there = keys.join(rows.select("n", "kind", "t").rename({"kind": "event_kind"}), on="n")
-    there = there.with_columns(opens=pl.col("event_kind") != OPENING).sort(
-        "key", "opens", "t", "n", nulls_last=True
-    )
+    there = there.with_columns(opens=pl.col("event_kind") != OPENING).sort("key", "opens", "t", "n", nulls_last=True)
     there = there.group_by("key", maintain_order=True).first().select("key", to="n")
     found = work.refs.join(there, on="key", how="left").filter(
         pl.col("to").is_not_null() & (pl.col("to") != pl.col("n"))
     )
     return [
         found.sort("n", "key").select(
-            pl.col("n").alias("from"), "to", relation=pl.col("role").replace(FROM_REF), method=pl.lit("ref"),
-            id_kind="kind", id_value="value",
+            pl.col("n").alias("from"),
+            "to",
+            relation=pl.col("role").replace(FROM_REF),
+            method=pl.lit("ref"),
+            id_kind="kind",
+            id_value="value",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _children(rows: pl.DataFrame) -> pl.DataFrame:

@@ -24,9 +24,7 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         "indexes": pl.coalesce(_pair("index_name", "index_version"), "index_version"),
         "models": pl.col("served_model"),
         "policies": _pair("policy_name", "policy_version", always=True),
-        "verdicts": pl.when(pl.col("verdict").is_not_null()).then(
-            _pair("policy_stage", "verdict", ":", always=True)
-        ),
+        "verdicts": pl.when(pl.col("verdict").is_not_null()).then(_pair("policy_stage", "verdict", ":", always=True)),
         "shown": pl.when(pl.col("layer") == "ui").then("shown"),
         "outcomes": pl.when(pl.col("outcome") != "ok").then("outcome"),
     }
@@ -40,9 +38,7 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         pl.col("layer").unique().alias("layers"),
         *(value.drop_nulls().unique(maintain_order=True).alias(name) for name, value in listed.items()),
     )
-    opener = inside.filter(pl.col("event_id") == pl.col("opener_id")).select(
-        "request", "session", "user", "tenant"
-    )
+    opener = inside.filter(pl.col("event_id") == pl.col("opener_id")).select("request", "session", "user", "tenant")
     requests = grouped.join(opener, on="request", how="left")
     requests = _layers(requests, events)
     regenerated = links.filter(pl.col("relation") == "regenerates").select("from_event", "to_event")
@@ -51,8 +47,9 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         regenerated.join(names.rename({"event_id": "from_event"}), on="from_event")
         .join(names.rename({"event_id": "to_event", "request": "refers_to"}), on="to_event")
         .filter(pl.col("request") != pl.col("refers_to"))
-        .group_by("request").agg(pl.col("refers_to").min())
-    )  # fmt: skip
+        .group_by("request")
+        .agg(pl.col("refers_to").min())
+    )
     requests = requests.join(refers, on="request", how="left")
     return REQUESTS.conform(requests).sort(REQUESTS.sort)
 

@@ -47,22 +47,14 @@ def _kinds(work: Work, places: pl.DataFrame) -> pl.DataFrame:
     rows = places.join(work.events.select("n", "event_id", "kind", "t", "parent_id", "first"), on="n")
     turn = rows.filter(pl.col("kind") == OPENING)
     turn = turn.sort("component", "event_id").group_by("component", maintain_order=True).first()
-    calls = rows.filter(pl.col("kind").is_in(OPERATIONS)).join(
-        turn.select("component"), on="component", how="anti"
-    )
+    calls = rows.filter(pl.col("kind").is_in(OPERATIONS)).join(turn.select("component"), on="component", how="anti")
     # The earliest call without a parent opens a job; a call whose parent was not exported comes after those.
     calls = calls.with_columns(orphan=pl.col("parent_id").is_not_null(), none=pl.col("t").is_null())
-    job = (
-        calls.sort("component", "orphan", "none", "t", "event_id")
-        .group_by("component", maintain_order=True)
-        .first()
-    )
+    job = calls.sort("component", "orphan", "none", "t", "event_id").group_by("component", maintain_order=True).first()
     rest = rows.join(pl.concat([turn.select("component"), job.select("component")]), on="component", how="anti")
     # A lone event that cannot open a turn is no request, however often it was delivered.
     rest = rest.filter(pl.col("first").n_unique().over("component") > 1)
-    rest = (
-        rest.sort("component", "t", "event_id", nulls_last=True).group_by("component", maintain_order=True).first()
-    )
+    rest = rest.sort("component", "t", "event_id", nulls_last=True).group_by("component", maintain_order=True).first()
     parts = [
         frame.select("component", request="event_id", request_kind=pl.lit(kind), opener="n")
         for frame, kind in ((turn, TURN), (job, JOB), (rest, UNROOTED))
@@ -105,10 +97,7 @@ def split_reuse(work: Work, joining: pl.DataFrame) -> tuple[pl.DataFrame, Work]:
         away=pl.max_horizontal(pl.col("low") - pl.col("at"), pl.col("at") - pl.col("high"), pl.lit(0))
     )
     chosen = (
-        near.sort("n", "key", "away", "use")
-        .group_by("n", "key", maintain_order=True)
-        .first()
-        .select("n", "key", "use")
+        near.sort("n", "key", "away", "use").group_by("n", "key", maintain_order=True).first().select("n", "key", "use")
     )
     split = joining.join(chosen, on=["n", "key"], how="left").with_columns(
         untimed=pl.col("key").is_in(reused["key"].implode()) & pl.col("use").is_null()
@@ -123,42 +112,59 @@ def split_reuse(work: Work, joining: pl.DataFrame) -> tuple[pl.DataFrame, Work]:
         .agg(pl.col("value").min(), pl.col("kind").min(), pl.col("n").n_unique())
     )
     rows = values.sort("kind", "value", "key").select(
-        subject="value", count=pl.col("n").cast(pl.Int64),
+        subject="value",
+        count=pl.col("n").cast(pl.Int64),
         detail=pl.format("{} is used again after more than the reuse gap; each use is a value of its own", "kind"),
-    )  # fmt: skip
+    )
     return split.select(joining.columns), work.note_rows("id_reused", rows)
 
 
 def _alignment(once: pl.DataFrame) -> pl.DataFrame:
     """clock, judge, ``shift``: median of what `clock` shows less what `judge` shows, over keys used once."""
     first = once.group_by("key", "clock").agg(pl.col("t").min())
-    pairs = first.join(first.rename({"clock": "judge", "t": "by"}), on="key").filter(
-        pl.col("clock") != pl.col("judge")
-    )
+    pairs = first.join(first.rename({"clock": "judge", "t": "by"}), on="key").filter(pl.col("clock") != pl.col("judge"))
     pairs = pairs.with_columns(away=pl.col("t") - pl.col("by")).sort("clock", "judge", "away")
-    return pairs.group_by("clock", "judge", maintain_order=True).agg(
-        shift=pl.col("away").sort().get(pl.len() // 2)
-    )
+    return pairs.group_by("clock", "judge", maintain_order=True).agg(shift=pl.col("away").sort().get(pl.len() // 2))
 
 
 def _member_links(work: Work, joining: pl.DataFrame, turns: pl.DataFrame, same: pl.DataFrame) -> Work:
     """Walk from each opener along the keys, nearest first, and write by which each event was reached."""
     inside = work.members.select("n", "request", "opener")
-    ways = pl.concat([
-        joining.select("n", "key", "kind", "value", way=pl.when(pl.col("role") == "span").then(pl.lit("span")).otherwise(pl.lit("id"))),
-        turns.select("n", "key", kind=pl.lit(None, pl.String), value=pl.lit(None, pl.String), way=pl.lit("resend")),
-        same.select("n", "key", kind=pl.lit(None, pl.String), value=pl.lit(None, pl.String), way=pl.lit("redelivery")),
-    ]).join(inside, on="n").with_columns(
-        rank=pl.col("way").replace_strict({"id": 0, "span": 1, "resend": 2, "redelivery": 3}, return_dtype=pl.Int64)
-    )  # fmt: skip
+    ways = (
+        pl.concat(
+            [
+                joining.select(
+                    "n",
+                    "key",
+                    "kind",
+                    "value",
+                    way=pl.when(pl.col("role") == "span").then(pl.lit("span")).otherwise(pl.lit("id")),
+                ),
+                turns.select(
+                    "n", "key", kind=pl.lit(None, pl.String), value=pl.lit(None, pl.String), way=pl.lit("resend")
+                ),
+                same.select(
+                    "n", "key", kind=pl.lit(None, pl.String), value=pl.lit(None, pl.String), way=pl.lit("redelivery")
+                ),
+            ]
+        )
+        .join(inside, on="n")
+        .with_columns(
+            rank=pl.col("way").replace_strict({"id": 0, "span": 1, "resend": 2, "redelivery": 3}, return_dtype=pl.Int64)
+        )
+    )
     openers = inside.filter(pl.col("n") == pl.col("opener"))
     reached = openers.select("n")
     steps = [
         openers.select(
-            pl.col("n").alias("from"), pl.col("n").alias("to"), to_request="request", method=pl.lit("opening"),
-            id_kind=pl.lit(None, pl.String), id_value=pl.lit(None, pl.String),
+            pl.col("n").alias("from"),
+            pl.col("n").alias("to"),
+            to_request="request",
+            method=pl.lit("opening"),
+            id_kind=pl.lit(None, pl.String),
+            id_value=pl.lit(None, pl.String),
         )
-    ]  # fmt: skip
+    ]
     fringe, left = reached, ways.join(reached, on="n", how="anti")
     used = pl.DataFrame(schema={"key": pl.String})
     while fringe.height and left.height:
@@ -180,9 +186,10 @@ def _member_links(work: Work, joining: pl.DataFrame, turns: pl.DataFrame, same: 
         left = left.join(fringe, on="n", how="anti")
         used = pl.concat([used, keys.select("key")])
     rows = pl.concat(steps).with_columns(
-        relation=pl.lit("member"), confidence=pl.lit(1.0),
+        relation=pl.lit("member"),
+        confidence=pl.lit(1.0),
         method=pl.col("method").replace({"redelivery": "content"}),
-    )  # fmt: skip
+    )
     how = rows.select(n="from", link_method="method")
     work = replace(work, members=work.members.join(how, on="n", how="left"))
     return work.link(rows)

@@ -13,10 +13,28 @@ OPERATIONS = ("model.call", "retrieval.query", "retrieval.request", "retrieval.r
 """Kinds that are an operation of their own: `call` points to one, and the earliest opens a job."""
 
 NARROW = (
-    "event_id", "layer", "kind", "outcome", "source", "line", "offset", "item", "index", "format", "clock",
-    "event_time", "end_time", "span_id", "parent_id", "session", "user", "input_hash", "attempt", "policy_stage",
+    "event_id",
+    "layer",
+    "kind",
+    "outcome",
+    "source",
+    "line",
+    "offset",
+    "item",
+    "index",
+    "format",
+    "clock",
+    "event_time",
+    "end_time",
+    "span_id",
+    "parent_id",
+    "session",
+    "user",
+    "input_hash",
+    "attempt",
+    "policy_stage",
     "time_kind",
-)  # fmt: skip
+)
 """Columns of ``events`` that the steps look at; wide text never enters them."""
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from strataline.event import DOCUMENT, EVENTS, ID, MAP
-from strataline.format import Documents, Event, Format, Id, Ref, Time, Value, path
+from strataline.format import Documents, Event, Format, Id, Time, Value, path
 from strataline.parse.kernel import Kernel
 from strataline.parse.times import read_times, to_time
 
@@ -52,9 +52,7 @@ def fill(
     made = []
     for index, event in enumerate(fmt.events):
         chosen = (
-            pl.col("_described")
-            if event.when is None
-            else pl.col("_described") & event.when.fill_null(value=False)
+            pl.col("_described") if event.when is None else pl.col("_described") & event.when.fill_null(value=False)
         )
         found = rows.filter(chosen)
         if event.each is not None:
@@ -81,9 +79,7 @@ def _each(kernel: Kernel, rows: pl.DataFrame, event: Event) -> pl.DataFrame:
     assert event.each is not None  # noqa: S101 - asked by the caller
     found = kernel.elements(rows[event.each], event.fields)
     parents = rows[found["r"]].drop([name for name in event.fields if name in rows.columns])
-    return pl.concat(
-        [parents, found.select(pl.col("item").alias("_each"), *event.fields)], how="horizontal"
-    )  # fmt: skip
+    return pl.concat([parents, found.select(pl.col("item").alias("_each"), *event.fields)], how="horizontal")
 
 
 def _inherit(fmt: Format, event: Event) -> Event:
@@ -102,9 +98,7 @@ def _inherit(fmt: Format, event: Event) -> Event:
     )
 
 
-def _other(
-    kernel: Kernel, fmt: Format, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool
-) -> pl.DataFrame:
+def _other(kernel: Kernel, fmt: Format, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool) -> pl.DataFrame:
     """Events of sound records that the format does not describe: an excerpt, the time if stated, no layer facts."""
     columns = {name: value for name, value in fmt.columns.items() if name == "service"}
     event = Event(
@@ -118,7 +112,7 @@ def _other(
     return _events(kernel, fmt, event, rows, zone, folder, excerpts=excerpts)
 
 
-def _events(  # noqa: PLR0913 - one call from two places above
+def _events(
     kernel: Kernel, fmt: Format, event: Event, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool
 ) -> pl.DataFrame:
     columns: dict[str, pl.Expr] = {name: _value(value) for name, value in event.columns.items()}
@@ -162,9 +156,7 @@ def _clock(fmt: Format, columns: Mapping[str, pl.Expr], folder: str) -> pl.Expr:
     """The clock domain: what the format names, else the service within its folder, else the folder."""
     default = pl.lit(folder or ".")
     if "service" in columns:
-        default = pl.concat_str(pl.lit(folder + "/" if folder else ""), columns["service"]).fill_null(
-            folder or "."
-        )
+        default = pl.concat_str(pl.lit(folder + "/" if folder else ""), columns["service"]).fill_null(folder or ".")
     return default if fmt.clock is None else _value(fmt.clock).cast(pl.String).fill_null(default)
 
 
@@ -189,9 +181,7 @@ def _derived(kernel: Kernel, rows: pl.DataFrame, ids: tuple[Id, ...]) -> pl.Data
 
 def _ids(ids: Iterable[tuple[str, pl.Expr, str]]) -> pl.Expr:
     """A list of (kind, value, role), leaving out what is null or empty."""
-    listed = [
-        pl.struct(kind=pl.lit(kind), value=value.cast(pl.String), role=pl.lit(role)) for kind, value, role in ids
-    ]
+    listed = [pl.struct(kind=pl.lit(kind), value=value.cast(pl.String), role=pl.lit(role)) for kind, value, role in ids]
     if not listed:
         return pl.lit([], pl.List(ID))
     known = pl.element().struct.field("value")
@@ -224,9 +214,7 @@ def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents | None) 
     lists = rows.select(_value(documents.value).alias("l"))["l"]
     found = kernel.elements(lists, fields)
     found = found.with_columns(
-        pl.lit(None, pl.String).alias(name)
-        for name in ("score", "version", "tenant", "text")
-        if name not in fields
+        pl.lit(None, pl.String).alias(name) for name in ("score", "version", "tenant", "text") if name not in fields
     )
     found = found.with_columns(hash=text_hash(found["text"]))
     document = pl.struct(
@@ -295,9 +283,5 @@ def text_hash(text: pl.Series) -> pl.Series:
     """
     folded = text.str.replace_all(r"\s+", " ").str.strip_chars()
     distinct = folded.unique().drop_nulls()
-    hashes = [
-        hashlib.blake2b(one.encode(), digest_size=16).hexdigest() if one else None for one in distinct.to_list()
-    ]
-    return folded.replace_strict(
-        distinct, pl.Series(hashes, dtype=pl.String), default=None, return_dtype=pl.String
-    )
+    hashes = [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() if one else None for one in distinct.to_list()]
+    return folded.replace_strict(distinct, pl.Series(hashes, dtype=pl.String), default=None, return_dtype=pl.String)

@@ -40,13 +40,14 @@ class Kernel:
             ``repeated`` (an object at the top repeats a key), ``lenient`` (holds NaN, Infinity or a trailing
             comma, or text that looks like one).
         """
+        odd = r"regexp_matches(s, '[:,\[]\s*-?(NaN|Infinity)') OR regexp_matches(s, ',\s*[\]}]')"
         query = f"""
-            SELECT s, type, coalesce(len(k) <> len(list_distinct(k)), false) AS repeated,
-                coalesce(regexp_matches(s, '[:,\\[]\\s*-?(NaN|Infinity)') OR regexp_matches(s, ',\\s*[\\]}}]'), false)
-                    AS lenient
+            SELECT s, type,
+                coalesce(len(k) <> len(list_distinct(k)), false) AS repeated,
+                coalesce({odd}, false) AS lenient
             FROM (
-                SELECT r, s, try(json_type(s)) AS type, CASE WHEN try(json_type(s)) = '{OBJECT}' THEN json_keys(s) END AS k
-                FROM (SELECT r, try(decode(text)) AS s FROM batch)
+                SELECT r, s, type, CASE WHEN type = '{OBJECT}' THEN json_keys(s) END AS k
+                FROM (SELECT r, s, try(json_type(s)) AS type FROM (SELECT r, try(decode(text)) AS s FROM batch))
             ) ORDER BY r
         """
         return self._query(query, _rows(text))
@@ -75,16 +76,19 @@ class Kernel:
         )
         for level, segments in enumerate(explode, start=1):
             above, here = f"d{level - 1}", f"d{level}"
-            opened = f"SELECT {', '.join(carried)}, try(json_extract({above}, {_path(segments, '[*]')})) AS l FROM ({source})"
-            element = f"SELECT {', '.join(carried)}, unnest(l) AS {here}, generate_subscripts(l, 1) AS o{level} FROM ({opened})"
+            kept = ", ".join(carried)
+            opened = f"SELECT {kept}, try(json_extract({above}, {_path(segments, '[*]')})) AS l FROM ({source})"
+            element = f"SELECT {kept}, unnest(l) AS {here}, generate_subscripts(l, 1) AS o{level} FROM ({opened})"
             carried.append(f"o{level}")
-            source = f"SELECT {', '.join(carried)}, {here}{_list(wanted.read(here, here))} FROM ({element})"
+            kept = ", ".join(carried)
+            source = f"SELECT {kept}, {here}{_list(wanted.read(here, here))} FROM ({element})"
             carried += wanted.names(here)
         order = "".join(f", o{n}" for n in range(1, last + 1))
         query = f"""
             SELECT r, row_number() OVER (PARTITION BY r ORDER BY r{order}) - 1 AS item, sound{_list(columns)}
             FROM (SELECT *{_list(wanted.opened)} FROM (
-                SELECT *, coalesce(try(json_type(d{last})) = '{OBJECT}', false) AS sound{_list(wanted.keys)} FROM ({source})
+                SELECT *, coalesce(try(json_type(d{last})) = '{OBJECT}', false) AS sound{_list(wanted.keys)}
+                FROM ({source})
             )) ORDER BY r{order}
         """
         frame = self._query(query, _rows(text))
@@ -96,10 +100,10 @@ class Kernel:
         Args:
             lists: JSON texts. An object counts as a list of one, as writers put it where there is but one; what is
                 null or neither has no elements.
+            fields: name → where it lies in an element. A field without a path is the element itself.
 
         Returns:
-            One row per element, as `extract` does; ``item`` is its place in the list. A field without a path is
-            the element itself.
+            One row per element, as `extract` does; ``item`` is its place in the list.
         """
         keep = lists.str.contains(r"^[\[{]").fill_null(value=False)
         kept = pl.DataFrame({"l": lists.filter(keep)})
@@ -150,9 +154,7 @@ class _Wanted:
             if owner == document
         ]
         if document in self.paths:
-            lists.append(
-                f"try(json_extract_string({text}, [{', '.join(self.paths[document])}])) AS {document}_values"
-            )
+            lists.append(f"try(json_extract_string({text}, [{', '.join(self.paths[document])}])) AS {document}_values")
         return lists
 
     def names(self, document: str) -> list[str]:
@@ -177,7 +179,8 @@ class _Wanted:
             value = self._attribute(document, field)
         elif field.null is not None:
             value = self._plain(document, field.segments)
-            value = f"CASE WHEN {value} IS NULL AND {self._null(document, field.segments)} THEN {_text(field.null)} ELSE {value} END"
+            null = f"{value} IS NULL AND {self._null(document, field.segments)}"
+            value = f"CASE WHEN {null} THEN {_text(field.null)} ELSE {value} END"
         else:
             value = self._plain(document, field.segments)
         if field.verbatim and self.last == 0:
@@ -185,7 +188,8 @@ class _Wanted:
             key = str(field.segments[-1]) if field.segments else ""
             written = f"regexp_extract_all(d0, {_text(_number_after(key))}, 1)"
             same = f"list_filter({written}, lambda x: try_cast(x AS DOUBLE) = try_cast({value} AS DOUBLE))[1]"
-            value = f"CASE WHEN regexp_matches({value}, '^-?[0-9.]*[.eE][0-9eE+-]*$') THEN coalesce({same}, {value}) ELSE {value} END"
+            changed = f"regexp_matches({value}, '^-?[0-9.]*[.eE][0-9eE+-]*$')"
+            value = f"CASE WHEN {changed} THEN coalesce({same}, {value}) ELSE {value} END"
         if field.inner is not None:
             path, paths = _path(field.inner), self.inner.setdefault(value, [])
             if path not in paths:
@@ -215,10 +219,10 @@ class _Wanted:
         return f"try(json_type(l{self.lists.index(found)})) = 'NULL'"
 
     def _attribute(self, document: str, field: Field) -> str:
-        found = (document, _path(field.segments, "[*]"))
-        if found not in self.lists:
-            self.lists.append(found)
-        number = self.lists.index(found)
+        attributes = (document, _path(field.segments, "[*]"))
+        if attributes not in self.lists:
+            self.lists.append(attributes)
+        number = self.lists.index(attributes)
         paths = ", ".join(_path(("value", name)) for name in _VALUES)
         found = f"l{number}[list_position(k{number}, {_text(field.key or '')})]"
         return f"list_filter(json_extract_string({found}, [{paths}]), lambda x: x IS NOT NULL)[1]"

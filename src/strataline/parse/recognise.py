@@ -80,9 +80,7 @@ def _whole(objects: int, lines: int) -> int:
     return objects if objects >= FEW_OBJECTS * lines else lines
 
 
-def _score_objects(
-    kernel: Kernel, formats: Mapping[str, Format], objects: pl.Series, whole: int
-) -> dict[str, float]:
+def _score_objects(kernel: Kernel, formats: Mapping[str, Format], objects: pl.Series, whole: int) -> dict[str, float]:
     keys = {p for fmt in formats.values() for p in fmt.recognise.keys}
     either = {p for fmt in formats.values() for one in fmt.recognise.any_of for p in one}
     paths = sorted(keys | either, key=repr)
@@ -95,10 +93,7 @@ def _score_objects(
         for one in fmt.recognise.keys:
             fits = fits & there[f"c{paths.index(one)}"]
         for some in fmt.recognise.any_of:
-            fits = (
-                fits
-                & pl.select(pl.any_horizontal(*(pl.lit(there[f"c{paths.index(p)}"]) for p in some))).to_series()
-            )
+            fits = fits & pl.select(pl.any_horizontal(*(pl.lit(there[f"c{paths.index(p)}"]) for p in some))).to_series()
         for one, pattern in fmt.recognise.where:
             fits = fits & texts[str(values.index(one))].str.contains(pattern).fill_null(value=False)
         scores[name] = int(fits.sum()) / whole

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f]")
-_LONE = re.compile(
-    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
+_LONE = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
 _SPACE = re.compile(r"\s*")
 
 DEEPEST = 200
@@ -114,6 +112,4 @@ def _depth(text: str) -> int:
 def _mended(body: str) -> str:
     """The same document with raw control characters escaped and lone surrogates replaced, as the kernel wants it."""
     body = _LONE.sub(lambda found: "\\ufffd" if found.group(1) else found.group(), body)
-    return _STRING.sub(
-        lambda string: _CONTROL.sub(lambda one: f"\\u{ord(one.group()):04x}", string.group()), body
-    )  # fmt: skip
+    return _STRING.sub(lambda string: _CONTROL.sub(lambda one: f"\\u{ord(one.group()):04x}", string.group()), body)

@@ -55,6 +55,7 @@ class Parsed:
 
     @property
     def rejected(self) -> int:
+        """How many records became a reject."""
         return self.rejects.height
 
 
@@ -125,8 +126,7 @@ class _Tally:
 
     def rows(self) -> list[Note]:
         return [
-            Note(topic, detail, self._first[topic, detail], n)
-            for (topic, detail), n in sorted(self._count.items())
+            Note(topic, detail, self._first[topic, detail], n) for (topic, detail), n in sorted(self._count.items())
         ]
 
 
@@ -210,21 +210,23 @@ def _all_space(text: pl.Series) -> pl.Series:
     return blank
 
 
+def _lowest(lines: pl.Series) -> int:
+    return int(lines.sort().item(0))
+
+
 def _note_events(made: pl.DataFrame, tally: _Tally) -> None:
     for why, rows in made.filter(pl.col("recovered").is_not_null()).group_by("recovered", maintain_order=True):
-        tally.add(
-            "recovered", f"saved by a second reading: {why[0]}", int(rows["line"].min()), rows["offset"].n_unique()
-        )
+        tally.add("recovered", f"saved by a second reading: {why[0]}", _lowest(rows["line"]), rows["offset"].n_unique())
     unsure = made.filter("unsure_times")
     if unsure.height:
         detail = "local time that occurs twice in its zone (the earlier was taken) or never (no time was taken)"
-        tally.add("time_unsure", detail, int(unsure["line"].min()), unsure.height)
+        tally.add("time_unsure", detail, _lowest(unsure["line"]), unsure.height)
     unread = made.filter(pl.col("time_raw").is_not_null() & pl.col("event_time").is_null())
     if unread.height:
         tally.add(
             "time_unread",
             "time as written could not be read; the event has none",
-            int(unread["line"].min()),
+            _lowest(unread["line"]),
             unread.height,
         )
 
@@ -238,7 +240,7 @@ def _note_lenient(elements: pl.DataFrame, tally: _Tally) -> None:
         tally.add(
             "repeated_key",
             "an object repeats a key; its first value was taken",
-            int(repeated["_line"].min()),
+            _lowest(repeated["_line"]),
             repeated["_offset"].n_unique(),
         )
     looks = elements.filter("_lenient").unique("_offset", maintain_order=True)
@@ -293,12 +295,8 @@ def _read_objects(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rej
     _reject_undecoded(rows, rejects)
     rows = rows.filter(pl.col("_text").is_not_null())
     wrong = rows.filter(pl.col("type").is_not_null() & (pl.col("type") != OBJECT))
-    for line, offset, length, text, kind in wrong.select(
-        "_line", "_offset", "_length", "text", "type"
-    ).iter_rows():
-        rejects.add(
-            line, offset, length, text, "not_an_object", f"JSON {kind.lower()} where an object was expected"
-        )
+    for line, offset, length, text, kind in wrong.select("_line", "_offset", "_length", "text", "type").iter_rows():
+        rejects.add(line, offset, length, text, "not_an_object", f"JSON {kind.lower()} where an object was expected")
     keep = [*PLACED, "_text", "_repeated", "_lenient"]
     sound = rows.filter(pl.col("type") == OBJECT).select(keep)
     saved, plain, more = _second_reading(rows.filter(pl.col("type").is_null()), rejects, sound.schema)
@@ -325,9 +323,7 @@ def _reject_undecoded(rows: pl.DataFrame, rejects: _Rejects) -> None:
         rejects.add(line, offset, length, text, "invalid_utf8", _utf8_fault(text))
 
 
-def _second_reading(
-    rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema
-) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+def _second_reading(rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Look once more at what the kernel refused: documents that were saved, plain lines, and further records."""
     saved: list[tuple[object, ...]] = []
     plain: list[tuple[object, ...]] = []
@@ -361,11 +357,13 @@ def _read_lines(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rejec
     described = pl.Series([flag for _, flag in parts], dtype=pl.Boolean)
     matched = again.filter(described)
     others = again.filter(~described)
-    elements = pl.concat([
-        found.filter("_described"),
-        pl.concat([matched, match(fmt, matched["_text"])], how="horizontal"),
-        pl.concat([others, match_other(fmt, others["_text"])], how="horizontal"),
-    ])  # fmt: skip
+    elements = pl.concat(
+        [
+            found.filter("_described"),
+            pl.concat([matched, match(fmt, matched["_text"])], how="horizontal"),
+            pl.concat([others, match_other(fmt, others["_text"])], how="horizontal"),
+        ]
+    )
     return elements.with_columns(_item=pl.lit(0, pl.Int64)).sort("_offset"), again.height - refused.height
 
 

@@ -79,9 +79,7 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
     # 19 digits overflow when scaled; a double tells whether the product still fits.
     fits = (pl.col("whole").cast(pl.Float64) * scale).abs() < 9.2e18
     sign = pl.when(pl.col("text").str.starts_with("-")).then(-1).otherwise(1)
-    from_epoch = pl.when(fits).then(
-        pl.col("whole") * scale + sign * pl.col("fraction_ns") // (UNIT_NS["s"] // scale)
-    )
+    from_epoch = pl.when(fits).then(pl.col("whole") * scale + sign * pl.col("fraction_ns") // (UNIT_NS["s"] // scale))
     frame = frame.with_columns(
         ns=pl.when(pl.col("whole").is_not_null())
         .then(from_epoch)
@@ -122,16 +120,23 @@ def _precision(digits: pl.Expr, unit: pl.Expr) -> pl.Expr:
     coarse = unit.replace_strict({"s": 0, "ms": 3, "us": 6, "ns": 9}, default=0, return_dtype=pl.Int64)
     fine = coarse.fill_null(0) + digits.cast(pl.Int64)
     return (
-        pl.when(fine == 0).then(pl.lit("s")).when(fine <= 3).then(pl.lit("ms")).when(fine <= 6).then(pl.lit("us"))
+        pl.when(fine == 0)
+        .then(pl.lit("s"))
+        .when(fine <= 3)
+        .then(pl.lit("ms"))
+        .when(fine <= 6)
+        .then(pl.lit("us"))
         .otherwise(pl.lit("ns"))
-    )  # fmt: skip
+    )
 
 
 def _leftovers(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
     """Read what no column form fits, once for each distinct text."""
-    left = frame.filter(
-        pl.col("text").is_not_null() & pl.col("whole").is_null() & pl.col("local").is_null()
-    )["text"].unique().sort()  # fmt: skip
+    left = (
+        frame.filter(pl.col("text").is_not_null() & pl.col("whole").is_null() & pl.col("local").is_null())["text"]
+        .unique()
+        .sort()
+    )
     read = {text: _read_one(text, zone) for text in left.to_list()}
     if not read:
         return frame

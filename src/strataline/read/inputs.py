@@ -80,18 +80,14 @@ def _files(name: str, hidden: list[str]) -> list[tuple[Path, int]]:
             below = Path(folder).relative_to(path)
             hidden += [(below / one).as_posix() for one in (*folders, *files) if one.startswith(".")]
             folders[:] = sorted(one for one in folders if not one.startswith("."))
-            for file in sorted(one for one in files if not one.startswith(".")):
-                if os.path.isfile(os.path.join(folder, file)):  # noqa: PTH113 - no pipes, sockets or devices
-                    found.append((Path(folder) / file, len(below.parts) + 1))
+            named = [Path(folder) / file for file in sorted(files) if not file.startswith(".")]
+            # No pipes, sockets or devices: reading them would wait for ever.
+            found += [(file, len(below.parts) + 1) for file in named if file.is_file()]
         return found
     if path.is_file():
         return [(path, 1)]
     # A pattern that a shell would have expanded: its matches count as named files.
-    return [
-        one
-        for match in sorted(glob.glob(name, recursive=True))
-        for one in _files(match, hidden)  # noqa: PTH207
-    ]
+    return [one for match in sorted(glob.glob(name, recursive=True)) for one in _files(match, hidden)]  # noqa: PTH207 - the name may be absolute
 
 
 def _tell_apart(depth: dict[Path, int]) -> dict[Path, str]:

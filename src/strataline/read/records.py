@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -69,7 +69,6 @@ class Reading:
     record_bytes: int = 0
     separator_bytes: int = 0
     cut: str | None = None
-    head: bytes = field(default=b"", repr=False)
 
 
 def read(one: Input, reading: Reading, max_record: int = MAX_RECORD, chunk: int = CHUNK) -> Iterator[Batch]:
@@ -119,7 +118,6 @@ def _stream(file: BinaryIO, reading: Reading, chunk: int) -> Iterator[bytes]:
     """Yield the decompressed stream in pieces, hashing the file and the stream."""
     whole, stream = hashlib.sha256(), hashlib.sha256()
     raw = file.read(chunk)
-    reading.head = raw[:16]
     reading.compression = "gz" if raw.startswith(GZIP) else None
     unzip, begun = zlib.decompressobj(wbits=31), False
     while raw:
