@@ -70,21 +70,23 @@ _RANK = {
     for kind in kinds
 }
 _UNPLACED = np.iinfo(np.int64).min
-_MOST_STEPS = 256
+_MOST_ROUNDS = 256
 
 
 def order(work: Work) -> Work:
     """Fill ``ordered``: n, seq (from 0 within the request), order_basis (first, causal, clock, tie)."""
     rows = work.events.join(work.members.select("n", "request"), on="n").sort("n")
-    rows = rows.with_row_index("i").with_columns(
+    rows = rows.with_columns(
+        i=pl.int_range(pl.len()),
         step=pl.when(pl.col("kind") == "policy.decision")
         .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
         .otherwise("kind"),
     )
     rules = _across_clocks(rows, pl.concat([_by_rule(work, rows), _by_parent(rows)]).unique(maintain_order=True))
-    chain = _by_clock(rows)
-    edges = pl.concat([rules, chain])
-    placed, level, looping = _place(rows["t"].fill_null(_UNPLACED).to_numpy(), edges)
+    placed, level, looping = _place(rows, rules)
+    # What was delivered again stands where the first stands.
+    first = rows.select("n", at="i").join(rows.select("i", n="first"), on="n").sort("i")["at"].to_numpy()
+    placed, level = placed[first], level[first]
     rows = rows.with_columns(
         placed=pl.Series(placed),
         level=pl.Series(level),
@@ -129,51 +131,89 @@ def _across_clocks(rows: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
-    """Edges that `PRECEDES` gives: where the earlier kind is the only one, in the request or among an id's carriers."""
-    fresh = rows.filter(pl.col("first") == pl.col("n")).select("i", "n", "request", "step")
+    """Edges that `PRECEDES` gives.
+
+    In a request with one attempt, between the only events of two kinds, and from every model call to the only answer
+    to the client. Among the events that carry one id, from the first of a kind, if one clock tells which that is.
+    """
+    fresh = rows.filter(pl.col("first") == pl.col("n")).select("i", "n", "request", "step", "clock", "t")
     known = fresh.filter(pl.col("step").is_in([kind for rule in PRECEDES for kind in rule]))
     rules = pl.DataFrame(PRECEDES, schema={"step": pl.String, "then": pl.String}, orient="row")
     # With several attempts, the only event of a kind may belong to another attempt than the only one of the next.
     attempts = (pl.col("step") == "prompt.received").sum().over("request")
-    alone = known.filter((pl.len().over("request", "step") == 1) & (attempts <= 1))
+    once = known.filter(attempts <= 1)
+    alone = once.filter(pl.len().over("request", "step") == 1)
     in_request = alone.join(rules, on="step").join(alone.select("request", then="step", b="i"), on=["request", "then"])
+    last = alone.filter(pl.col("step") == "prompt.responded").select("request", b="i")
+    every = once.filter(pl.col("step") == "model.call").join(last, on="request")
     keys = work.ids.filter(pl.col("role").is_in(JOINING)).select("n", "key").unique()
     carried = known.join(keys, on="n")
-    sole = carried.filter(pl.len().over("request", "key", "step") == 1)
-    by_id = sole.join(rules, on="step").join(
+    same_clock = (pl.col("clock").n_unique() == 1).over("request", "key", "step")
+    opening = carried.filter(same_clock & pl.col("t").is_not_null()).sort("request", "key", "step", "t", "i")
+    opening = opening.group_by("request", "key", "step", maintain_order=True).first()
+    by_id = opening.join(rules, on="step").join(
         carried.select("request", "key", then="step", b="i"), on=["request", "key", "then"]
     )
-    return pl.concat([frame.select(pl.col("i").alias("a"), "b") for frame in (in_request, by_id)]).sort("a", "b")
+    return pl.concat([frame.select(pl.col("i").alias("a"), "b") for frame in (in_request, every, by_id)]).sort("a", "b")
 
 
 def _by_parent(rows: pl.DataFrame) -> pl.DataFrame:
     """Edges from a span to the spans below it."""
     above = rows.filter(pl.col("span_id").is_not_null()).select("request", "span_id", a="i")
+    above = above.unique(["request", "span_id"], keep="first", maintain_order=True)
     below = rows.filter(pl.col("parent_id").is_not_null()).select("request", "parent_id", b="i")
     found = above.join(below, left_on=["request", "span_id"], right_on=["request", "parent_id"])
     return found.filter(pl.col("a") != pl.col("b")).select("a", "b").sort("a", "b")
 
 
-def _by_clock(rows: pl.DataFrame) -> pl.DataFrame:
-    """Edges between events that follow each other by one clock, at different times."""
-    timed = rows.filter(pl.col("t").is_not_null()).sort("request", "clock", "t", "i")
-    timed = timed.with_columns(
-        a=pl.col("i").shift(1).over("request", "clock"), before=pl.col("t").shift(1).over("request", "clock")
+def _moments(rows: pl.DataFrame) -> pl.DataFrame:
+    """What one clock says of the order: for each event with a time, its ``moment`` by that clock in its request.
+
+    Moments are numbered in order of (request, clock, t); ``strand`` numbers the (request, clock) they belong to.
+    """
+    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null()).select(
+        "i", "request", "clock", "t"
     )
-    return timed.filter(pl.col("before") < pl.col("t")).select("a", b="i")
+    strand = pl.struct("request", "clock").rank("dense")
+    moment = pl.struct("request", "clock", "t").rank("dense")
+    return fresh.select("i", strand=strand.cast(pl.Int64), moment=moment.cast(pl.Int64) - 1).sort("moment", "i")
 
 
-def _place(own: np.ndarray, edges: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
-    """Placing times and levels: the least that respect all edges; and how many events lie in loops."""
-    a, b = edges["a"].to_numpy().astype(np.int64), edges["b"].to_numpy().astype(np.int64)
+def _place(rows: pl.DataFrame, rules: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
+    """Placing times and levels: the least that respect all rules and every clock; and how many events lie in loops.
+
+    Each round carries what the rules say once, and what the clocks say all the way down each clock's strand: the
+    number of rounds is that of the changes from one clock to another on a path, not that of the events.
+    """
+    a, b = rules["a"].to_numpy().astype(np.int64), rules["b"].to_numpy().astype(np.int64)
+    moments = _moments(rows)
+    at, moment = moments["i"].to_numpy(), moments["moment"].to_numpy()
+    strands = moments.unique("moment", keep="first", maintain_order=True).select("strand")
+    own = rows["t"].fill_null(_UNPLACED).to_numpy()
     placed, level = own.copy(), np.zeros(len(own), np.int64)
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MOST_ROUNDS):
         later, deeper = placed.copy(), level.copy()
         np.maximum.at(later, b, placed[a])
         np.maximum.at(deeper, b, level[a] + 1)
+        if len(at):
+            later[at] = np.maximum(later[at], _before(later[at], moment, strands)[moment])
+            # One level for each moment passed: what is left after taking them off runs on as a maximum.
+            step = np.arange(strands.height)
+            left = _before(deeper[at] - moment, moment, strands) + step
+            deeper[at] = np.maximum(deeper[at], left[moment])
         if np.array_equal(later, placed) and np.array_equal(deeper, level):
             return placed, level, 0
         placed, level = later, deeper
     # Levels grow without end only in loops: there the rules are left out, and the clock decides.
-    looping = level >= _MOST_STEPS // 2
+    looping = level > len(own)
     return np.where(looping, own, placed), np.where(looping, 0, level), int(looping.sum())
+
+
+def _before(values: np.ndarray, moment: np.ndarray, strands: pl.DataFrame) -> np.ndarray:
+    """Per moment: the greatest of `values` at earlier moments of its strand; the least number where there is none."""
+    greatest = np.full(strands.height, _UNPLACED)
+    np.maximum.at(greatest, moment, values)
+    running = strands.with_columns(v=pl.Series(greatest)).select(
+        pl.col("v").cum_max().shift(1).over("strand").fill_null(_UNPLACED // 2)
+    )
+    return running.to_series().to_numpy()

@@ -84,5 +84,6 @@ def code(text: str) -> str:
     if not line:
         return ""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
-    pad = " " if line[0] in "` " or line[-1] in "` " else ""
+    # One space on either side is taken off again, unless there is nothing but spaces.
+    pad = " " if line.strip(" ") and (line[0] in "` " or line[-1] in "` ") else ""
     return f"{fence}{pad}{line}{pad}{fence}"

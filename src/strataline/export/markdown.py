@@ -67,8 +67,7 @@ def timeline(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], li
 def _head(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any]) -> str:
     sources, events = tables["sources"], tables["events"]
     span = [
-        words.date_time(words.epoch_ms(t))
-        for t in (events["corrected_time"].min(), events["corrected_time"].max())
+        words.date_time(words.epoch_ms(t)) for t in (events["corrected_time"].min(), events["corrected_time"].max())
     ]
     counts = [
         words.count(sources.height, "source"),
@@ -183,9 +182,7 @@ def _coverage(coverage: pl.DataFrame) -> str:
     table = [[_span(at, spans[at]), *(of[layer] for layer in layers)] for at, of in cells.items()]
     untimed = {row["layer"]: row for row in coverage.filter(pl.col("minute").is_null()).to_dicts()}
     if untimed:
-        table.append(
-            ["no time", *(_coverage_cell(untimed[layer] | {"covered": True}, fine=True) for layer in layers)]
-        )
+        table.append(["no time", *(_coverage_cell(untimed[layer] | {"covered": True}, fine=True) for layer in layers)])
     sums = coverage.group_by("layer").agg(pl.col("events", "linked").sum(), pl.lit(value=False).alias("covered"))
     totals = {row["layer"]: row for row in sums.to_dicts()}
     table.append(["all", *(_coverage_cell(totals[layer], fine=True) for layer in layers)])

@@ -19,16 +19,16 @@ from strataline.export.words import duration
 
 Row = Mapping[str, Any]
 
-_PREFIX = re.compile(r"[A-Za-z]{2,12}[-_]")
-_SHORTEST = 8
 GROUPS = ("user", "session", "tenant")
 """Columns of ``requests`` that say whose it is."""
-_REQUEST = 12
+
+_PREFIX = re.compile(r"[A-Za-z]{2,12}[-_]")
+# Characters: an id keeps at least so many after its prefix, and stays whole up to so many; a request's id; a name.
+_SHORTEST, _WHOLE, _REQUEST, _LONGEST = 8, 16, 12, 80
+# So many documents are named before "and n more".
 _DOCUMENTS = 4
-_WHOLE = 16
+# Attributes that say in words what an outcome only names.
 _TOLD = ("error", "detail")
-"""Attributes that say in words what an outcome only names."""
-_LONGEST = 80
 
 
 def short_ids(values: Iterable[str]) -> dict[str, str]:

@@ -84,7 +84,7 @@ class _Page:
                     yield word, style, " " if place else between
 
     def prose(self, head: Sequence[Part], text: str, style: str = "", last: str = "") -> list[str]:
-        """`head` and then free text, folded between words, where a word wider than a line is split; `last` is not."""
+        """`head` and then free text, folded between words; a word wider than a line is split, `last` is not."""
         indent = sum(cell_len(one) for one, _ in head)
         pieces = printable(text).split(" ")
         if self.width is not None:
@@ -145,7 +145,7 @@ def _head(found: Chain, page: _Page) -> list[str]:
     if start is not None and end is not None:
         first, last = words.date_time(start), words.date_time(end)
         until = last[11:] if last[:10] == first[:10] else last
-        when.append((f"events from {first} to {until} ({words.duration(end - start)})", "dim"))
+        when.append((f"until {until} by the same clock ({words.duration(end - start)})", "dim"))
     counts = [
         (request["kind"], "strong"),
         (words.count(request["events"] or 0, "event"), ""),
@@ -163,9 +163,7 @@ def _head(found: Chain, page: _Page) -> list[str]:
     missing = [(f"{why}: {found}", "") for why, found in rows.untied_layers(request)]
     text += page.labelled("layers", [*layers, *missing])
     for title, pairs in (("in force", rows.in_force(request)), ("came out", rows.came_out(request))):
-        text += (
-            page.labelled(title, [(f"{label} {excerpt(value)}", "") for label, value in pairs]) if pairs else []
-        )
+        text += page.labelled(title, [(f"{label} {excerpt(value)}", "") for label, value in pairs]) if pairs else []
     for label, said, event in rows.first_input_last_output(events):
         head = [(f"  {label:<{_LABEL}}", "dim")]
         text += page.prose(head, f"“{excerpt(said)}”", last=f"({rows.address(event)})")
@@ -178,9 +176,7 @@ Back = tuple[Row, Row, int]
 
 def _backwards(events: Sequence[Row]) -> list[Back]:
     timed = [event for event in events if event["corrected_time"] is not None]
-    steps = (
-        (event, before, before["corrected_time"] - event["corrected_time"]) for before, event in pairwise(timed)
-    )
+    steps = ((event, before, before["corrected_time"] - event["corrected_time"]) for before, event in pairwise(timed))
     return [step for step in steps if step[2] > 0]
 
 
@@ -213,9 +209,7 @@ def _events(found: Chain, back: Sequence[Back], page: _Page) -> list[str]:
 def _what(event: Row) -> list[Part]:
     kind = (event["kind"], "strong")
     name = [(excerpt(rows.cut(found)), "")] if (found := rows.name(event)) else []
-    facts = [
-        (f"{label} {excerpt(rows.cut(value))}", _NOTABLE.get(label, "")) for label, value in rows.facts(event)
-    ]
+    facts = [(f"{label} {excerpt(rows.cut(value))}", _NOTABLE.get(label, "")) for label, value in rows.facts(event)]
     return [kind, *name, *facts]
 
 
@@ -336,16 +330,12 @@ def _ids(events: Sequence[Row], page: _Page) -> list[str]:
         line
         for (kind, value), number in carried.items()
         if short[value] != value
-        for line in page.fold(
-            [(f"  {kind:<{wide}}  ", "dim")], [(value, ""), (words.count(number, "event"), "dim")], 4
-        )
+        for line in page.fold([(f"  {kind:<{wide}}  ", "dim")], [(value, ""), (words.count(number, "event"), "dim")], 4)
     ]
     return _section("Ids in full", lines, page)
 
 
-def listing(
-    requests: pl.DataFrame, events: pl.DataFrame, *, width: int | None = None, colour: bool = False
-) -> str:
+def listing(requests: pl.DataFrame, events: pl.DataFrame, *, width: int | None = None, colour: bool = False) -> str:
     """Return requests, a line each: when it opened, id, length, layers, what came out, and the first input.
 
     Args:
@@ -362,15 +352,14 @@ def listing(
     text = []
     for line in table:
         cells = [
-            f"{cell}{' ' * (room - cell_len(cell))}"
-            for cell, room in zip(map(printable, line), wide, strict=False)
+            f"{cell}{' ' * (room - cell_len(cell))}" for cell, room in zip(map(printable, line), wide, strict=False)
         ]
         head = "  ".join(cells) + "  "
         if width is None or cell_len(head) + _ROOM <= width:
             text.append(page.crop(head, line[-1]).rstrip())
         else:
             text += page.fold([], [(cell, "") for cell in cells[:-1]], 4)
-            text.append(page.crop(" " * 4, "  ".join(part for part in line[-2:] if part)).rstrip())
+            text += [page.crop(" " * 4, rest) for rest in ["  ".join(part for part in line[-2:] if part)] if rest]
     text.append(words.count(requests.height, "request"))
     return "\n".join(text) + "\n"
 
@@ -448,9 +437,7 @@ def summary(
         text += page.labelled("case", [(out, "strong")])
         case = shlex.quote(out)
         text += page.labelled("to read", [(f"{out.rstrip('/')}/timeline.md", "")])
-        text += page.labelled(
-            "one chain", [(f"strataline show {case} ID", ""), ("(any id of the request)", "dim")]
-        )
+        text += page.labelled("one chain", [(f"strataline show {case} ID", ""), ("(any id of the request)", "dim")])
         text += page.labelled("no id", [(f"strataline find {case} --text 'words that were shown'", "")])
     return "\n".join(text) + "\n"
 
@@ -468,8 +455,7 @@ def _read(sources: pl.DataFrame, events: pl.DataFrame, page: _Page) -> list[str]
         "read", [(words.count(sources.height, "source"), "strong"), (f"{size:,.1f} MiB", ""), (identity, "")]
     )
     span = [
-        words.date_time(words.epoch_ms(end))
-        for end in (events["corrected_time"].min(), events["corrected_time"].max())
+        words.date_time(words.epoch_ms(end)) for end in (events["corrected_time"].min(), events["corrected_time"].max())
     ]
     when = f"{span[0]} – {span[1]} UTC" if span[0] else "none with a time"
     return text + page.labelled("events", [(f"{events.height:,}", "strong"), (when, "")])
@@ -481,7 +467,7 @@ def _sources_to_mend(sources: pl.DataFrame, page: _Page) -> list[str]:
     if not assumed.is_empty():
         first = assumed.row(0, named=True)
         text += page.labelled("zone assumed", _named(assumed["source"], f"{first['zone'] or 'UTC'} for "))
-        hint = f"state it: --zone {shlex.quote(first['source'] + '=Area/City')}"
+        hint = f"state it: --zone {shlex.quote(first['source'] + '*=Area/City')}"
         text += page.labelled("", [(hint, "dim")])
     unknown = sources.filter(pl.col("format").is_null(), pl.col("records") > pl.col("skipped")).sort("source")
     if not unknown.is_empty():

@@ -71,6 +71,4 @@ def count(number: int, what: str) -> str:
 
 def epoch_ms(time: object) -> int | None:
     """A time that Polars gave out as epoch milliseconds; null stays null."""
-    return (
-        (time.replace(tzinfo=None) - _EPOCH) // timedelta(milliseconds=1) if isinstance(time, datetime) else None
-    )
+    return (time.replace(tzinfo=None) - _EPOCH) // timedelta(milliseconds=1) if isinstance(time, datetime) else None
