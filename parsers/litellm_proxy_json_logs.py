@@ -65,9 +65,7 @@ FORMAT = Format(
             when=access,
             time_kind="end",
             columns={
-                "name": pl.concat_str(
-                    message.str.extract(ACCESS, 2), message.str.extract(ACCESS, 3), separator=" "
-                ),
+                "name": pl.concat_str(message.str.extract(ACCESS, 2), message.str.extract(ACCESS, 3), separator=" "),
                 "http_status": status,
                 "outcome": pl.when(status >= 400).then(pl.lit("error")).otherwise(pl.lit("ok")),
             },

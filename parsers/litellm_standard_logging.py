@@ -23,8 +23,7 @@ def _texts(name: str) -> pl.Expr:
 
 
 redacted = pl.any_horizontal(
-    pl.col(name).str.contains(REDACTED, literal=True).fill_null(value=False)
-    for name in ("messages", "answer", "text")
+    pl.col(name).str.contains(REDACTED, literal=True).fill_null(value=False) for name in ("messages", "answer", "text")
 )
 cached = pl.col("id").str.extract(r"^(.+)_cache_hit[0-9.]+$", 1)
 sent_trace = pl.col("traceparent").str.extract(TRACEPARENT, 1)
@@ -130,9 +129,7 @@ FORMAT = Format(
         Id("trace_id", sent_trace),
         Id(
             "provider_request_id",
-            pl.coalesce(
-                "provider_request", "provider_request_2", "provider_request_3", "provider_request_failing"
-            ),
+            pl.coalesce("provider_request", "provider_request_2", "provider_request_3", "provider_request_failing"),
         ),
         Id(
             "session",

@@ -40,9 +40,7 @@ server = pl.col("span_kind").is_in(["2", "SPAN_KIND_SERVER"])
 http = pl.coalesce(whole("http_status"), whole("http_status_new"))
 error = pl.coalesce("error_type", "exception")
 broke = pl.col("status").is_in(["2", "STATUS_CODE_ERROR"]) | (http >= 500)
-verdict = words("verdict", VERDICTS, default="unknown").fill_null(
-    words("verdict_inside", VERDICTS, default="unknown")
-)
+verdict = words("verdict", VERDICTS, default="unknown").fill_null(words("verdict_inside", VERDICTS, default="unknown"))
 
 outcome = (
     pl.when(broke & error.str.contains(r"(?i)time(d ?)?out"))

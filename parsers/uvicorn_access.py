@@ -25,8 +25,7 @@ FORMAT = Format(
     begins=r"(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]\d+ )?(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL):\s",
     other=TIME + LEVEL + r".*",
     fields={
-        name: group(name)
-        for name in ("time", "level", "client", "method", "target", "version", "status", "reason")
+        name: group(name) for name in ("time", "level", "client", "method", "target", "version", "status", "reason")
     },
     time="time",
     columns={"service": pl.lit("uvicorn")},

@@ -7,6 +7,7 @@ declarations here. Times are UTC nanoseconds; null always means "not known", nev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 import pyarrow as pa
@@ -55,12 +56,12 @@ class Table:
     sort: tuple[str, ...]
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def schema(self) -> pl.Schema:
         """The columns with their Polars dtypes, in order."""
         return pl.Schema({column.name: column.dtype for column in self.columns})
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The names of the columns, in order."""
         return [column.name for column in self.columns]
