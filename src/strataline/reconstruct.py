@@ -98,9 +98,9 @@ def reconstruct(
         "requests": made.requests,
         "links": made.links,
         "clocks": CLOCKS.conform(made.clocks),
-        "sources": SOURCES.conform(pl.DataFrame([_source_row(s, zones, assume_zone) for s in sources])).sort(
-            SOURCES.sort
-        ),
+        "sources": SOURCES.conform(
+            pl.DataFrame([_source_row(s, zones, assume_zone) for s in sources], schema=SOURCES.schema)
+        ).sort(SOURCES.sort),
         "rejects": pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort),
         "notes": notes,
         "findings": FINDINGS.empty(),
@@ -170,6 +170,9 @@ def _parse_all(
             continue
         parsed.events = identify(parsed.events, one.source, reading.stream_digest)
         parsed.rejects = parsed.rejects.with_columns(source=pl.lit(one.source))
+        if reading.container != "lines":
+            detail = f"{reading.container} is not read yet; unpack or convert it to lines"
+            parsed.rejects = parsed.rejects.with_columns(reason=pl.lit("unsupported_container"), detail=pl.lit(detail))
         made.append(_Source(one, reading, parsed))
         done += reading.bytes
     if progress is not None:
@@ -293,7 +296,7 @@ def _reading_notes(sources: Sequence[_Source], hidden: Sequence[str], twice: Seq
             }
             for n in parsed.notes
         ]
-    return NOTES.conform(pl.DataFrame(rows, schema_overrides=NOTES.schema)) if rows else NOTES.empty()
+    return pl.DataFrame(rows, schema=NOTES.schema)
 
 
 def _window(frames: dict[str, pl.DataFrame], since: datetime | None, until: datetime | None) -> dict[str, pl.DataFrame]:

@@ -51,7 +51,7 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="strataline")
 def main() -> None:
-    r"""One ordered, cross-layer timeline from the raw log exports of an AI product.
+    """One ordered, cross-layer timeline from the raw log exports of an AI product.
 
     \b
     strataline reconstruct logs/ -o CASE      read the logs, write the case
@@ -60,7 +60,7 @@ def main() -> None:
     strataline verify CASE                    whether case and inputs are what they were
 
     It says what the records show. Who is accountable, which remedy to choose and what anyone meant stay with people.
-    """
+    """  # noqa: D301 - \b keeps click from folding the lines
 
 
 @main.command(epilog=STATUS)

@@ -29,7 +29,7 @@ class Kernel:
 
     def decode(self, text: pl.Series) -> pl.Series:
         """Binary to text; null where the bytes are not UTF-8 (or were null)."""
-        frame = self._query("SELECT r, try(decode(text)) AS s FROM batch", _rows(text))
+        frame = self._query("SELECT r, try(decode(text)) AS s FROM batch ORDER BY r", _rows(text))
         return frame["s"]
 
     def look(self, text: pl.Series) -> pl.DataFrame:

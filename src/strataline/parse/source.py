@@ -151,9 +151,7 @@ def _parse_batch(
     )
     unread = rows.filter(pl.col("text").is_null())
     for line, offset, length in unread.select("_line", "_offset", "_length").iter_rows():
-        rejects.add(
-            line, offset, length, b"", "too_long", "longer than --max-record, or a container that is not read yet"
-        )
+        rejects.add(line, offset, length, b"", "too_long", "longer than --max-record")
     rows = rows.filter(pl.col("text").is_not_null())
     blank = _all_space(rows["text"])
     one.records = batch.height

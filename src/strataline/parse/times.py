@@ -59,18 +59,21 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
     epoch = pl.col("text").str.extract_groups(_EPOCH).struct
     frame = frame.with_columns(
         local=pl.concat_str(iso.field("date"), pl.lit(" "), iso.field("clock")).str.to_datetime(
-            "%Y-%m-%d %H:%M:%S", time_unit="ns", strict=False
+            "%Y-%m-%d %H:%M:%S", time_unit="us", strict=False
         ),
         fraction=pl.coalesce(iso.field("fraction"), epoch.field("fraction")),
         zone=iso.field("zone"),
         whole=pl.lit(None, pl.Int64) if unit == "iso" else epoch.field("whole").cast(pl.Int64, strict=False),
     )
+    # Nanoseconds reach from 1677 to 2262; a year outside of that is no time here, and must not wrap around.
+    inside = pl.col("local").dt.year().is_between(1678, 2261)
     frame = frame.with_columns(
+        local=pl.when(inside).then(pl.col("local")).cast(pl.Datetime("ns")),
         unit=pl.when(pl.col("whole").is_not_null()).then(_unit(unit)),
         fraction_ns=pl.col("fraction").str.pad_end(9, "0").cast(pl.Int64).fill_null(0),
         digits=pl.col("fraction").str.len_bytes().fill_null(0),
-        naive=pl.col("local").is_not_null() & pl.col("zone").is_null(),
     )
+    frame = frame.with_columns(naive=pl.col("local").is_not_null() & pl.col("zone").is_null())
     offset = _offset_minutes(pl.col("zone"))
     aware = pl.col("local").dt.epoch("ns") - offset * 60 * UNIT_NS["s"]
     placed = pl.col("local").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
@@ -176,7 +179,7 @@ def _read_one(text: str, zone: str) -> tuple[int, str, bool, bool] | None:
         two = dateutil.parser.parse(text, default=dt.datetime(2002, 2, 2, 2, 2, 1))  # noqa: DTZ001
     except (ValueError, OverflowError, TypeError):
         return None
-    if one != two:
+    if one != two or not 1678 <= one.year <= 2261:
         return None
     naive = one.tzinfo is None
     if naive:
