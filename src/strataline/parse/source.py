@@ -93,13 +93,14 @@ def parse_source(kernel: Kernel, plan: Plan, batches: Iterable[pl.DataFrame]) ->
 
     Event ids and the source's name are not known yet: see `identify`.
     """
-    parsed = Parsed()
+    parsed = Parsed(recognised=None if plan.forced is None else Recognised(plan.forced, 1.0, forced=True))
     events, rejects = [], []
     tally = _Tally()
+    looked = plan.forced is not None
     for batch in batches:
-        if parsed.recognised is None:
-            forced = None if plan.forced is None else Recognised(plan.forced, 1.0, forced=True)
-            parsed.recognised = forced or recognise(kernel, plan.formats, batch["text"])
+        # The first batch with something to look at decides for the whole source.
+        if not looked and not _all_space(batch["text"].drop_nulls()).all():
+            looked, parsed.recognised = True, recognise(kernel, plan.formats, batch["text"])
         one = _parse_batch(kernel, plan, parsed.recognised, batch, tally)
         parsed.records += one.records
         parsed.skipped += one.skipped
@@ -159,14 +160,8 @@ def _parse_batch(
     rows = rows.filter(~blank)
     nul = rows["text"].bin.contains(b"\x00")
     for line, offset, length, text in rows.filter(nul).select("_line", "_offset", "_length", "text").iter_rows():
-        rejects.add(
-            line,
-            offset,
-            length,
-            text,
-            "nul_bytes",
-            f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}",
-        )
+        detail = f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}"
+        rejects.add(line, offset, length, text, "nul_bytes", detail)
     rows = rows.filter(~nul)
     if recognised is None:
         for line, offset, length, text in rows.select("_line", "_offset", "_length", "text").iter_rows():
@@ -191,16 +186,12 @@ def _parse_batch(
     return one
 
 
-_SHORT = 4096
-
-
 def _all_space(text: pl.Series) -> pl.Series:
     """Whether each record is white space only."""
-    short = text.bin.size() <= _SHORT
     blank = pl.Series([False] * len(text), dtype=pl.Boolean)
     # Records begin with a visible byte almost always: only those that do not are looked at whole.
     head = text.bin.slice(0, 1)
-    spaces = head.is_in([b"", b" ", b"\t", b"\x0b", b"\x0c", b"\r"]) & short
+    spaces = head.is_in([b"", b" ", b"\t", b"\x0b", b"\x0c", b"\r"])
     if spaces.any():
         where = spaces.arg_true()
         found = [not one.strip() for one in text.gather(where).to_list()]
