@@ -281,10 +281,8 @@ REQUESTS = Table(
     (
         _text("request", "Smallest event id among its opening events."),
         _text("kind", "turn (a user's), job (calls without a turn), or unrooted (neither: events that share an id)."),
-        _time("start_time", "Corrected time of its opening event; null where that states none."),
-        _time(
-            "end_time", "Latest corrected time (end where known) of its events that share the opening event's clock."
-        ),
+        _time("start_time", "Earliest corrected time of its opening events; null where they state none."),
+        _time("end_time", "Latest corrected time (end where known) of its events, by the clock of that opening event."),
         _text("session", "Session that its opening event names."),
         _text("user", "User that its opening event names."),
         _text("tenant", "Tenant that its opening event names."),

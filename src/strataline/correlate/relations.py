@@ -23,6 +23,10 @@ BY_ID = (
 """Relations that a shared id shows, where one event alone can be meant."""
 
 
+CALL_IDS = ("call_id",)
+"""Kinds of id that name one call: a trace or a request may hold several."""
+
+
 def relate(work: Work) -> Work:
     """Write the relations to the links."""
     rows = work.events.join(work.members.select("n", "request"), on="n", how="left")
@@ -42,8 +46,9 @@ def calls(work: Work) -> pl.DataFrame:
     """
     rows = work.events.join(work.members.select("n", "request"), on="n")
     operations = rows.filter(pl.col("kind").is_in(OPERATIONS) & (pl.col("first") == pl.col("n")))
-    keys = work.ids.filter(pl.col("role") == "alias").select("n", "key").unique()
-    first = _first_of_call(rows, keys)
+    alias = work.ids.filter(pl.col("role") == "alias")
+    keys = alias.select("n", "key").unique()
+    first = _first_of_call(rows, alias.filter(pl.col("kind").is_in(CALL_IDS)).select("n", "key").unique())
     main = (
         operations.select("n", "request", "kind")
         .join(first, on="n", how="left")
@@ -79,9 +84,8 @@ def calls(work: Work) -> pl.DataFrame:
 
 
 def _first_of_call(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """N and ``to``: model calls that share a call id with an earlier one, and the first of these."""
+    """Model calls (``n``) that share a key of `keys` with an earlier one, and the first of these (``to``)."""
     found = rows.filter((pl.col("kind") == "model.call") & (pl.col("first") == pl.col("n")))
-    # A trace or request id may hold several calls; an id of kind call_id or response_id names one.
     found = (
         found.join(keys, on="n")
         .join(rows.filter(pl.col("kind") == "model.call").join(keys, on="n").group_by("key").len(), on="key")
@@ -141,7 +145,7 @@ def _children(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _attempts(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """Model calls that share a call id are attempts of one call, by (start, attempt number)."""
-    call_ids = keys.filter(pl.col("kind") == "call_id")
+    call_ids = keys.filter(pl.col("kind").is_in(CALL_IDS))
     found = _first_of_call(rows, call_ids.select("n", "key"))
     shown = found.join(call_ids, on="n").unique("n", keep="first", maintain_order=True)
     return shown.select(

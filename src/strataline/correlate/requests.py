@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from strataline.correlate.work import OPENING
 from strataline.event import PRODUCT_LAYERS, REQUESTS
 
 VERSIONS = ("templates", "indexes", "models", "policies")
@@ -19,9 +20,14 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         return REQUESTS.empty()
     inside = events.filter(pl.col("request").is_not_null()).sort("request", "seq")
     fresh = pl.col("event_id") == pl.col("first_id")
-    opens = pl.col("event_id") == pl.col("opener_id")
+    opens = (pl.col("event_id") == pl.col("opener_id")) | (pl.col("kind") == OPENING)
+    first = (
+        pl.col("clock")
+        .filter(opens & (pl.col("corrected_time") == pl.col("corrected_time").filter(opens).min()))
+        .first()
+    )
     # A browser may be an hour off: how long a request took is told by one clock alone.
-    same_clock = pl.col("clock").eq_missing(pl.col("clock").filter(opens).first())
+    same_clock = pl.col("clock").eq_missing(first)
     listed = {
         "templates": _pair("template_name", "template_version"),
         "indexes": pl.coalesce(_pair("index_name", "index_version"), "index_version"),
@@ -33,17 +39,17 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     }
     grouped = inside.group_by("request", maintain_order=True).agg(
         pl.col("request_kind").first().alias("kind"),
-        pl.col("corrected_time").filter(opens).first().alias("start_time"),
+        pl.col("corrected_time").filter(opens).min().alias("start_time"),
         pl.max_horizontal(pl.col(name).filter(same_clock).max() for name in ("corrected_time", "end_time")).alias(
             "end_time"
         ),
         pl.len().alias("events"),
-        ((pl.col("kind") == "prompt.received") & fresh).sum().alias("attempts"),
+        ((pl.col("kind") == OPENING) & fresh).sum().alias("attempts"),
         pl.col("call").filter(pl.col("kind") == "model.call").drop_nulls().n_unique().alias("calls"),
         pl.col("layer").unique().alias("layers"),
         *(value.drop_nulls().unique(maintain_order=True).alias(name) for name, value in listed.items()),
     )
-    opener = inside.filter(opens).select("request", "session", "user", "tenant")
+    opener = inside.filter(pl.col("event_id") == pl.col("opener_id")).select("request", "session", "user", "tenant")
     requests = grouped.join(opener, on="request", how="left")
     requests = _layers(requests, events)
     regenerated = links.filter(pl.col("relation") == "regenerates").select("from_event", "to_event")

@@ -199,14 +199,13 @@ class Chain:
 
     @cached_property
     def zero(self) -> int | None:
-        """The time that the others are counted from, in epoch ms: the opening event's, else the first known.
+        """The time that the others are counted from, in epoch ms: the request's start, else the first known.
 
-        The opening event comes from a server; the first is often a browser's, whose clock may be hours off.
+        The request starts by a server's clock; the first event is often a browser's, whose clock may be hours off.
         """
-        timed = [event for event in self.events if event["corrected_time"] is not None]
-        opening = [event["corrected_time"] for event in timed if event["link_method"] == "opening"]
-        first = opening or [event["corrected_time"] for event in timed]
-        return first[0] if first else None
+        start: int | None = self.request["start_time"]
+        known = (event["corrected_time"] for event in self.events if event["corrected_time"] is not None)
+        return next(known, None) if start is None else start
 
     def since(self, event: Row) -> str:
         """``+12``: milliseconds since `zero`; empty where the event has no time."""

@@ -86,7 +86,14 @@ def _document(text: str, at: int) -> tuple[int, str, tuple[str, str] | None]:
     except json.JSONDecodeError as problem:
         # Running out of text, or an unterminated string, is what a cut record looks like.
         cut = problem.pos >= len(text.rstrip()) or problem.msg.startswith("Unterminated string")
-        return at, "", ("truncated_json" if cut else "not_json", f"{problem.msg} at character {problem.pos + 1}")
+        return (
+            at,
+            "",
+            (
+                "truncated_json" if cut else "not_json",
+                f"{problem.msg.removesuffix(' at')} at character {problem.pos + 1}",
+            ),
+        )
     body = text[at:end]
     faults = []
     if any(_CONTROL.search(string) for string in _STRING.findall(body)):
