@@ -165,7 +165,7 @@ def requests() -> pl.DataFrame:
     first = nothing | {
         "request": "r1",
         "kind": "turn",
-        "start_time": at(-3_600_000),
+        "start_time": at(992),
         "end_time": at(5_555),
         "session": "sess_3995c1bb04685e33",
         "user": "u_99706",
