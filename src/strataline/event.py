@@ -394,7 +394,7 @@ REJECTS = Table(
         _whole("offset", "First byte, or row.", "byte or row"),
         _whole("length", "Bytes, without the separator.", "byte or row"),
         _text("format", "The format that was tried."),
-        _text("reason", "truncated_json, invalid_utf8, nul_bytes, not_json, not_an_object, too_long, no_match, …"),
+        _text("reason", "truncated_json, invalid_utf8, nul_bytes, not_json, not_an_object, too_deep, too_long, …"),
         _text("detail", "What exactly was met, and where."),
         _text("excerpt", "First bytes, with control characters escaped; null with `--excerpts none`."),
     ),
@@ -406,7 +406,7 @@ NOTES = Table(
     ("room", "topic", "source", "line", "subject"),
     (
         _text("room", "read, parse or correlate."),
-        _text("topic", "zone_assumed, recovered, repeated_key, hub_refused, reuse_split, redelivery, …"),
+        _text("topic", "zone_assumed, recovered, repeated_key, hub_refused, id_reused, redelivery, …"),
         _text("source", "Input concerned; null where the note is about none in particular."),
         _whole("line", "First line concerned."),
         _text("subject", "The id value, field or format that it is about."),

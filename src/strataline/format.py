@@ -271,14 +271,28 @@ def _problems(fmt: Format) -> list[str]:
             found.append(f"layer is {event.layer!r}; expected one of {', '.join(LAYERS)}")
         if event.time_kind is not None and event.time_kind not in TIME_KINDS:
             found.append(f"time_kind is {event.time_kind!r}; expected one of {', '.join(TIME_KINDS)}")
-        if event.each is not None and event.each not in fmt.fields:
-            found.append(f"each names no field: {event.each}")
+        unknown = _read_by(fmt, event) - set(fmt.fields) - set(event.fields)
+        found += [f"it reads a field that it does not declare: {name}" for name in sorted(unknown)]
     for one in (*fmt.ids, *(i for event in fmt.events for i in event.ids)):
         if one.role not in ID_ROLES[:3]:
             found.append(f"role of id {one.kind} is {one.role!r}; expected one of {', '.join(ID_ROLES[:3])}")
         if one.derive not in (None, "hex_of_decimal") and not (one.derive or "").startswith("sha256:"):
             found.append(f"derivation {one.derive!r} is not known; expected hex_of_decimal or sha256:N")
     return found
+
+
+def _read_by(fmt: Format, event: Event) -> set[str]:
+    """The fields that the mappings of `event`, with what it shares with all events, read."""
+    values: list[Value | None] = [event.kind if isinstance(event.kind, pl.Expr) else None, event.when, event.each]
+    values += [*fmt.columns.values(), *event.columns.values(), *fmt.attributes.values(), *event.attributes.values()]
+    values += [*event.parameters.values(), fmt.clock, event.documents.value if event.documents else None]
+    values += [one.value for one in (*fmt.ids, *event.ids)] + [one.value for one in (*fmt.refs, *event.refs)]
+    times = (fmt.time, fmt.end, fmt.observed, event.time, event.end, event.observed)
+    values += [time.value if isinstance(time, Time) else time for time in times]
+    names: set[str] = set()
+    for value in values:
+        names |= {value} if isinstance(value, str) else set() if value is None else set(value.meta.root_names())
+    return names
 
 
 def whole(name: str) -> pl.Expr:

@@ -18,7 +18,7 @@ from strataline.correlate import Options, correlate
 from strataline.errors import FormatError, InputError
 from strataline.event import CLOCKS, EVENTS, FINDINGS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
 from strataline.format import Format
-from strataline.parse import Kernel, Parsed, Plan, catalogue, identify, parse_source, zone_named
+from strataline.parse import Kernel, Parsed, Plan, catalogue, digests, identify, parse_source, zone_named
 from strataline.read import MAX_RECORD, Input, Reading, find_inputs, read
 
 Progress = Callable[[str, int, int], None]
@@ -82,7 +82,8 @@ def reconstruct(
     zones, force = dict(zones or {}), dict(force or {})
     for zone in (*zones.values(), *([assume_zone] if assume_zone else [])):
         zone_named(zone)
-    known = catalogue([Path(folder) for folder in formats])
+    folders = [Path(folder) for folder in formats]
+    known = catalogue(folders)
     inputs, hidden, twice = find_inputs(names)
     sources = _parse_all(inputs, known, _Choices(zones, force, assume_zone, excerpts, max_record), progress)
     readable = [source for source in sources if source.problem is None]
@@ -119,7 +120,7 @@ def reconstruct(
         "excerpts": excerpts,
         "max_record": max_record,
     }
-    return Case(frames, _manifest(frames, options), {s.one.source: s.one.path for s in sources})
+    return Case(frames, _manifest(frames, options, digests(folders)), {s.one.source: s.one.path for s in sources})
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ def _reading_notes(sources: Sequence[_Source], hidden: Sequence[str], twice: Seq
         if parsed.recognised is not None and parsed.recognised.ties:
             detail = f"formats that fit as well: {', '.join(parsed.recognised.ties)}"
             here.append(("parse", "format_tie", parsed.recognised.format.name, 1, detail))
-        if parsed.recognised is None and parsed.records > parsed.skipped:
+        if parsed.recognised is None and parsed.records > parsed.skipped and reading.container == "lines":
             detail = "no format describes this source; --format NAME=GLOB forces one, --formats DIR adds your own"
             here.append(("parse", "unrecognised", None, parsed.rejected, detail))
         assumed = int((parsed.events["zone_basis"] == "assumed").sum())
@@ -327,7 +328,9 @@ def _window(frames: dict[str, pl.DataFrame], since: datetime | None, until: date
     }
 
 
-def _manifest(frames: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest(
+    frames: Mapping[str, pl.DataFrame], options: Mapping[str, Any], formats: Mapping[str, str]
+) -> dict[str, Any]:
     sources = frames["sources"]
     identity = ("lines", "records", "with_events", "rejected", "skipped", "events")
     wanted = (
@@ -345,6 +348,7 @@ def _manifest(frames: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) ->
         "strataline": "case",
         "version": version("strataline"),
         "options": dict(options),
+        "formats": {name: formats[name] for name in sources["format"].drop_nulls().unique().sort()},
         "inputs": sources.select(wanted).to_dicts(),
         "identity": {name: int(sources[name].sum()) for name in identity},
         "tables": {name: frame.height for name, frame in sorted(frames.items())},

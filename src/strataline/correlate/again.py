@@ -47,7 +47,7 @@ def mark_redelivery(work: Work, signatures: pl.DataFrame) -> Work:
     return work.link(rows).note_rows(
         "redelivery",
         counted.select(
-            subject="source",
+            "source",
             count=pl.col("len").cast(pl.Int64),
             detail=pl.lit("records delivered again; kept, and counted once"),
         ),
@@ -119,7 +119,8 @@ def group_turns(work: Work) -> Work:
     resent = pairs.join(same, on=["n", "next"], how="semi").join(
         pl.concat([failed, said]).unique(), on=["n", "next"], how="semi"
     )
-    resent = resent.sort("n", "next")
+    resent = resent.join(shared.with_columns(shared=pl.lit(value=True)), on=["n", "next"], how="left")
+    resent = resent.with_columns(pl.col("shared").fill_null(value=False)).sort("n", "next")
     groups = components(every.sort("n"), resent.select(a="n", b="next"))
     work = replace(work, groups=groups.rename({"component": "turn"}))
     if resent.is_empty():
@@ -129,7 +130,7 @@ def group_turns(work: Work) -> Work:
         pl.col("n").alias("to"),
         relation=pl.lit("retries"),
         method=pl.lit("resend"),
-        confidence=pl.lit(1.0),
+        confidence=pl.when("shared").then(1.0),
         delta_ns=pl.col("next_t") - pl.col("t"),
         scope=pl.lit("session"),
     )

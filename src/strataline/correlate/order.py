@@ -76,12 +76,7 @@ _MOST_ROUNDS = 256
 def order(work: Work) -> Work:
     """Fill ``ordered``: n, seq (from 0 within the request), order_basis (first, causal, clock, tie)."""
     rows = work.events.join(work.members.select("n", "request"), on="n").sort("n")
-    rows = rows.with_columns(
-        i=pl.int_range(pl.len()),
-        step=pl.when(pl.col("kind") == "policy.decision")
-        .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
-        .otherwise("kind"),
-    )
+    rows = rows.with_columns(i=pl.int_range(pl.len()))
     rules = _across_clocks(rows, pl.concat([_by_rule(work, rows), _by_parent(rows)]).unique(maintain_order=True))
     placed, level, looping = _place(rows, rules)
     # What was delivered again stands where the first stands.

@@ -16,11 +16,13 @@ FROM_REF = {
 """Relations that a record names itself; any other word stays as it is."""
 
 BY_ID = (
-    ("evaluated", "policy.decision", "model.call"),
+    ("evaluated", "policy.decision/input", "prompt.received"),
+    ("evaluated", "policy.decision/output", "model.call"),
+    ("evaluated", "policy.decision/", "model.call"),
     ("rendered", "ui.rendered", "prompt.responded"),
     ("feedback_on", "ui.feedback", "ui.rendered"),
 )
-"""Relations that a shared id shows, where one event alone can be meant."""
+"""Relations that a shared id shows, where one event alone can be meant (a decision's stage behind its kind)."""
 
 
 CALL_IDS = ("call_id",)
@@ -160,14 +162,14 @@ def _attempts(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
 
 def _shared(rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFrame]:
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("request").is_not_null()).select(
-        "n", "request", "kind", "t"
+        "n", "request", "step"
     )
-    carried = fresh.rename({"kind": "event_kind"}).join(keys, on="n")
+    carried = fresh.join(keys, on="n")
     made = []
     for relation, source, target in BY_ID:
-        targets = carried.filter(pl.col("event_kind") == target).select("request", "key", to="n")
+        targets = carried.filter(pl.col("step") == target).select("request", "key", to="n")
         targets = targets.filter(pl.len().over("request", "key") == 1)
-        found = carried.filter(pl.col("event_kind") == source).join(targets, on=["request", "key"])
+        found = carried.filter(pl.col("step") == source).join(targets, on=["request", "key"])
         found = found.sort("n", "to", "kind", "value").filter(pl.col("to").n_unique().over("n") == 1)
         found = found.group_by("n", maintain_order=True).first()
         made.append(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from strataline.event import EVENTS, LINKS, NOTES
+from strataline.event import LINKS, NOTES
 
 OPENING = "prompt.received"
 OPERATIONS = ("model.call", "retrieval.query", "retrieval.request", "retrieval.rerank", "retrieval.embed")
@@ -55,8 +55,8 @@ class Work:
 
     Args:
         events: `NARROW`, in order of (source, offset, item, index), with ``n`` (row), ``t`` and ``end`` (corrected
-            time, ns; null where the record states none) and ``first`` (``n`` of the event that this one delivers
-            again, else its own).
+            time, ns; null where the record states none), ``step`` (the kind, a decision's stage behind it) and
+            ``first`` (``n`` of the event that this one delivers again, else its own).
         ids: n, kind, value (as written), role, key (normalised; equal keys join). Roles alias, span and group.
         refs: n, kind, value, role (the relation), key.
         groups: openings: n, ``turn`` (smallest n of the openings that are attempts of one turn).
@@ -80,7 +80,7 @@ class Work:
         return replace(self, notes=(*self.notes, NOTES.conform(pl.DataFrame([row]))))
 
     def note_rows(self, topic: str, rows: pl.DataFrame) -> Work:
-        """This, with a note for each of `rows` (subject, count, detail)."""
+        """This, with a note for each of `rows` (subject or source, count, detail)."""
         frame = rows.with_columns(room=pl.lit("correlate"), topic=pl.lit(topic))
         return replace(self, notes=(*self.notes, NOTES.conform(frame)))
 
@@ -98,7 +98,12 @@ def start(events: pl.DataFrame, options: Options) -> Work:
     """Begin: narrow `events`, and take their ids apart."""
     ordered = events.select(*NARROW, "ids", "refs").sort("source", "offset", "item", "index")
     ordered = ordered.with_columns(
-        n=pl.int_range(pl.len()), t=pl.col("event_time").dt.epoch("ns"), end=pl.col("end_time").dt.epoch("ns")
+        n=pl.int_range(pl.len()),
+        t=pl.col("event_time").dt.epoch("ns"),
+        end=pl.col("end_time").dt.epoch("ns"),
+        step=pl.when(pl.col("kind") == "policy.decision")
+        .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
+        .otherwise("kind"),
     )
     return Work(
         events=ordered.drop("ids", "refs", "event_time", "end_time").with_columns(first=pl.col("n")),
@@ -112,6 +117,3 @@ def _apart(events: pl.DataFrame, column: str) -> pl.DataFrame:
     """One row per id: n, kind, value, role."""
     long = events.select("n", column).filter(pl.col(column).list.len() > 0)
     return long.explode(column).unnest(column).unique(maintain_order=True)
-
-
-assert set(NARROW) <= set(EVENTS.names)  # noqa: S101 - said once here, used everywhere

@@ -1,6 +1,6 @@
 """Record batches and formats to events and rejects; knows no correlation."""
 
-from strataline.parse.catalog import catalogue
+from strataline.parse.catalog import catalogue, digests
 from strataline.parse.kernel import Kernel
 from strataline.parse.recognise import Recognised, recognise, score
 from strataline.parse.source import Note, Parsed, Plan, identify, parse_source
@@ -13,6 +13,7 @@ __all__ = [
     "Plan",
     "Recognised",
     "catalogue",
+    "digests",
     "identify",
     "parse_source",
     "recognise",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable
@@ -37,6 +38,12 @@ def catalogue(folders: Iterable[Path] = ()) -> dict[str, Format]:
                 raise FormatError(f"a second format called {one.name}", path=str(file), hint=hint)
             found[one.name], where[one.name] = one, file
     return dict(sorted(found.items()))
+
+
+def digests(folders: Iterable[Path] = ()) -> dict[str, str]:
+    """SHA-256 of each format's file, by the format's name: which text a case was made with."""
+    every = [file for folder in (*_shipped(), *_installed(), *folders) for file in _listed(folder)]
+    return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in every}
 
 
 def load(file: Path) -> Format:

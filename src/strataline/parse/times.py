@@ -6,6 +6,7 @@ Source of the forms: ``docs/formats.md``, Times. A time that lacks its date, or 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -90,7 +91,7 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
         unsure=pl.col("naive") & ((placed != late) | placed.is_null()),
         precision=_precision(pl.col("digits"), pl.col("unit")),
     )
-    frame = _leftovers(frame, zone)
+    frame = _leftovers(frame, zone).with_columns(precision=pl.when(pl.col("ns").is_not_null()).then("precision"))
     return frame.select(pl.struct("ns", "precision", "naive", "unsure").cast(READING).alias("time")).to_series()
 
 
@@ -173,13 +174,21 @@ def _read_one(text: str, zone: str) -> tuple[int, str, bool, bool] | None:
         return int(epoch * UNIT_NS[unit]), unit, False, False
     if len(text) > 64:
         return None
-    # Two defaults that share no field: what the text does not say would differ, and then it is no time.
-    try:
-        one = dateutil.parser.parse(text, default=dt.datetime(2001, 1, 1, 1, 1, 1))  # noqa: DTZ001
-        two = dateutil.parser.parse(text, default=dt.datetime(2002, 2, 2, 2, 2, 1))  # noqa: DTZ001
-    except (ValueError, OverflowError, TypeError):
-        return None
-    if one != two or not 1678 <= one.year <= 2261:
+    # The Common Log Format joins date and time by a colon.
+    text = re.sub(r"^(\d\d/[A-Za-z]{3}/\d{4}):", r"\1 ", text.strip())
+    # Defaults that share no field, but for the second: what the text does not say would differ, and then it is no
+    # time. A date that reads otherwise with its day first is none either; what begins with its year is in that order.
+    readings = []
+    orders = (False,) if re.match(r"\d{4}", text) else (False, True)
+    for default in (dt.datetime(2001, 1, 1, 1, 1), dt.datetime(2002, 2, 2, 2, 2)):  # noqa: DTZ001
+        for day_first in orders:
+            try:
+                read = dateutil.parser.parse(text, default=default, dayfirst=day_first, tzinfos=_known_zone)
+            except (ValueError, OverflowError, TypeError):
+                return None
+            readings.append(read)
+    one = readings[0]
+    if any(read != one for read in readings) or not 1678 <= one.year <= 2261:
         return None
     naive = one.tzinfo is None
     if naive:
@@ -187,3 +196,12 @@ def _read_one(text: str, zone: str) -> tuple[int, str, bool, bool] | None:
     whole = one.replace(microsecond=0) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     ns = (whole.days * 86_400 + whole.seconds) * UNIT_NS["s"] + one.microsecond * 1_000
     return ns, "us" if one.microsecond else "s", naive, False
+
+
+def _known_zone(name: str | None, offset: int | None) -> dt.tzinfo:
+    """The zone that a text states; a mere abbreviation names several, and the machine's own must not decide."""
+    if offset is not None:
+        return dt.timezone(dt.timedelta(seconds=offset))
+    if name in ("UTC", "GMT", "Z"):
+        return dt.UTC
+    raise ValueError(name)
