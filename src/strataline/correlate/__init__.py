@@ -53,7 +53,7 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
         events: as in ``events``; the columns that correlation adds are ignored.
         options: what the caller chose.
     """
-    events = EVENTS.conform(events).sort("source", "offset", "item", "index")
+    events = EVENTS.conform(events).sort("source", "offset", "item", "index").rechunk()
     work = start(events, options or Options())
     steps = list(STEPS)
     steps.insert(1, partial(mark_redelivery, signatures=signatures(events)))

@@ -46,4 +46,4 @@ def _label(rank: pl.DataFrame, a: np.ndarray, b: np.ndarray, size: int) -> pl.Da
     graph = coo_matrix((np.ones(len(a), np.int8), (a, b)), shape=(size, size))
     _, labels = connected_components(graph, directed=False)
     found = rank.with_columns(label=pl.Series(labels[: rank.height]))
-    return found.select("n", component=pl.col("n").min().over("label"))
+    return found.select("n", component=pl.col("n").min().over("label")).rechunk()

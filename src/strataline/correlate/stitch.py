@@ -24,10 +24,8 @@ def stitch(work: Work) -> Work:
     joining = with_parents(work).filter(pl.col("role").is_in(JOINING))
     joining, work = split_reuse(work, joining)
     # Attempts of one turn are joined by the turn, whatever ids they carry.
-    turns = work.groups.filter(pl.col("turn").is_first_distinct() | pl.col("turn").is_duplicated()).select(
-        "n", key=pl.format("\x1fturn{}", "turn")
-    )
-    again = work.events.filter(pl.col("first") != pl.col("n"))
+    turns = work.groups.select("n", key=pl.format("\x1fturn{}", "turn"))
+    again = work.events.filter(pl.col("first") != pl.col("n")).rechunk()
     same = pl.concat(
         [
             again.select("n", key=pl.format("\x1fagain{}", "first")),

@@ -96,7 +96,8 @@ class Work:
 
 def start(events: pl.DataFrame, options: Options) -> Work:
     """Begin: narrow `events`, and take their ids apart."""
-    ordered = events.select(*NARROW, "ids", "refs").sort("source", "offset", "item", "index")
+    # One chunk: Polars 2.1 panics in `format` on a column with an empty one.
+    ordered = events.select(*NARROW, "ids", "refs").sort("source", "offset", "item", "index").rechunk()
     ordered = ordered.with_columns(
         n=pl.int_range(pl.len()),
         t=pl.col("event_time").dt.epoch("ns"),

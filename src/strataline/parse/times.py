@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from zoneinfo import ZoneInfo, available_timezones
 
 import dateutil.parser
@@ -19,13 +19,17 @@ from strataline.event import TIME
 UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 _ISO = (
-    r"^\s*(?P<date>\d{4}-\d\d-\d\d)[T ](?P<clock>\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d{1,9})\d*)?"
-    r"\s*(?P<zone>Z|z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?\s*$"
+    r"^(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<clock>[0-9]{2}:[0-9]{2}:[0-9]{2})"
+    r"(?:[.,](?P<fraction>[0-9]{1,9})[0-9]*)?\s*(?P<zone>Z|z|UTC|GMT|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?$"
 )
-_EPOCH = r"^\s*(?P<whole>-?\d{1,19})(?:\.(?P<fraction>\d{1,9})\d*)?\s*$"
+_EPOCH = r"^(?P<whole>-?[0-9]{1,19})(?:\.(?P<fraction>[0-9]{1,9})[0-9]*)?$"
+_EXPONENT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}|-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 # An epoch's unit follows from its size: 1e11 seconds is the year 5138, 1e11 milliseconds is 1973.
 _LIMITS = ((10**11, "s"), (10**14, "ms"), (10**17, "us"))
+
+_FARTHEST = 9_200_000_000_000_000_000
+"""Nanoseconds from 1970 that a 64-bit number holds, less a margin."""
 
 READING = pl.Struct({"ns": pl.Int64, "precision": pl.String, "naive": pl.Boolean, "unsure": pl.Boolean})
 
@@ -55,7 +59,7 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
         unit written), ``naive`` (the text states no zone) and ``unsure`` (the local time occurs twice in its
         zone, or never: the earlier reading, or none, was taken).
     """
-    frame = pl.DataFrame({"text": text.cast(pl.String)})
+    frame = pl.DataFrame({"text": text.cast(pl.String).str.strip_chars()})
     iso = pl.col("text").str.extract_groups(_ISO).struct
     epoch = pl.col("text").str.extract_groups(_EPOCH).struct
     frame = frame.with_columns(
@@ -81,7 +85,7 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
     late = pl.col("local").dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
     scale = pl.col("unit").replace_strict(UNIT_NS, default=None, return_dtype=pl.Int64)
     # 19 digits overflow when scaled; a double tells whether the product still fits.
-    fits = (pl.col("whole").cast(pl.Float64) * scale).abs() < 9.2e18
+    fits = (pl.col("whole").cast(pl.Float64) * scale).abs() < float(_FARTHEST)
     sign = pl.when(pl.col("text").str.starts_with("-")).then(-1).otherwise(1)
     from_epoch = pl.when(fits).then(pl.col("whole") * scale + sign * pl.col("fraction_ns") // (UNIT_NS["s"] // scale))
     frame = frame.with_columns(
@@ -91,7 +95,7 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
         unsure=pl.col("naive") & ((placed != late) | placed.is_null()),
         precision=_precision(pl.col("digits"), pl.col("unit")),
     )
-    frame = _leftovers(frame, zone).with_columns(precision=pl.when(pl.col("ns").is_not_null()).then("precision"))
+    frame = _leftovers(frame, unit, zone).with_columns(precision=pl.when(pl.col("ns").is_not_null()).then("precision"))
     return frame.select(pl.struct("ns", "precision", "naive", "unsure").cast(READING).alias("time")).to_series()
 
 
@@ -134,14 +138,14 @@ def _precision(digits: pl.Expr, unit: pl.Expr) -> pl.Expr:
     )
 
 
-def _leftovers(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+def _leftovers(frame: pl.DataFrame, unit: str, zone: str) -> pl.DataFrame:
     """Read what no column form fits, once for each distinct text."""
     left = (
         frame.filter(pl.col("text").is_not_null() & pl.col("whole").is_null() & pl.col("local").is_null())["text"]
         .unique()
         .sort()
     )
-    read = {text: _read_one(text, zone) for text in left.to_list()}
+    read = {text: _read_one(text, unit, zone) for text in left.to_list()}
     if not read:
         return frame
     rows = pl.DataFrame(
@@ -161,17 +165,19 @@ def _leftovers(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
     )
 
 
-def _read_one(text: str, zone: str) -> tuple[int, str, bool, bool] | None:
-    """One leftover: an epoch in exponent form, or any date and time that dateutil reads whole."""
-    try:
-        epoch = Decimal(text.strip())
-    except InvalidOperation:
-        pass
-    else:
-        if not epoch.is_finite() or not 0 < abs(epoch) < Decimal(10) ** 19:
+def _read_one(text: str, unit: str, zone: str) -> tuple[int | None, str, bool, bool] | None:
+    """One leftover: an epoch in exponent form, or any date and time that dateutil reads whole.
+
+    Returns:
+        As `read_times` gives it; null where it is no time.
+    """
+    if _EXPONENT.fullmatch(text):
+        epoch = Decimal(text)
+        if unit == "iso" or not 0 < abs(epoch) < _FARTHEST:
             return None
-        unit = next((name for limit, name in _LIMITS if abs(epoch) < limit), "ns")
-        return int(epoch * UNIT_NS[unit]), unit, False, False
+        known = unit if unit in UNIT_NS else next((name for limit, name in _LIMITS if abs(epoch) < limit), "ns")
+        ns = int(epoch * UNIT_NS[known])
+        return (ns, known, False, False) if abs(ns) < _FARTHEST else None
     if len(text) > 64:
         return None
     # The Common Log Format joins date and time by a colon.
@@ -190,18 +196,24 @@ def _read_one(text: str, zone: str) -> tuple[int, str, bool, bool] | None:
     one = readings[0]
     if any(read != one for read in readings) or not 1678 <= one.year <= 2261:
         return None
-    naive = one.tzinfo is None
+    naive, unsure = one.tzinfo is None, False
     if naive:
         one = one.replace(tzinfo=ZoneInfo(zone))
+        again = one.astimezone(dt.UTC).astimezone(one.tzinfo)
+        if again.replace(tzinfo=None) != one.replace(tzinfo=None):
+            return None, "s", True, True
+        unsure = one.utcoffset() != one.replace(fold=1).utcoffset()
     whole = one.replace(microsecond=0) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     ns = (whole.days * 86_400 + whole.seconds) * UNIT_NS["s"] + one.microsecond * 1_000
-    return ns, "us" if one.microsecond else "s", naive, False
+    return ns, "us" if one.microsecond else "s", naive, unsure
 
 
-def _known_zone(name: str | None, offset: int | None) -> dt.tzinfo:
-    """The zone that a text states; a mere abbreviation names several, and the machine's own must not decide."""
+def _known_zone(name: str | None, offset: int | None) -> dt.tzinfo | None:
+    """The zone that a text states, if any; an abbreviation names several, and the machine's own must not decide."""
     if offset is not None:
         return dt.timezone(dt.timedelta(seconds=offset))
+    if name is None:
+        return None
     if name in ("UTC", "GMT", "Z"):
         return dt.UTC
     raise ValueError(name)
