@@ -10,6 +10,7 @@ Fields arrive as text (`pl.String`); null where the record lacks them. Expressio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,9 @@ import polars as pl
 
 from strataline.errors import FormatError
 from strataline.event import EVENTS, ID_ROLES, LAYERS, TIME_KINDS
+
+QUOTABLE = re.compile(r'[^"\\*]+')
+"""Keys that a JSON path can hold between quotes."""
 
 Segment = str | int
 Value = str | pl.Expr
@@ -261,6 +265,11 @@ def _problems(fmt: Format) -> list[str]:
         found.append("a text format needs a pattern")
     if fmt.container == "json" and not fmt.recognise.specificity:
         found.append("a JSON format needs marks to be recognised by")
+    lists = [*fmt.explode, *(one.segments for one in fmt.fields.values() if one.key is not None)]
+    segments = sorted({str(segment) for one in lists for segment in one})
+    found += [
+        f"the path of a list has a key that cannot be quoted: {s!r}" for s in segments if not QUOTABLE.fullmatch(s)
+    ]
     if fmt.explode and fmt.reshape:
         found.append("explode and reshape exclude each other")
     allowed = {*EVENTS.names, "input", "output"}

@@ -8,7 +8,11 @@ BEGINS = (
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<level>[A-Z]+) +"
     r"\[(?P<thread>[^\]]*)\] (?P<logger>kb\.\w+) - "
 )
-SLOW = r"slow query (?P<ms>\d+) ms k=(?P<k>\d+) q=(?:'(?P<query>.*)'|\"(?P<query_quoted>.*)\")"
+# The query as Python's repr writes it: a quote inside is escaped, so that where it ends is no guess.
+SLOW = (
+    r"slow query (?P<ms>\d+) ms k=(?P<k>\d+) "
+    r"q=(?:'(?P<query>(?:[^'\\]|\\.)*)'|\"(?P<query_quoted>(?:[^\"\\]|\\.)*)\")"
+)
 ALIAS = r"alias (?P<alias>\S+) -> (?P<new>\S+) \(was (?P<old>\S+)\) source=(?P<source>\S+)"
 
 FORMAT = Format(
@@ -20,7 +24,7 @@ FORMAT = Format(
     verified=True,
     container="text",
     pattern=f"{BEGINS}(?:{SLOW}|{ALIAS})",
-    begins=r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ +\[[^\]]*\] kb\.",
+    begins=r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ +\[",
     other=BEGINS + ".*",
     fields={
         name: group(name)

@@ -9,9 +9,7 @@ DECISION = (
     r"decision id=(?P<id>\S+) stage=(?P<stage>\w+) verdict=(?P<verdict>\w+) rule=(?P<rule>\S+) rev=(?P<rev>\S+) "
     r'user=(?P<user>\S+) session=(?P<session>\S+) ms=(?P<ms>[0-9.]+)(?: err="(?P<error>[^"]*)")?'
 )
-LOADED = (
-    r"bundle loaded rev=(?P<loaded>\S+) prev=(?P<previous>\S+) on_error=(?P<on_error>\w+) rules=(?P<rules>\S+)"
-)
+LOADED = r"bundle loaded rev=(?P<loaded>\S+) prev=(?P<previous>\S+) on_error=(?P<on_error>\w+) rules=(?P<rules>\S+)"
 
 
 def _given(name: str) -> pl.Expr:
@@ -66,9 +64,7 @@ FORMAT = Format(
                 "policy_version": "rev",
                 "policy_stage": "stage",
                 # The line does not name the mode; a text that passed although a rule broke shows it.
-                "policy_mode": pl.when(failed).then(
-                    words("verdict", {"allow": "fail_open", "deny": "fail_closed"})
-                ),
+                "policy_mode": pl.when(failed).then(words("verdict", {"allow": "fail_open", "deny": "fail_closed"})),
                 "verdict": words("verdict", {"allow": "allow", "deny": "block"}, default="unknown"),
                 "enforced": pl.when(pl.col("verdict") == "deny").then(pl.lit(value=True)),
                 "outcome": pl.when(failed)

@@ -1,19 +1,21 @@
 """Fields of JSON records by columns: one DuckDB query over a batch of raw lines.
 
-Lines travel as binary: in a string column one invalid byte breaks the query, and `try(decode(…))` isolates it.
-What the kernel refuses is left to `strataline.parse.rescue`. Facts that the rules here follow from were measured on
-DuckDB 2.0: integers of any size are exact, floats are re-serialised, repeated keys: the first wins, NaN, Infinity
-and trailing commas are accepted.
+Lines travel as binary: in a string column one invalid byte breaks the query, and `try(decode(…))` isolates it. What
+the kernel refuses is left to `strataline.parse.rescue`. Facts that the rules here follow from were measured on
+DuckDB 2.0: integers of any size are exact, floats are re-serialised, repeated keys: the first wins, NaN, Infinity and
+trailing commas are accepted.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import duckdb
 import polars as pl
 
-from strataline.format import Field, Segment
+from strataline.format import QUOTABLE, Field, Segment
 
 OBJECT = "OBJECT"
 _VALUES = ("stringValue", "intValue", "doubleValue", "boolValue", "bytesValue", "arrayValue", "kvlistValue")
@@ -29,31 +31,24 @@ class Kernel:
 
     def decode(self, text: pl.Series) -> pl.Series:
         """Binary to text; null where the bytes are not UTF-8 (or were null)."""
-        frame = self._query("SELECT r, try(decode(text)) AS s FROM batch ORDER BY r", _rows(text))
-        return frame["s"]
+        return self._query("SELECT try(decode(text)) AS s FROM batch ORDER BY r", _rows(text))["s"]
 
     def look(self, text: pl.Series) -> pl.DataFrame:
         """What each record is.
 
         Returns:
-            Per record, in order: ``s`` (text; null if not UTF-8), ``type`` (JSON type; null if refused),
-            ``repeated`` (an object at the top repeats a key), ``lenient`` (holds NaN, Infinity or a trailing
-            comma, or text that looks like one).
+            Per record, in order: ``s`` (text; null if not UTF-8), ``type`` (JSON type; null if refused) and
+            ``lenient`` (holds NaN, Infinity or a trailing comma, or text that looks like one).
         """
         odd = r"regexp_matches(s, '[:,\[]\s*-?(NaN|Infinity)') OR regexp_matches(s, ',\s*[\]}]')"
         query = f"""
-            SELECT s, type,
-                coalesce(len(k) <> len(list_distinct(k)), false) AS repeated,
-                coalesce({odd}, false) AS lenient
-            FROM (
-                SELECT r, s, type, CASE WHEN type = '{OBJECT}' THEN json_keys(s) END AS k
-                FROM (SELECT r, s, try(json_type(s)) AS type FROM (SELECT r, try(decode(text)) AS s FROM batch))
-            ) ORDER BY r
+            SELECT s, try(json_type(s)) AS type, coalesce({odd}, false) AS lenient
+            FROM (SELECT r, try(decode(text)) AS s FROM batch) ORDER BY r
         """
         return self._query(query, _rows(text))
 
     def extract(
-        self, text: pl.Series, fields: Mapping[str, Field], explode: Sequence[tuple[Segment, ...]]
+        self, text: pl.Series, fields: Mapping[str, Field], explode: Sequence[tuple[Segment, ...]] = ()
     ) -> pl.DataFrame:
         """Read `fields` from records that are JSON objects.
 
@@ -63,36 +58,37 @@ class Kernel:
             explode: see `Format`; without it each record is one element.
 
         Returns:
-            One row per element: ``r`` (row of the record), ``item`` (place in the record, from 0), ``sound``
-            (the element is an object), and each field as text. In order of (r, item).
+            One row per element: ``r`` (row of the record), ``item`` (place in the record, from 0), ``sound`` (the
+            element is an object), ``repeated`` (an object on the way to a field repeats a key), and each field as
+            text. In order of (r, item).
         """
         last = len(explode)
         wanted = _Wanted(last)
-        columns = [f"{wanted.add(field)} AS c{number}" for number, field in enumerate(fields.values())]
+        columns = [f"{wanted.add(field, number)} AS c{number}" for number, field in enumerate(fields.values())]
         # What is read from a level is read before the next list is opened: no element drags its container along.
-        source, carried = (
-            f"SELECT r, text AS d0{_list(wanted.read('d0', 'text'))} FROM batch",
-            ["r", *wanted.names("d0")],
-        )
+        source, carried = f"SELECT r, text AS d0{_list(wanted.read('d0', 'text'))} FROM batch", ["r"]
+        carried += wanted.names("d0")
         for level, segments in enumerate(explode, start=1):
-            above, here = f"d{level - 1}", f"d{level}"
-            kept = ", ".join(carried)
+            above, here, kept = f"d{level - 1}", f"d{level}", ", ".join(carried)
             opened = f"SELECT {kept}, try(json_extract({above}, {_path(segments, '[*]')})) AS l FROM ({source})"
             element = f"SELECT {kept}, unnest(l) AS {here}, generate_subscripts(l, 1) AS o{level} FROM ({opened})"
-            carried.append(f"o{level}")
-            kept = ", ".join(carried)
-            source = f"SELECT {kept}, {here}{_list(wanted.read(here, here))} FROM ({element})"
-            carried += wanted.names(here)
+            source = f"SELECT {kept}, o{level}, {here}{_list(wanted.read(here, here))} FROM ({element})"
+            carried += [f"o{level}", *wanted.names(here)]
         order = "".join(f", o{n}" for n in range(1, last + 1))
         query = f"""
-            SELECT r, row_number() OVER (PARTITION BY r ORDER BY r{order}) - 1 AS item, sound{_list(columns)}
+            SELECT r, row_number() OVER (PARTITION BY r ORDER BY r{order}) - 1 AS item, sound,
+                {" OR ".join(wanted.repeated)} AS repeated{_list(columns)}{_list(wanted.floats)}
             FROM (SELECT *{_list(wanted.opened)} FROM (
                 SELECT *, coalesce(try(json_type(d{last})) = '{OBJECT}', false) AS sound{_list(wanted.keys)}
                 FROM ({source})
             )) ORDER BY r{order}
         """
-        frame = self._query(query, _rows(text))
-        return frame.rename({f"c{number}": name for number, name in enumerate(fields)})
+        frame = self._query(query, _rows(text)).rename({f"c{n}": name for n, name in enumerate(fields)})
+        for number, (name, field) in enumerate(fields.items()):
+            if field.verbatim:
+                frame = frame.with_columns(_as_written(text, frame, name, f"v{number}", field, explode))
+                frame = frame.drop(f"v{number}")
+        return frame
 
     def elements(self, lists: pl.Series, fields: Mapping[str, Field]) -> pl.DataFrame:
         """Read `fields` from the elements of JSON lists.
@@ -105,6 +101,7 @@ class Kernel:
         Returns:
             One row per element, as `extract` does; ``item`` is its place in the list.
         """
+        lists = lists.str.strip_chars()
         keep = lists.str.contains(r"^[\[{]").fill_null(value=False)
         kept = pl.DataFrame({"l": lists.filter(keep)})
         listed = pl.when(pl.col("l").str.starts_with("{")).then("[" + pl.col("l") + "]").otherwise("l")
@@ -117,10 +114,8 @@ class Kernel:
         """Whether each record has a value (null counts) at each of `paths`, one Boolean column per path; in order."""
         tests = f"[{', '.join(_path(segments) for segments in paths)}]"
         columns = ", ".join(f"coalesce(e[{n + 1}], false) AS c{n}" for n in range(len(paths)))
-        return self._query(
-            f"SELECT {columns} FROM (SELECT r, try(json_exists(text, {tests})) AS e FROM batch) ORDER BY r",
-            _rows(text),
-        )
+        query = f"SELECT {columns} FROM (SELECT r, try(json_exists(text, {tests})) AS e FROM batch) ORDER BY r"
+        return self._query(query, _rows(text))
 
     def sha256(self, text: pl.Series) -> pl.Series:
         """SHA-256 of each text, in hex; null stays null."""
@@ -138,64 +133,49 @@ class Kernel:
 
 
 class _Wanted:
-    """The expressions of a query: values and lists of each level, keys of the lists, texts opened inside."""
+    """The expressions of a query: values, objects and lists of each level, and texts opened inside."""
 
     def __init__(self, last: int) -> None:
+        levels = [f"d{level}" for level in range(last + 1)]
         self.last = last
-        self.paths: dict[str, list[str]] = {}
-        self.lists: list[tuple[str, str]] = []
+        self.paths: dict[str, list[str]] = {document: [] for document in levels}
+        self.above: dict[str, list[str]] = {document: [_path(())] for document in levels}
+        self.values: list[tuple[str, str]] = []
         self.inner: dict[str, list[str]] = {}
+        self.floats: list[str] = []
 
     def read(self, document: str, text: str) -> list[str]:
         """What is read from `document`, which stands in the column `text`."""
-        lists = [
+        found = [
             f"try(json_extract({text}, {path})) AS l{number}"
-            for number, (owner, path) in enumerate(self.lists)
+            for number, (owner, path) in enumerate(self.values)
             if owner == document
         ]
-        if document in self.paths:
-            lists.append(f"try(json_extract_string({text}, [{', '.join(self.paths[document])}])) AS {document}_values")
-        return lists
+        if self.paths[document]:
+            found.append(f"try(json_extract_string({text}, [{', '.join(self.paths[document])}])) AS {document}_values")
+        return [*found, f"try(json_keys({text}, [{', '.join(self.above[document])}])) AS {document}_keys"]
 
     def names(self, document: str) -> list[str]:
         """The columns that `read` makes."""
-        values = [f"{document}_values"] if document in self.paths else []
-        return [*values, *(f"l{number}" for number, (owner, _) in enumerate(self.lists) if owner == document)]
+        values = [f"{document}_values"] if self.paths[document] else []
+        lists = [f"l{number}" for number, (owner, _) in enumerate(self.values) if owner == document]
+        return [*values, *lists, f"{document}_keys"]
 
     @property
     def keys(self) -> list[str]:
+        """The keys of each attribute list."""
         key = _path(("key",))
         return [
             f"list_transform(l{number}, lambda x: json_extract_string(x, {key})) AS k{number}"
-            for number, (_, path) in enumerate(self.lists)
+            for number, (_, path) in enumerate(self.values)
             if path.endswith("[*]'")
         ]
 
-    def add(self, field: Field) -> str:
-        """Plan for `field`; return the expression that gives its text."""
-        level = self.last if field.level is None else field.level
-        document = f"d{level}"
-        if field.key is not None:
-            value = self._attribute(document, field)
-        elif field.null is not None:
-            value = self._plain(document, field.segments)
-            null = f"{value} IS NULL AND {self._null(document, field.segments)}"
-            value = f"CASE WHEN {null} THEN {_text(field.null)} ELSE {value} END"
-        else:
-            value = self._plain(document, field.segments)
-        if field.verbatim and self.last == 0:
-            # The kernel re-serialises floats; the digits as written are those in the raw text with that value.
-            key = str(field.segments[-1]) if field.segments else ""
-            written = f"regexp_extract_all(d0, {_text(_number_after(key))}, 1)"
-            same = f"list_filter({written}, lambda x: try_cast(x AS DOUBLE) = try_cast({value} AS DOUBLE))[1]"
-            changed = f"regexp_matches({value}, '^-?[0-9.]*[.eE][0-9eE+-]*$')"
-            value = f"CASE WHEN {changed} THEN coalesce({same}, {value}) ELSE {value} END"
-        if field.inner is not None:
-            path, paths = _path(field.inner), self.inner.setdefault(value, [])
-            if path not in paths:
-                paths.append(path)
-            return f"t{list(self.inner).index(value)}[{paths.index(path) + 1}]"
-        return value
+    @property
+    def repeated(self) -> list[str]:
+        """Per level: whether an object on the way to a field repeats a key."""
+        twice = "lambda k: len(k) <> len(list_distinct(k))"
+        return [f"coalesce(len(list_filter({document}_keys, {twice})) > 0, false)" for document in self.above]
 
     @property
     def opened(self) -> list[str]:
@@ -205,27 +185,102 @@ class _Wanted:
             for number, (value, paths) in enumerate(self.inner.items())
         ]
 
-    def _plain(self, document: str, segments: tuple[Segment, ...]) -> str:
-        path, paths = _path(segments), self.paths.setdefault(document, [])
-        if path not in paths:
-            paths.append(path)
-        return f"{document}_values[{paths.index(path) + 1}]"
+    def add(self, field: Field, number: int) -> str:
+        """Plan for `field`, the `number`-th; return the expression that gives its text."""
+        document = f"d{self.last if field.level is None else field.level}"
+        for end in range(1, len(field.segments)):
+            above = _path(field.segments[:end])
+            if above not in self.above[document]:
+                self.above[document].append(above)
+        if field.key is not None:
+            value = self._attribute(document, field)
+        else:
+            path, paths = _path(field.segments), self.paths[document]
+            if path not in paths:
+                paths.append(path)
+            value = f"{document}_values[{paths.index(path) + 1}]"
+        if field.null is not None:
+            null = f"{value} IS NULL AND {self._type(document, field.segments)} = 'NULL'"
+            value = f"CASE WHEN {null} THEN {_text(field.null)} ELSE {value} END"
+        if field.verbatim:
+            self.floats.append(f"coalesce({self._type(document, field.segments)} = 'DOUBLE', false) AS v{number}")
+        if field.inner is not None:
+            path, paths = _path(field.inner), self.inner.setdefault(value, [])
+            if path not in paths:
+                paths.append(path)
+            return f"t{list(self.inner).index(value)}[{paths.index(path) + 1}]"
+        return value
 
-    def _null(self, document: str, segments: tuple[Segment, ...]) -> str:
-        """Whether there is a JSON null, and not nothing, at the path."""
-        found = (document, _path(segments))
-        if found not in self.lists:
-            self.lists.append(found)
-        return f"try(json_type(l{self.lists.index(found)})) = 'NULL'"
+    def _value(self, document: str, path: str) -> int:
+        if (document, path) not in self.values:
+            self.values.append((document, path))
+        return self.values.index((document, path))
+
+    def _type(self, document: str, segments: tuple[Segment, ...]) -> str:
+        """The JSON type at the path: the word NULL for a null, and null where there is nothing."""
+        return f"try(json_type(l{self._value(document, _path(segments))}))"
 
     def _attribute(self, document: str, field: Field) -> str:
-        attributes = (document, _path(field.segments, "[*]"))
-        if attributes not in self.lists:
-            self.lists.append(attributes)
-        number = self.lists.index(attributes)
+        number = self._value(document, _path(field.segments, "[*]"))
         paths = ", ".join(_path(("value", name)) for name in _VALUES)
         found = f"l{number}[list_position(k{number}, {_text(field.key or '')})]"
         return f"list_filter(json_extract_string({found}, [{paths}]), lambda x: x IS NOT NULL)[1]"
+
+
+def _as_written(
+    text: pl.Series,
+    frame: pl.DataFrame,
+    name: str,
+    is_float: str,
+    field: Field,
+    explode: Sequence[tuple[Segment, ...]],
+) -> pl.Series:
+    """The field with its floats as they are written; the kernel has re-serialised them.
+
+    Where all numbers of that value behind that key are written alike, that is how; where they are not, or a list holds
+    it, the record is decoded once more.
+    """
+    value = frame[name]
+    rows = frame.with_row_index("i").filter(pl.col(is_float)).select("i", "r", "item", value=name)
+    if rows.is_empty():
+        return value
+    key = str(field.segments[-1]) if field.segments else ""
+    raw = rows.with_columns(text=text.gather(rows["r"]))
+    found = raw.select("i", "value", digits=pl.col("text").str.extract_all(_number_after(key))).explode("digits")
+    found = found.with_columns(pl.col("digits").str.extract(r"(-?[0-9][0-9.eE+-]*)$", 1))
+    same = pl.col("digits").cast(pl.Float64, strict=False) == pl.col("value").cast(pl.Float64, strict=False)
+    forms = found.filter(same).group_by("i").agg(pl.col("digits").first(), n=pl.col("digits").n_unique())
+    told = raw.join(forms, on="i", how="left", maintain_order="left")
+    digits = told.select(pl.when(pl.col("n") == 1).then("digits")).to_series().to_list()
+    for place, (r, item) in enumerate(told.select("r", "item").iter_rows()):
+        if digits[place] is None:
+            digits[place] = _decoded(text[r], field, explode, item)
+    return value.scatter(rows["i"], pl.Series(digits, dtype=pl.String).fill_null(rows["value"])).alias(name)
+
+
+def _decoded(text: str, field: Field, explode: Sequence[tuple[Segment, ...]], item: int) -> str | None:
+    """The digits of one float, from the whole record."""
+    decoder = json.JSONDecoder(parse_float=str, parse_int=str, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    try:
+        elements = [[decoder.decode(text)]]
+        for segments in explode:
+            elements = [[*above, one] for above in elements for one in _at(above[-1], segments) or []]
+        level = len(explode) if field.level is None else field.level
+        found = _at(elements[item][level], field.segments)
+    except (ValueError, RecursionError, IndexError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _at(value: Any, segments: Sequence[Segment]) -> Any:
+    for one in segments:
+        if isinstance(value, dict):
+            value = value.get(str(one))
+        elif isinstance(value, list) and isinstance(one, int):
+            value = value[one]
+        else:
+            return None
+    return value
 
 
 def _rows(text: pl.Series) -> pl.DataFrame:
@@ -238,11 +293,16 @@ def _list(columns: Sequence[str]) -> str:
 
 def _number_after(key: str) -> str:
     quoted = "".join("\\" + c if c in r"\.+*?()[]{}|^$" else c for c in key)
-    return rf'"{quoted}"\s*:\s*(-?[0-9][0-9.eE+-]*)'
+    return rf'"{quoted}"\s*:\s*-?[0-9][0-9.eE+-]*'
 
 
 def _path(segments: Sequence[Segment], tail: str = "") -> str:
-    """An SQL literal of a JSON path: keys quoted, so that a dot or a star in a key means itself."""
+    """An SQL literal of a JSON path: keys quoted, so that a dot in a key means itself.
+
+    A key that the path language cannot quote takes the JSON Pointer (RFC 6901), which has no places from the end.
+    """
+    if any(isinstance(one, str) and not QUOTABLE.fullmatch(one) for one in segments):
+        return _text("".join("/" + str(one).replace("~", "~0").replace("/", "~1") for one in segments))
     steps = []
     for one in segments:
         if isinstance(one, str):

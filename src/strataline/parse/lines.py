@@ -70,7 +70,10 @@ def second_reading(fmt: Format, line: str) -> list[Part]:
         Parts that together cover the line: more than one where records ran together.
     """
     pattern, begins = regex.compile(fmt.pattern or ""), regex.compile(fmt.begins or r"(?!)")
-    starts = [0, *(found.start() for found in begins.finditer(line) if found.start() > 0)]
+    try:
+        starts = [0, *(found.start() for found in begins.finditer(line, timeout=PATIENCE_S) if found.start() > 0)]
+    except TimeoutError:
+        starts = [0]
     if len(starts) > 1:
         bounds = list(zip(starts, [*starts[1:], len(line)], strict=True))
         parts = [_part(pattern, line, start, end) for start, end in bounds]

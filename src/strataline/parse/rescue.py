@@ -13,7 +13,10 @@ from dataclasses import dataclass
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _LONE = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
-_SPACE = re.compile(r"\s*")
+_SPACE = re.compile(r"[\s\ufeff]*")
+# Numbers stay as they are written: how large they are is no matter here, and takes long to find out.
+_DECODER = json.JSONDecoder(strict=False, parse_float=str, parse_int=str)
+_WORDS = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
 
 DEEPEST = 200
 """Nesting that no log record needs; beyond it a decoder's own recursion is at risk."""
@@ -82,18 +85,10 @@ def _run_together(piece: Piece) -> Piece:
 def _document(text: str, at: int) -> tuple[int, str, tuple[str, str] | None]:
     """Where the document that begins at `at` ends, what was wrong with it, and why it cannot be read if so."""
     try:
-        _, end = json.JSONDecoder(strict=False).raw_decode(text, at)
+        _, end = _DECODER.raw_decode(text, at)
     except json.JSONDecodeError as problem:
-        # Running out of text, or an unterminated string, is what a cut record looks like.
-        cut = problem.pos >= len(text.rstrip()) or problem.msg.startswith("Unterminated string")
-        return (
-            at,
-            "",
-            (
-                "truncated_json" if cut else "not_json",
-                f"{problem.msg.removesuffix(' at')} at character {problem.pos + 1}",
-            ),
-        )
+        reason = "truncated_json" if _cut(text, problem) else "not_json"
+        return at, "", (reason, f"{problem.msg.removesuffix(' at')} at character {problem.pos + 1}")
     body = text[at:end]
     faults = []
     if any(_CONTROL.search(string) for string in _STRING.findall(body)):
@@ -101,6 +96,15 @@ def _document(text: str, at: int) -> tuple[int, str, tuple[str, str] | None]:
     if any(found.group(1) for found in _LONE.finditer(body)):
         faults.append("lone_surrogate")
     return end, ", ".join(faults), None
+
+
+def _cut(text: str, problem: json.JSONDecodeError) -> bool:
+    """Whether the text ends where a document would go on: in a string, an escape, a word, or between two of them."""
+    rest = text[problem.pos :].strip()
+    in_word = any(one.startswith(rest) and one != rest for one in _WORDS)
+    in_number = re.fullmatch(r"\.|[eE][+-]?", rest) is not None
+    in_escape = problem.msg.startswith("Invalid \\") and len(rest) < len("\\u0000")
+    return in_word or in_number or in_escape or problem.msg.startswith("Unterminated string")
 
 
 def _depth(text: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from strataline.parse.lines import match, match_other, second_reading
 from strataline.parse.recognise import Recognised, recognise
 from strataline.parse.rescue import rescue
 
+_LENIENT = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|Infinity|,\s*[\]}]', re.DOTALL)
 PLACED = ("_line", "_offset", "_length", "_recovered")
 
 
@@ -239,14 +240,8 @@ def _note_lenient(elements: pl.DataFrame, tally: _Tally) -> None:
 
 
 def _strict(text: str) -> bool:
-    def refuse(constant: str) -> None:
-        raise ValueError(constant)
-
-    try:
-        json.loads(text, parse_constant=refuse)
-    except ValueError:
-        return False
-    return True
+    """Whether no NaN, Infinity or trailing comma stands outside of the strings."""
+    return all(found.group().startswith('"') for found in _LENIENT.finditer(text))
 
 
 class _Rejects:
@@ -279,14 +274,14 @@ def _read_objects(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rej
     Returns:
         The elements, and how many records there are more than physical lines (records that ran together).
     """
-    look = kernel.look(rows["text"]).rename({"s": "_text", "repeated": "_repeated", "lenient": "_lenient"})
+    look = kernel.look(rows["text"]).rename({"s": "_text", "lenient": "_lenient"})
     rows = pl.concat([rows, look], how="horizontal")
     _reject_undecoded(rows, rejects)
     rows = rows.filter(pl.col("_text").is_not_null())
     wrong = rows.filter(pl.col("type").is_not_null() & (pl.col("type") != OBJECT))
     for line, offset, length, text, kind in wrong.select("_line", "_offset", "_length", "text", "type").iter_rows():
         rejects.add(line, offset, length, text, "not_an_object", f"JSON {kind.lower()} where an object was expected")
-    keep = [*PLACED, "_text", "_repeated", "_lenient"]
+    keep = [*PLACED, "_text", "_lenient"]
     sound = rows.filter(pl.col("type") == OBJECT).select(keep)
     saved, plain, more = _second_reading(rows.filter(pl.col("type").is_null()), rejects, sound.schema)
     sound = pl.concat([sound, saved]).sort("_offset")
@@ -298,7 +293,7 @@ def _read_objects(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rej
         found = found.with_columns(r=pl.Series([r for r, _ in parts], dtype=pl.Int64).gather(found["r"]))
         found = found.with_columns(item=pl.int_range(pl.len()).over("r"))
     elements = pl.concat([sound[found["r"]], found.drop("r")], how="horizontal")
-    elements = elements.rename({"item": "_item", "sound": "_described"})
+    elements = elements.rename({"item": "_item", "sound": "_described", "repeated": "_repeated"})
     # A record without elements is a sound line that the format does not describe, as is a banner.
     empty = sound.filter(~pl.int_range(pl.len()).is_in(found["r"].unique().implode()))
     return pl.concat([elements, pl.concat([plain, empty])], how="diagonal").with_columns(
@@ -324,11 +319,11 @@ def _second_reading(rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema) ->
         for piece in pieces:
             raw = text[piece.start : piece.end].encode()
             if piece.plain:
-                plain.append((line, at, len(raw), None, text, False, False))
+                plain.append((line, at, len(raw), None, text, False))
             elif piece.text is None:
                 rejects.add(line, at, len(raw), raw, piece.why, piece.detail)
             else:
-                saved.append((line, at, len(raw), piece.why or "refused_by_kernel", piece.text, False, False))
+                saved.append((line, at, len(raw), piece.why or "refused_by_kernel", piece.text, False))
             at += len(raw)
     frames = (pl.DataFrame(part, schema=schema, orient="row") for part in (saved, plain))
     return *frames, more  # type: ignore[return-value]

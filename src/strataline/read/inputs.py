@@ -90,11 +90,16 @@ def _files(name: str, hidden: list[str]) -> list[tuple[Path, int]]:
     return [one for match in sorted(glob.glob(name, recursive=True)) for one in _files(match, hidden)]  # noqa: PTH207 - the name may be absolute
 
 
+def _text(name: str) -> str:
+    """A name as text: bytes of it that are not UTF-8 are escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _tell_apart(depth: dict[Path, int]) -> dict[Path, str]:
     """Name each file by its last parts, with more of them until no two names are equal."""
     parts = dict(depth)
     while True:
-        names = {path: "/".join(path.parts[-count:]).lstrip("/") for path, count in parts.items()}
+        names = {path: _text("/".join(path.parts[-count:]).lstrip("/")) for path, count in parts.items()}
         seen = Counter(names.values())
         clash = [path for path, name in names.items() if seen[name] > 1 and parts[path] < len(path.parts)]
         if not clash:

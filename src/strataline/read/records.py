@@ -24,6 +24,11 @@ CHUNK = 8 << 20
 MAX_RECORD = 16 << 20
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
+_ENOUGH = 16
+"""Bytes that tell what a stream is."""
+
+_STEP = 1 << 16
+"""Bytes that are decompressed at once: what a damaged stream is looked at again byte by byte for."""
 
 # What lies in these cannot be read as lines. The whole file becomes one reject, never silence.
 UNSUPPORTED = {
@@ -115,43 +120,84 @@ def at(path: Path, addresses: Sequence[tuple[int, int]]) -> list[bytes]:
 
 
 def _stream(file: BinaryIO, reading: Reading, chunk: int) -> Iterator[bytes]:
-    """Yield the decompressed stream in pieces, hashing the file and the stream."""
+    """Yield the decompressed stream in pieces of about `chunk` bytes, hashing the file and the stream."""
     whole, stream = hashlib.sha256(), hashlib.sha256()
-    raw = file.read(chunk)
-    reading.compression = "gz" if raw.startswith(GZIP) else None
-    unzip, begun = zlib.decompressobj(wbits=31), False
-    while raw:
-        whole.update(raw)
-        reading.bytes += len(raw)
-        pending = False
-        while (raw or pending) and reading.cut is None:
-            if reading.compression is None:
-                piece, raw = raw, b""
-            else:
-                begun = True
-                try:
-                    piece = unzip.decompress(raw, chunk)
-                except zlib.error as problem:
-                    reading.cut = f"gzip stream damaged: {problem}"
-                    break
-                raw = unzip.unconsumed_tail
-                pending = len(piece) == chunk and not unzip.eof
-                if unzip.eof:
-                    # Concatenated members, as logrotate and S3 writers leave them; zero padding may follow.
-                    raw = unzip.unused_data.lstrip(b"\x00")
-                    unzip, begun = zlib.decompressobj(wbits=31), False
-            if piece:
-                stream.update(piece)
-                reading.stream_bytes += len(piece)
-                yield piece
-        raw = file.read(chunk)
-    if begun and reading.cut is None:
-        reading.cut = "gzip stream ends in the middle"
+    raw = file.read(max(chunk, _ENOUGH))
+    if raw.startswith(GZIP):
+        reading.compression = "gz"
+    plain: Iterator[bytes]
+    plain = _raw(file, raw, reading, whole, chunk)
+    if reading.compression is not None:
+        plain = _unzipped(plain, reading, chunk)
+    for piece in plain:
+        stream.update(piece)
+        reading.stream_bytes += len(piece)
+        yield piece
     reading.digest, reading.stream_digest = whole.hexdigest(), stream.hexdigest()
 
 
+def _raw(file: BinaryIO, raw: bytes, reading: Reading, whole: hashlib._Hash, chunk: int) -> Iterator[bytes]:
+    while raw:
+        whole.update(raw)
+        reading.bytes += len(raw)
+        yield raw
+        raw = file.read(chunk)
+
+
+def _unzipped(pieces: Iterator[bytes], reading: Reading, chunk: int) -> Iterator[bytes]:
+    """Decompress concatenated gzip members, as logrotate and S3 writers leave them; zero padding may follow one.
+
+    Where the stream is cut or damaged, all that can be had of it is yielded, and `reading.cut` says so. The rest of
+    the file is taken in, for its digest.
+    """
+    made: list[bytes] = []
+    size = 0
+    unzip, begun, part = zlib.decompressobj(wbits=31), False, b""
+    for piece in pieces:
+        raw = piece
+        while (raw or part) and reading.cut is None:
+            if not begun:
+                raw = raw.lstrip(b"\x00")
+            if not part:
+                part, raw = raw[:_STEP], raw[_STEP:]
+            before, begun = unzip.copy(), begun or bool(part)
+            try:
+                plain = unzip.decompress(part, chunk)
+            except zlib.error as problem:
+                plain, reading.cut = _until_damage(before, part), f"gzip stream damaged: {problem}"
+            part = unzip.unconsumed_tail
+            while len(plain) == chunk and not part and not unzip.eof and reading.cut is None:
+                yield b"".join((*made, plain))
+                made, size = [], 0
+                plain = unzip.decompress(b"", chunk)
+            if unzip.eof:
+                raw, part = unzip.unused_data + raw, b""
+                unzip, begun = zlib.decompressobj(wbits=31), False
+            made.append(plain)
+            size += len(plain)
+            if size >= max(chunk, _ENOUGH):
+                yield b"".join(made)
+                made, size = [], 0
+    if begun and reading.cut is None:
+        reading.cut = "gzip stream ends in the middle"
+    if size:
+        yield b"".join(made)
+
+
+def _until_damage(unzip: zlib._Decompress, part: bytes) -> bytes:
+    """What comes out before the byte that breaks it."""
+    made = []
+    for at in range(len(part)):
+        try:
+            made.append(unzip.decompress(part[at : at + 1]))
+        except zlib.error:
+            break
+    return b"".join(made)
+
+
 def _records(file: BinaryIO, reading: Reading, max_record: int, chunk: int) -> Iterator[Batch]:
-    offset, line, carry, overlong = 0, 1, b"", 0
+    offset, line, carry = 0, 1, b""
+    overlong, ends_in_return = 0, False
     first = True
     stream = _stream(file, reading, chunk)
     for data in stream:
@@ -171,11 +217,12 @@ def _records(file: BinaryIO, reading: Reading, max_record: int, chunk: int) -> I
             # Inside a record over the cap: count its bytes, keep none of them.
             end = data.find(b"\n")
             if end < 0:
-                overlong += len(data)
+                overlong, ends_in_return = overlong + len(data), data.endswith(b"\r")
                 continue
-            yield _unread(line, offset, overlong + end, reading)
-            offset, line, data, overlong = offset + overlong + end + 1, line + 1, data[end + 1 :], 0
-            reading.separator_bytes += 1
+            overlong, ends_in_return = overlong + end, data[:end].endswith(b"\r") if end else ends_in_return
+            yield _unread(line, offset, overlong - ends_in_return, reading)
+            reading.separator_bytes += 1 + ends_in_return
+            offset, line, data, overlong = offset + overlong + 1, line + 1, data[end + 1 :], 0
         data = carry + data
         last = data.rfind(b"\n")
         if last < 0:
@@ -184,10 +231,12 @@ def _records(file: BinaryIO, reading: Reading, max_record: int, chunk: int) -> I
             yield _lines(data[: last + 1], line, offset, max_record, reading)
             line += data.count(b"\n", 0, last + 1)
             offset, carry = offset + last + 1, data[last + 1 :]
-        if len(carry) > max_record:
-            overlong, carry = len(carry), b""
+        # One byte more may be the carriage return of its line end.
+        if len(carry) > max_record + 1:
+            overlong, ends_in_return, carry = len(carry), carry.endswith(b"\r"), b""
     if overlong:
-        yield _unread(line, offset, overlong, reading)
+        yield _unread(line, offset, overlong - ends_in_return, reading)
+        reading.separator_bytes += ends_in_return
         line += 1
     elif carry:
         yield _lines(carry, line, offset, max_record, reading)
