@@ -18,6 +18,9 @@ import polars as pl
 from strataline.format import QUOTABLE, Field, Segment
 
 OBJECT = "OBJECT"
+SLICE = 2 << 20
+"""Bytes of records whose elements are opened at once."""
+
 _VALUES = ("stringValue", "intValue", "doubleValue", "boolValue", "bytesValue", "arrayValue", "kvlistValue")
 
 
@@ -62,6 +65,20 @@ class Kernel:
             element is an object), ``repeated`` (an object on the way to a field repeats a key), and each field as
             text. In order of (r, item).
         """
+        if not explode:
+            return self._extract(text, fields, explode)
+        # Elements of one batch are many times its size while they are opened: a few records at a time.
+        part = (text.str.len_bytes().cum_sum() // SLICE).rle_id()
+        frames, before = [], 0
+        for rows in pl.DataFrame({"part": part, "text": text}).partition_by("part", maintain_order=True):
+            found = self._extract(rows["text"], fields, explode)
+            frames.append(found.with_columns(pl.col("r") + before))
+            before += rows.height
+        return pl.concat(frames) if frames else self._extract(text, fields, explode)
+
+    def _extract(
+        self, text: pl.Series, fields: Mapping[str, Field], explode: Sequence[tuple[Segment, ...]]
+    ) -> pl.DataFrame:
         last = len(explode)
         wanted = _Wanted(last)
         columns = [f"{wanted.add(field, number)} AS c{number}" for number, field in enumerate(fields.values())]
@@ -153,13 +170,15 @@ class _Wanted:
         ]
         if self.paths[document]:
             found.append(f"try(json_extract_string({text}, [{', '.join(self.paths[document])}])) AS {document}_values")
-        return [*found, f"try(json_keys({text}, [{', '.join(self.above[document])}])) AS {document}_keys"]
+        twice = "lambda k: len(k) <> len(list_distinct(k))"
+        objects = f"try(json_keys({text}, [{', '.join(self.above[document])}]))"
+        return [*found, f"coalesce(len(list_filter({objects}, {twice})) > 0, false) AS {document}_repeated"]
 
     def names(self, document: str) -> list[str]:
         """The columns that `read` makes."""
         values = [f"{document}_values"] if self.paths[document] else []
         lists = [f"l{number}" for number, (owner, _) in enumerate(self.values) if owner == document]
-        return [*values, *lists, f"{document}_keys"]
+        return [*values, *lists, f"{document}_repeated"]
 
     @property
     def keys(self) -> list[str]:
@@ -174,8 +193,7 @@ class _Wanted:
     @property
     def repeated(self) -> list[str]:
         """Per level: whether an object on the way to a field repeats a key."""
-        twice = "lambda k: len(k) <> len(list_distinct(k))"
-        return [f"coalesce(len(list_filter({document}_keys, {twice})) > 0, false)" for document in self.above]
+        return [f"{document}_repeated" for document in self.above]
 
     @property
     def opened(self) -> list[str]:
