@@ -17,6 +17,7 @@ from strataline.correlate.ids import normalise_ids
 from strataline.correlate.order import order
 from strataline.correlate.relations import calls, relate
 from strataline.correlate.requests import summarise
+from strataline.correlate.reuse import split_reuse
 from strataline.correlate.stitch import stitch
 from strataline.correlate.work import Options, Work, start
 from strataline.event import CLOCKS, EVENTS, LINKS, NOTES
@@ -26,6 +27,7 @@ __all__ = ["STEPS", "Correlated", "Options", "correlate"]
 STEPS: tuple[Callable[[Work], Work], ...] = (
     normalise_ids,
     # mark_redelivery stands here: it needs whole records, and is bound to them in `correlate`.
+    split_reuse,
     group_turns,
     refuse_hubs,
     stitch,

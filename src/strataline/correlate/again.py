@@ -17,6 +17,9 @@ from strataline.correlate.work import OPENING, Work
 RESEND_NS = 60 * 10**9
 """How long after an error the same turn still counts as resent."""
 
+MOST_ATTEMPTS = 16
+"""Opening events that one turn's id may be carried by."""
+
 RENEWALS = ("regenerate_of", "edit_of")
 FAILED = ("error", "timeout", "cancelled")
 
@@ -57,71 +60,34 @@ def mark_redelivery(work: Work, signatures: pl.DataFrame) -> Work:
 def group_turns(work: Work) -> Work:
     """Tell which opening events are attempts of one turn.
 
-    Two consecutive opening events of one session, by one clock, are attempts of one turn if they share an id or the
-    text, and either an error tied to the first came between, at most 60 s before the second, or the client says in a
-    retry event tied to one of them that it sent the turn again.
+    Two opening events that follow each other by one clock, among those that share an id, or with the same text within
+    a session, are attempts of one turn if nothing known of them differs (session, text), and either the first ended in
+    an error at most 60 s before the second, or the client says in a retry event tied to one of them that it sent the
+    turn again. A regenerate or an edit names the turn it replaces: that is a new request, whatever came before it.
     """
     fresh = work.events.filter(pl.col("first") == pl.col("n"))
+    every = fresh.filter(pl.col("kind") == OPENING).select("n").sort("n")
     openings = fresh.filter((pl.col("kind") == OPENING) & pl.col("t").is_not_null()).select(
         "n", "t", "clock", scope=pl.coalesce("session", "user")
     )
-    every = fresh.filter(pl.col("kind") == OPENING).select("n")
-    alias = work.ids.filter(pl.col("role") == "alias").select("n", "key").unique()
-    own = alias.join(every, on="n")
-    # A regenerate or an edit names the turn it replaces: that is a new request, whatever came before it.
+    own, tied = _tied_to_openings(work, fresh, every)
+    texts = tied.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null())
+    texts = texts.select(n="opening", kind="kind", text="input_hash").unique()
+    by_id = _consecutive(openings.join(own, on="n"), "key").select("n", "next", "t", "next_t", "clock")
+    by_text = _consecutive(openings.filter(pl.col("scope").is_not_null()), "scope").join(texts, on="n")
+    by_text = by_text.join(texts.rename({"n": "next"}), on=["next", "kind", "text"], how="semi")
+    by_text = by_text.select("n", "next", "t", "next_t", "clock")
+    shared = by_id.select("n", "next").unique().with_columns(shared=pl.lit(value=True))
+    pairs = pl.concat([by_id, by_text]).unique(["n", "next"], maintain_order=True)
+    pairs = pairs.join(shared, on=["n", "next"], how="left").with_columns(pl.col("shared").fill_null(value=False))
     renewed = work.refs.filter(pl.col("role").is_in(RENEWALS)).select("n").unique()
-    pairs = (
-        openings.filter(pl.col("scope").is_not_null())
-        .sort("scope", "clock", "t", "n")
-        .with_columns(
-            next=pl.col("n").shift(-1).over("scope", "clock"), next_t=pl.col("t").shift(-1).over("scope", "clock")
-        )
+    pairs = pairs.join(renewed, left_on="next", right_on="n", how="anti")
+    pairs = pairs.join(_differing(pairs, openings, texts), on=["n", "next"], how="anti")
+    resent = pairs.join(
+        pl.concat([_ended_in_error(pairs, tied), _said(pairs, tied)]).unique(), on=["n", "next"], how="semi"
     )
-    pairs = pairs.filter(pl.col("next").is_not_null()).join(renewed, left_on="next", right_on="n", how="anti")
-    tied = (
-        own.rename({"n": "opening"})
-        .join(alias, on="key")
-        .select("opening", "n")
-        .unique()
-        .join(fresh.select("n", "kind", "layer", "t", "clock", "outcome", "input_hash"), on="n")
-    )
-    shared = (
-        own.join(own, on="key", suffix="_2").filter(pl.col("n") != pl.col("n_2")).select(n="n", next="n_2").unique()
-    )
-    texts = (
-        tied.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null())
-        .select("opening", "kind", "input_hash")
-        .unique()
-    )
-    same_text = (
-        pairs.select("n", "next")
-        .join(texts, left_on="n", right_on="opening")
-        .join(texts, left_on=["next", "kind", "input_hash"], right_on=["opening", "kind", "input_hash"])
-        .select("n", "next")
-        .unique()
-    )
-    same = pl.concat([shared, same_text]).unique()
-    errors = tied.filter(pl.col("outcome").is_in(FAILED)).select("opening", "clock", te="t")
-    failed = (
-        pairs.join(errors, left_on=["n", "clock"], right_on=["opening", "clock"])
-        .filter(
-            (pl.col("te") >= pl.col("t"))
-            & (pl.col("te") <= pl.col("next_t"))
-            & (pl.col("next_t") - pl.col("te") <= RESEND_NS)
-        )
-        .select("n", "next")
-        .unique()
-    )
-    retried = tied.filter(pl.col("kind") == "ui.retry").select("opening").unique()
-    said = pl.concat(
-        [pairs.join(retried, left_on=side, right_on="opening").select("n", "next") for side in ("n", "next")]
-    ).unique()
-    resent = pairs.join(same, on=["n", "next"], how="semi").join(
-        pl.concat([failed, said]).unique(), on=["n", "next"], how="semi"
-    )
-    resent = resent.join(shared.with_columns(shared=pl.lit(value=True)), on=["n", "next"], how="left")
-    resent = resent.with_columns(pl.col("shared").fill_null(value=False)).sort("n", "next")
-    groups = components(every.sort("n"), resent.select(a="n", b="next"))
+    resent = resent.sort("n", "next")
+    groups = components(every, resent.select(a="n", b="next"))
     work = replace(work, groups=groups.rename({"component": "turn"}))
     if resent.is_empty():
         return work
@@ -132,8 +98,62 @@ def group_turns(work: Work) -> Work:
         method=pl.lit("resend"),
         confidence=pl.when("shared").then(1.0),
         delta_ns=pl.col("next_t") - pl.col("t"),
-        scope=pl.lit("session"),
+        scope=pl.when("shared").then(pl.lit("id")).otherwise(pl.lit("session")),
     )
     return work.link(rows).note(
         "resend", "opening events that send a turn again; counted as attempts of it", count=resent.height
+    )
+
+
+def _tied_to_openings(work: Work, fresh: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The ids (n, key) that opening events carry, and the events (``opening``, …) that carry one of them.
+
+    An id that many opening events carry is no turn's own, and would pair all with all.
+    """
+    alias = work.ids.filter(pl.col("role") == "alias").select("n", "key").unique()
+    own = alias.join(every, on="n").filter(pl.len().over("key") <= MOST_ATTEMPTS)
+    tied = own.rename({"n": "opening"}).join(alias, on="key").select("opening", "n").unique()
+    columns = ("n", "kind", "layer", "t", "clock", "outcome", "input_hash")
+    return own, tied.join(fresh.select(columns), on="n")
+
+
+def _consecutive(openings: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """Openings with the next one (``next``, ``next_t``) of the same clock and the same `by`."""
+    pairs = openings.unique(["n", *by]).sort(*by, "clock", "t", "n")
+    pairs = pairs.with_columns(
+        next=pl.col("n").shift(-1).over(*by, "clock"), next_t=pl.col("t").shift(-1).over(*by, "clock")
+    )
+    return pairs.filter(pl.col("next").is_not_null())
+
+
+def _differing(pairs: pl.DataFrame, openings: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """Pairs whose sessions are known and differ, or whose texts are known, of one kind, and differ."""
+    scope = openings.select("n", "scope").filter(pl.col("scope").is_not_null())
+    sessions = pairs.join(scope, on="n").join(scope, left_on="next", right_on="n", suffix="_next")
+    sessions = sessions.filter(pl.col("scope") != pl.col("scope_next")).select("n", "next")
+    both = pairs.join(texts, on="n").join(texts, left_on=["next", "kind"], right_on=["n", "kind"], suffix="_next")
+    same = (pl.col("text") == pl.col("text_next")).any().over("n", "next", "kind")
+    return pl.concat([sessions, both.filter(~same).select("n", "next")]).unique()
+
+
+def _ended_in_error(pairs: pl.DataFrame, tied: pl.DataFrame) -> pl.DataFrame:
+    """Pairs between which an error tied to the first came, by its clock, and no answer to the client after it."""
+    after = pairs.join(
+        tied.select("opening", "clock", "kind", "outcome", te="t"),
+        left_on=["n", "clock"],
+        right_on=["opening", "clock"],
+    )
+    after = after.filter((pl.col("te") >= pl.col("t")) & (pl.col("te") <= pl.col("next_t")))
+    answered = (
+        after.filter((pl.col("kind") == "prompt.responded") & (pl.col("outcome") == "ok")).select("n", "next").unique()
+    )
+    failed = after.filter(pl.col("outcome").is_in(FAILED) & (pl.col("next_t") - pl.col("te") <= RESEND_NS))
+    return failed.select("n", "next").unique().join(answered, on=["n", "next"], how="anti")
+
+
+def _said(pairs: pl.DataFrame, tied: pl.DataFrame) -> pl.DataFrame:
+    """Pairs of which the client says that the turn was sent again."""
+    retried = tied.filter(pl.col("kind") == "ui.retry").select("opening").unique()
+    return pl.concat(
+        [pairs.join(retried, left_on=side, right_on="opening").select("n", "next") for side in ("n", "next")]
     )

@@ -1,13 +1,12 @@
 """Step 2, refuse hubs: an id value that ties two turns, or two users, is a group key here and joins nothing.
 
 What a value is follows from these very logs, never from the name of its field: a gateway's `trace_id` may hold the
-session, an API key's hash or a constant. A value is refused if
+session, an API key's hash or a constant. A value is refused if opening events of two turns carry it, in any role; if
+events of one format that carry it name two users; or if, when turns spread from their opening events along the ids,
+the events that carry it come to belong to two turns.
 
-- opening events of two turns carry it, in any role;
-- events of one format that carry it name two users;
-- without the ids of its own kind, the events that carry it lie in components that hold different turns.
-
-What still joins two turns after that is cut back to what an opening event vouches for.
+Where two values call one event to different turns, the one whose kind names fewer events in that format is believed: a
+call id before a trace id, and a trace id before a constant.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ from dataclasses import replace
 
 import polars as pl
 
-from strataline.correlate.graph import tied
 from strataline.correlate.work import Work
 
-ROUNDS = 5
+ROUNDS = 50
 JOINING = ("alias", "span")
 
 
@@ -38,16 +36,12 @@ def refuse_hubs(work: Work) -> Work:
         .filter(pl.col("user") > 1)
     )
     refused = _more(refused, users.select("key").unique(), "events that carry it name several users")
-    for _ in range(ROUNDS):
-        found = _across(work, joining.join(refused, on="key", how="anti"))
-        if found.is_empty():
-            break
-        refused = _more(refused, found, "without it, the events that carry it belong to different turns")
-    left = joining.join(refused, on="key", how="anti")
-    refused = _more(refused, _unvouched(work, left), "it still tied several turns, and no opening event vouches for it")
-    hubs = joining.join(refused, on="key")
+    carried = _ranked(joining.join(refused, on="key", how="anti"))
+    across = refused_across(carried, work.groups)
+    refused = _more(refused, across, "events that carry it belong to several turns by their other ids")
     rows = (
-        hubs.group_by("key")
+        joining.join(refused, on="key")
+        .group_by("key")
         .agg(
             subject=pl.col("value").min(),
             kind=pl.col("kind").min(),
@@ -63,94 +57,75 @@ def refuse_hubs(work: Work) -> Work:
     return work.note_rows(
         "hub_refused",
         rows.select(
-            "subject",
-            count=pl.col("count").cast(pl.Int64),
-            detail=pl.format("{} joins nothing: {}", "kind", "why"),
+            "subject", count=pl.col("count").cast(pl.Int64), detail=pl.format("{} joins nothing: {}", "kind", "why")
         ),
     )
 
 
+def refused_across(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
+    """The keys that would join two turns, chosen so that without them none does.
+
+    Turns spread along the keys. Of the keys whose carriers come to bear several turns, those that no opening event
+    carries go first, and of these the ones that meet the most; then turns spread anew.
+
+    Args:
+        carried: n, key and ``rank``, as `_ranked` gives them.
+        turns: n (an opening event) and turn.
+
+    Returns:
+        key.
+    """
+    # A key that one event alone carries joins nothing.
+    carried = carried.filter(pl.col("n").n_unique().over("key") > 1)
+    vouched = carried.join(turns, on="n").select("key", vouched=pl.lit(value=True)).unique()
+    refused = pl.DataFrame(schema={"key": pl.String})
+    for number in range(ROUNDS):
+        labels = _spread(carried, turns)
+        met = carried.join(labels, on="n").group_by("key").agg(pl.col("turn").n_unique().alias("turns"))
+        met = met.filter(pl.col("turns") > 1).join(vouched, on="key", how="left")
+        if met.is_empty():
+            break
+        unvouched = met.filter(pl.col("vouched").is_null())
+        worst = unvouched if unvouched.height else met
+        if number < ROUNDS - 1:
+            worst = worst.filter(pl.col("turns") == pl.col("turns").max())
+        refused = pl.concat([refused, worst.select("key")])
+        carried = carried.join(worst, on="key", how="anti")
+    return refused
+
+
+def _ranked(joining: pl.DataFrame) -> pl.DataFrame:
+    """Add ``rank`` to n and key: how many events a value of this kind names on average in this format, then this value."""
+    sizes = joining.group_by("key").agg(size=pl.col("n").n_unique())
+    rows = joining.join(sizes, on="key")
+    kinds = rows.unique(["format", "kind", "key"]).group_by("format", "kind").agg(mean=pl.col("size").mean().round(6))
+    rows = rows.join(kinds, on=["format", "kind"])
+    return rows.group_by("n", "key").agg(rank=pl.struct("mean", "size").min())
+
+
+def _spread(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
+    """The turn (n, turn) of every event that the turns reach along the keys, nearest first."""
+    labels = fringe = turns.select("n", "turn")
+    walked = pl.DataFrame(schema={"key": pl.String})
+    while fringe.height:
+        seen = carried.join(fringe, on="n").join(walked, on="key", how="anti")
+        seen = seen.group_by("key").agg(pl.col("turn").min(), several=pl.col("turn").n_unique() > 1)
+        walked = pl.concat([walked, seen.select("key")])
+        called = carried.join(seen.filter(~pl.col("several")), on="key").join(labels, on="n", how="anti")
+        called = called.unnest("rank").sort("n", "mean", "size", "key")
+        fringe = called.group_by("n", maintain_order=True).first().select("n", "turn")
+        labels = pl.concat([labels, fringe])
+    return labels
+
+
 def with_parents(work: Work) -> pl.DataFrame:
     """The ids, and the parent's span id as one more that ties a span to the one above it."""
-    spans = work.ids.filter(pl.col("role") == "span").select("value", "key").unique()
-    parents = work.events.filter(pl.col("parent_id").is_not_null()).select("n", value="parent_id")
-    parents = parents.join(spans, on="value").select(
-        "n", kind=pl.lit("span_id"), value="value", role=pl.lit("span"), key="key"
-    )
-    return pl.concat([work.ids, parents.select(work.ids.columns)])
+    spans = work.ids.filter(pl.col("role") == "span").select("key").unique()
+    parents = work.events.filter(pl.col("parent_id").is_not_null()).join(spans, left_on="parent_id", right_on="key")
+    ids = parents.select("n", kind=pl.lit("span_id"), value="parent_raw", role=pl.lit("span"), key="parent_id")
+    return pl.concat([work.ids, ids.select(work.ids.columns)])
 
 
 def _more(refused: pl.DataFrame, keys: pl.DataFrame, why: str) -> pl.DataFrame:
     new = keys.select("key").unique().join(refused, on="key", how="anti")
     return pl.concat([refused, new.with_columns(why=pl.lit(why))])
-
-
-def _across(work: Work, joining: pl.DataFrame) -> pl.DataFrame:
-    """Values that tie different turns, judged for each kind of id by the components that the other kinds make."""
-    nodes = work.events.filter(pl.col("first") == pl.col("n")).select("n")
-    found = []
-    # Values that only one event carries join nothing, and need no judging.
-    several = joining.filter(pl.col("n").n_unique().over("key") > 1)
-    for kind in sorted(several["kind"].unique().to_list()):
-        own = several.filter(pl.col("kind") == kind)
-        others = several.filter(pl.col("kind") != kind)
-        places = tied(nodes, others)
-        holding = places.join(work.groups, on="n").select("component").unique()
-        reached = own.join(places, on="n").join(holding, on="component")
-        counted = reached.group_by("key").agg(pl.col("component").n_unique()).filter(pl.col("component") > 1)
-        # One turn may lie in two components (its attempts, each with ids of its own): only two turns make a hub.
-        turns = _turns_of(work, places)
-        suspects = reached.join(counted.select("key"), on="key").join(turns, on="component")
-        counted = suspects.group_by("key").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
-        # An opening event that carries the value vouches for it: then the way around is what is wrong.
-        vouched = own.join(work.groups, on="n").select("key").unique()
-        found.append(counted.select("key").join(vouched, on="key", how="anti"))
-    return pl.concat(found).unique() if found else pl.DataFrame(schema={"key": pl.String})
-
-
-def _turns_of(work: Work, places: pl.DataFrame) -> pl.DataFrame:
-    return places.join(work.groups, on="n").select("component", "turn").unique()
-
-
-def _unvouched(work: Work, joining: pl.DataFrame) -> pl.DataFrame:
-    """Values to refuse so that no component holds two turns.
-
-    In the components that still do, labels spread from the opening events: a value joins while the events that
-    carry it bear one turn's label; a value that meets two, or is never reached, is refused.
-    """
-    nodes = work.events.filter(pl.col("first") == pl.col("n")).select("n")
-    places = tied(nodes, joining)
-    crowded = _turns_of(work, places).group_by("component").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
-    if crowded.is_empty():
-        return pl.DataFrame(schema={"key": pl.String})
-    here = joining.join(places.join(crowded.select("component"), on="component"), on="n").select("n", "key").unique()
-    labels = here.join(work.groups, on="n").select("n", "turn").unique()
-    keys = here.select("key").unique()
-    accepted = pl.DataFrame(schema={"key": pl.String})
-    while True:
-        seen = (
-            here.join(labels, on="n")
-            .group_by("key")
-            .agg(pl.col("turn").n_unique().alias("turns"), pl.col("turn").min())
-        )
-        fresh = seen.filter(pl.col("turns") == 1).join(accepted, on="key", how="anti")
-        reach = here.join(fresh, on="key").join(labels.select("n"), on="n", how="anti")
-        # Two values that call the same event to different turns are both left out of this.
-        torn = reach.group_by("n").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
-        bad = reach.join(torn.select("n"), on="n").select("key").unique()
-        fresh = fresh.join(bad, on="key", how="anti")
-        if fresh.is_empty():
-            break
-        accepted = pl.concat([accepted, fresh.select("key")])
-        new = (
-            here.join(fresh, on="key")
-            .join(labels.select("n"), on="n", how="anti")
-            .select("n", "turn")
-            .unique("n", keep="any")
-        )
-        labels = pl.concat([labels, new])
-        clash = here.join(labels, on="n").group_by("key").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
-        accepted = accepted.join(clash.select("key"), on="key", how="anti")
-        if new.is_empty():
-            break
-    return keys.join(accepted, on="key", how="anti")

@@ -52,11 +52,22 @@ _PREFIXED = r"^[A-Za-z][A-Za-z0-9]{0,15}(?:[-_][A-Za-z0-9]{1,8})?[-_:][A-Za-z0-9
 
 
 def normalise_ids(work: Work) -> Work:
-    """Add ``key`` to ids and refs; leave out values that name nothing, and say so."""
-    distinct = pl.concat([work.ids, work.refs]).select("kind", "value").unique().sort("kind", "value")
-    table = key_table(distinct)
+    """Add ``key`` to ids and refs; leave out values that name nothing, and say so.
+
+    ``span_id`` and ``parent_id`` of the events become keys as well; ``parent_raw`` keeps the latter as written.
+    """
+    spans = [
+        work.events.select(kind=pl.lit("span_id"), value=name).drop_nulls().unique()
+        for name in ("span_id", "parent_id")
+    ]
+    every = pl.concat([work.ids.select("kind", "value"), work.refs.select("kind", "value"), *spans])
+    table = key_table(every.unique().sort("kind", "value"))
     stopped = table.filter(pl.col("key").is_null())
-    work = replace(work, ids=_with_keys(work.ids, table), refs=_with_keys(work.refs, table))
+    events = work.events.with_columns(parent_raw="parent_id")
+    for name in ("span_id", "parent_id"):
+        keys = table.filter(pl.col("kind") == "span_id").select(pl.col("value").alias(name), "key")
+        events = events.join(keys, on=name, how="left", maintain_order="left").drop(name).rename({"key": name})
+    work = replace(work, events=events, ids=_with_keys(work.ids, table), refs=_with_keys(work.refs, table))
     changed = table.filter(pl.col("form").is_not_null()).group_by("kind", "form").len().sort("kind", "form")
     work = work.note_rows(
         "id_normalised",
@@ -91,6 +102,8 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
         found = pl.col("_lower").str.extract(pattern, 1)
         form = pl.when(found.is_not_null()).then(pl.lit(name)).otherwise(form)
         core = pl.when(found.is_not_null()).then(found.str.replace_all("-", "", literal=True)).otherwise(core)
+    # A 64-bit id in a 128-bit field is the same id, as B3 and Jaeger write it.
+    core = pl.when(core.str.contains("^0{16}[0-9a-f]{16}$")).then(core.str.slice(16)).otherwise(core)
     table = table.with_columns(form=form, core=core)
     table = _base64(table)
     # Sixteen decimal digits are a number (a time in microseconds) before they are 64 bits of hex.

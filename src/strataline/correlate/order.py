@@ -26,6 +26,7 @@ PRECEDES: tuple[tuple[str, str], ...] = (
     ("prompt.received", CHECK_IN),
     *(("prompt.received", kind) for kind in RETRIEVAL),
     ("prompt.received", "prompt.rendered"),
+    ("prompt.received", "model.call"),
     ("prompt.received", "prompt.responded"),
     (CHECK_IN, "prompt.rendered"),
     *((kind, "prompt.rendered") for kind in RETRIEVAL),

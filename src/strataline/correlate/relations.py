@@ -129,7 +129,9 @@ def _children(rows: pl.DataFrame) -> pl.DataFrame:
     fresh = rows.filter(pl.col("first") == pl.col("n"))
     above = fresh.filter(pl.col("span_id").is_not_null()).select("request", "span_id", to="n")
     above = above.unique(["request", "span_id"], keep="first", maintain_order=True)
-    below = fresh.filter(pl.col("parent_id").is_not_null()).select("request", "parent_id", **{"from": "n"})
+    below = fresh.filter(pl.col("parent_id").is_not_null()).select(
+        "request", "parent_id", "parent_raw", **{"from": "n"}
+    )
     found = below.join(above, left_on=["request", "parent_id"], right_on=["request", "span_id"])
     return (
         found.filter(pl.col("from") != pl.col("to"))
@@ -140,7 +142,7 @@ def _children(rows: pl.DataFrame) -> pl.DataFrame:
             relation=pl.lit("child_of"),
             method=pl.lit("span"),
             id_kind=pl.lit("span_id"),
-            id_value="parent_id",
+            id_value="parent_raw",
         )
     )
 

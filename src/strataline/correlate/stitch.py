@@ -1,6 +1,6 @@
 """Step 3, stitch: connected components over (event, id), transitive across layers; each event says by which id.
 
-Sessions and users never join. One value used twice, far apart by one clock, is two values (`reuse_gap_ns`).
+Sessions and users never join.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ def stitch(work: Work) -> Work:
     Fills ``members``: n, component, request (event id), kind, and the links of relation ``member``.
     """
     joining = with_parents(work).filter(pl.col("role").is_in(JOINING))
-    joining, work = split_reuse(work, joining)
     # Attempts of one turn are joined by the turn, whatever ids they carry.
     turns = work.groups.select("n", key=pl.format("\x1fturn{}", "turn"))
     again = work.events.filter(pl.col("first") != pl.col("n")).rechunk()
@@ -58,71 +57,6 @@ def _kinds(work: Work, places: pl.DataFrame) -> pl.DataFrame:
         for frame, kind in ((turn, TURN), (job, JOB), (rest, UNROOTED))
     ]
     return pl.concat(parts)
-
-
-def split_reuse(work: Work, joining: pl.DataFrame) -> tuple[pl.DataFrame, Work]:
-    """Make two keys of a value whose uses, by one clock, lie further apart than the gap.
-
-    Events of other clocks go to the nearer use, after each clock is aligned by the median difference over keys that
-    were used once.
-
-    Returns:
-        The joining ids with their keys split, and the state with a note for each value that was.
-    """
-    gap = work.options.reuse_gap_ns
-    timed = joining.join(work.events.select("n", "clock", "t"), on="n").filter(pl.col("t").is_not_null())
-    timed = timed.select("n", "key", "clock", "t").unique().sort("key", "clock", "t", "n")
-    step = pl.col("t").diff().over("key", "clock").fill_null(0) > gap
-    timed = timed.with_columns(use=step.cast(pl.Int64).cum_sum().over("key", "clock"))
-    reused = timed.filter(pl.col("use") > 0).select("key").unique()
-    if reused.is_empty():
-        return joining, work
-    once = timed.join(reused, on="key", how="anti")
-    shift = _alignment(once)
-    inside = timed.join(reused, on="key", how="semi")
-    # The clock with the most uses of a key says how many values it is; the others follow it.
-    uses = (
-        inside.group_by("key", "clock")
-        .agg(pl.col("use").max())
-        .sort("key", "use", "clock", descending=[False, True, False])
-    )
-    judge = uses.group_by("key", maintain_order=True).first().select("key", judge="clock")
-    spans = inside.join(judge, left_on=["key", "clock"], right_on=["key", "judge"])
-    spans = spans.group_by("key", "use").agg(low=pl.col("t").min(), high=pl.col("t").max())
-    aligned = inside.drop("use").join(judge, on="key").join(shift, on=["clock", "judge"], how="left")
-    aligned = aligned.with_columns(at=pl.col("t") - pl.col("shift").fill_null(0))
-    near = aligned.join(spans, on="key").with_columns(
-        away=pl.max_horizontal(pl.col("low") - pl.col("at"), pl.col("at") - pl.col("high"), pl.lit(0))
-    )
-    chosen = (
-        near.sort("n", "key", "away", "use").group_by("n", "key", maintain_order=True).first().select("n", "key", "use")
-    )
-    split = joining.join(chosen, on=["n", "key"], how="left").with_columns(
-        untimed=pl.col("key").is_in(reused["key"].implode()) & pl.col("use").is_null()
-    )
-    # An event without a time cannot tell which use it is of, and joins neither.
-    split = split.filter(~pl.col("untimed")).with_columns(
-        key=pl.when(pl.col("use").fill_null(0) > 0).then(pl.format("{}\x1fuse{}", "key", "use")).otherwise("key")
-    )
-    values = (
-        joining.join(reused, on="key")
-        .group_by("key")
-        .agg(pl.col("value").min(), pl.col("kind").min(), pl.col("n").n_unique())
-    )
-    rows = values.sort("kind", "value", "key").select(
-        subject="value",
-        count=pl.col("n").cast(pl.Int64),
-        detail=pl.format("{} is used again after more than the reuse gap; each use is a value of its own", "kind"),
-    )
-    return split.select(joining.columns), work.note_rows("id_reused", rows)
-
-
-def _alignment(once: pl.DataFrame) -> pl.DataFrame:
-    """clock, judge, ``shift``: median of what `clock` shows less what `judge` shows, over keys used once."""
-    first = once.group_by("key", "clock").agg(pl.col("t").min())
-    pairs = first.join(first.rename({"clock": "judge", "t": "by"}), on="key").filter(pl.col("clock") != pl.col("judge"))
-    pairs = pairs.with_columns(away=pl.col("t") - pl.col("by")).sort("clock", "judge", "away")
-    return pairs.group_by("clock", "judge", maintain_order=True).agg(shift=pl.col("away").sort().get(pl.len() // 2))
 
 
 def _member_links(work: Work, joining: pl.DataFrame, turns: pl.DataFrame, same: pl.DataFrame) -> Work:

@@ -1,0 +1,76 @@
+"""An id value that is used again is two values: judged inside one clock, by the gap between two uses.
+
+Clocks differ by hours (browsers, naive logs), so that the time between two clocks says nothing of reuse. Events of
+other clocks go to the nearer use, after each clock is aligned by the median difference over values that were used once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from strataline.correlate.work import Work
+
+MOST_CLOCKS = 32
+
+
+def split_reuse(work: Work) -> Work:
+    """Split the keys of values that were used again, and note each such value."""
+    gap = work.options.reuse_gap_ns
+    naming = work.ids.filter(pl.col("role") != "group").select("key").unique()
+    joining = work.ids.join(naming, on="key", how="semi")
+    timed = joining.join(work.events.select("n", "clock", "t"), on="n").filter(pl.col("t").is_not_null())
+    timed = timed.select("n", "key", "clock", "t").unique().sort("key", "clock", "t", "n")
+    step = pl.col("t").diff().over("key", "clock").fill_null(0) > gap
+    timed = timed.with_columns(use=step.cast(pl.Int64).cum_sum().over("key", "clock"))
+    reused = timed.filter(pl.col("use") > 0).select("key").unique()
+    if reused.is_empty():
+        return work
+    once = timed.join(reused, on="key", how="anti")
+    shift = _alignment(once)
+    inside = timed.join(reused, on="key", how="semi")
+    # The clock with the most uses of a key says how many values it is; the others follow it.
+    uses = (
+        inside.group_by("key", "clock")
+        .agg(pl.col("use").max())
+        .sort("key", "use", "clock", descending=[False, True, False])
+    )
+    judge = uses.group_by("key", maintain_order=True).first().select("key", judge="clock")
+    spans = inside.join(judge, left_on=["key", "clock"], right_on=["key", "judge"])
+    spans = spans.group_by("key", "use").agg(low=pl.col("t").min(), high=pl.col("t").max())
+    aligned = inside.drop("use").join(judge, on="key").join(shift, on=["clock", "judge"], how="left")
+    aligned = aligned.with_columns(at=pl.col("t") - pl.col("shift").fill_null(0))
+    near = aligned.join(spans, on="key").with_columns(
+        away=pl.max_horizontal(pl.col("low") - pl.col("at"), pl.col("at") - pl.col("high"), pl.lit(0))
+    )
+    chosen = (
+        near.sort("n", "key", "away", "use").group_by("n", "key", maintain_order=True).first().select("n", "key", "use")
+    )
+    split = work.ids.join(chosen, on=["n", "key"], how="left", maintain_order="left").with_columns(
+        untimed=pl.col("key").is_in(reused["key"].implode()) & pl.col("use").is_null()
+    )
+    # An event without a time cannot tell which use it is of, and joins none.
+    split = split.filter(~pl.col("untimed")).with_columns(
+        key=pl.when(pl.col("use").fill_null(0) > 0).then(pl.format("{}\x1fuse{}", "key", "use")).otherwise("key")
+    )
+    values = (
+        joining.join(reused, on="key")
+        .group_by("key")
+        .agg(pl.col("value").min(), pl.col("kind").min(), pl.col("n").n_unique())
+    )
+    rows = values.sort("kind", "value", "key").select(
+        subject="value",
+        count=pl.col("n").cast(pl.Int64),
+        detail=pl.format("{} is used again after more than the reuse gap; each use is a value of its own", "kind"),
+    )
+    return replace(work, ids=split.select(work.ids.columns)).note_rows("id_reused", rows)
+
+
+def _alignment(once: pl.DataFrame) -> pl.DataFrame:
+    """clock, judge, ``shift``: median of what `clock` shows less what `judge` shows, over keys used once."""
+    # A value that many clocks know is a constant: it aligns nothing, and its pairs would be many.
+    first = once.group_by("key", "clock").agg(pl.col("t").min()).filter(pl.len().over("key") <= MOST_CLOCKS)
+    pairs = first.join(first.rename({"clock": "judge", "t": "by"}), on="key").filter(pl.col("clock") != pl.col("judge"))
+    pairs = pairs.with_columns(away=pl.col("t") - pl.col("by")).sort("clock", "judge", "away")
+    return pairs.group_by("clock", "judge", maintain_order=True).agg(shift=pl.col("away").sort().get(pl.len() // 2))
