@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from strataline.read import Input, Reading, at, read
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.local.json"
+KIND = "strataline"
+"""Key of the manifest that says what the folder is; its value is ``case``."""
+
 TIMELINE = "timeline.md"
 LIMIT = 200
 
@@ -114,20 +117,17 @@ class Case:
         return own["request"].to_list()
 
     def _carrying(self, name: str) -> pl.Series:
-        """Requests with an event that carries `name`; by alias if any does, else by session or user."""
-        ids = self._ids.filter((pl.col("value") == name) | (pl.col("plain") == _plain(name)))
-        alias = ids.filter(pl.col("role") != "group")
-        chosen = alias if alias["request"].drop_nulls().len() else ids
-        return chosen["request"].drop_nulls()
+        """Requests with an event that carries `name`, in whatever role: a session may be sent as a trace id too."""
+        return self._ids.filter(_spelled(name))["request"].drop_nulls()
 
     @cached_property
     def _ids(self) -> pl.DataFrame:
         long = self.frames["events"].select("event_id", "request", "ids").explode("ids").unnest("ids")
-        return long.filter(pl.col("value").is_not_null()).with_columns(plain=_plain_column(pl.col("value")))
+        return long.filter(pl.col("value").is_not_null())
 
     def carries(self, name: str) -> pl.DataFrame:
         """The events (as in ``events``) that carry `name`, tied to a request or not."""
-        here = self._ids.filter((pl.col("value") == name) | (pl.col("plain") == _plain(name)))
+        here = self._ids.filter(_spelled(name))
         return self.frames["events"].filter(pl.col("event_id").is_in(here["event_id"].unique().implode()))
 
     def timeline(self, name: str) -> pa.Table:
@@ -170,6 +170,7 @@ class Case:
         if user is not None:
             found = found.filter((pl.col("user") == user) | (pl.col("session") == user))
         if at is not None:
+            at = at if at.tzinfo else at.replace(tzinfo=UTC)
             near = [(pl.col(name) - at).abs() <= within for name in ("corrected_time", "observed_time")]
             found = found.filter(pl.any_horizontal(*(one.fill_null(value=False) for one in near)))
         if text is not None:
@@ -198,10 +199,10 @@ class Case:
                 schema={"source": pl.String, "hit": pl.Int64},
                 orient="row",
             )
-            records = events.select("source", "offset", "length").unique()
-            inside = records.join(rows, on="source").filter(
-                (pl.col("hit") >= pl.col("offset")) & (pl.col("hit") < pl.col("offset") + pl.col("length"))
-            )
+            records = events.select("source", "offset", "length").unique().sort("offset")
+            # The record that begins last before a hit is the one that holds it, if any does.
+            inside = rows.sort("hit").join_asof(records, left_on="hit", right_on="offset", by="source")
+            inside = inside.filter(pl.col("hit") < pl.col("offset") + pl.col("length"))
             deep = (
                 events.select("source", "offset")
                 .join(
@@ -275,18 +276,18 @@ class Case:
             CaseError: if something is there that may not give way, or the folder cannot be written.
         """
         target = Path(folder)
-        if target.exists() and not (overwrite and (target / MANIFEST).is_file()):
-            hint = "choose another folder" if not (target / MANIFEST).is_file() else "--overwrite replaces a case"
-            raise CaseError("something is there already", path=str(target), hint=hint)
+        refuse_to_replace(target, overwrite=overwrite)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
             try:
                 self._fill(beside, limit)
                 beside.chmod(0o755)
+                old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
                 if target.exists():
-                    shutil.rmtree(target)
+                    target.rename(old / "case")
                 beside.rename(target)
+                shutil.rmtree(old)
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
         except OSError as problem:
@@ -325,6 +326,8 @@ class Case:
             raise CaseError("not a case: no manifest.json that can be read", path=str(path), hint=hint) from problem
         except ValueError as problem:
             raise CaseError(f"the manifest is no JSON: {problem}", path=str(path / MANIFEST)) from problem
+        if not isinstance(manifest, dict) or manifest.get(KIND) != "case":
+            raise CaseError("not a case: its manifest is of something else", path=str(path / MANIFEST))
         frames = {}
         for table in TABLES:
             file = path / f"{table.name}.parquet"
@@ -340,8 +343,11 @@ class Case:
         Returns:
             What does not agree, as sentences; nothing if all does.
         """
-        wrong = []
-        for name, digest in sorted(self.manifest.get("files", {}).items()):
+        digests = self.manifest.get("files")
+        digests = digests if isinstance(digests, dict) else {}
+        written = {TIMELINE, *(f"{table.name}.parquet" for table in TABLES)}
+        wrong = [f"{name}: the manifest has no digest of it" for name in sorted(written - set(digests))]
+        for name, digest in sorted(digests.items()):
             file = Path(folder) / name
             if not file.is_file():
                 wrong.append(f"{name}: is not there")
@@ -390,6 +396,24 @@ def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike
     return {source: Path(path) for source, path in known.items()}
 
 
+def refuse_to_replace(target: Path, *, overwrite: bool) -> None:
+    """Refuse to write where something is that may not give way.
+
+    Raises:
+        CaseError: if `target` is there, and is no case or may not be overwritten.
+    """
+    if not target.exists():
+        return
+    try:
+        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        manifest = None
+    is_case = isinstance(manifest, dict) and manifest.get(KIND) == "case"
+    if not (is_case and overwrite):
+        hint = "--overwrite replaces a case" if is_case else "choose another folder"
+        raise CaseError("something is there already", path=str(target), hint=hint)
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -403,23 +427,27 @@ def _iso(time: object) -> str | None:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if isinstance(time, datetime) else None
 
 
-def _plain(value: str) -> str:
-    """A spelling in which hex ids are equal: lower case, no hyphens, no ``0x``."""
-    return value.strip().lower().removeprefix("0x").replace("-", "")
-
-
-def _plain_column(value: pl.Expr) -> pl.Expr:
-    return value.str.strip_chars().str.to_lowercase().str.strip_prefix("0x").str.replace_all("-", "", literal=True)
+def _spelled(name: str) -> pl.Expr:
+    """Whether an id's ``value`` is `name`, as written or in another spelling of the same hex."""
+    same = pl.col("value") == name
+    plain = name.strip().lower().removeprefix("0x").replace("-", "")
+    if not re.fullmatch(r"[0-9a-f]{16,}", plain):
+        return same
+    lower = pl.col("value").str.strip_chars().str.to_lowercase().str.strip_prefix("0x")
+    return same | (lower.str.replace_all("-", "", literal=True) == plain)
 
 
 def _search_pattern(text: str) -> bytes:
     """The words of `text` as they may stand in a raw record: in UTF-8, or escaped once or twice as JSON does."""
     words = []
     for word in text.split():
-        spellings: list[str] = [word]
-        for ascii_only in (True, False):
-            once = json.dumps(word, ensure_ascii=ascii_only)[1:-1]
-            spellings += [once, json.dumps(once, ensure_ascii=ascii_only)[1:-1]]
+        spellings: list[str] = []
+        # Bytes know no letter case beyond ASCII.
+        for spelled in dict.fromkeys((word, word.lower(), word.upper(), word.title())):
+            spellings.append(spelled)
+            for ascii_only in (True, False):
+                once = json.dumps(spelled, ensure_ascii=ascii_only)[1:-1]
+                spellings += [once, json.dumps(once, ensure_ascii=ascii_only)[1:-1]]
         words.append("(?:" + "|".join(re.escape(one) for one in dict.fromkeys(spellings)) + ")")
     if not words:
         raise InputError("the text to find is empty")

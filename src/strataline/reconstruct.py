@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ from strataline.errors import FormatError, InputError
 from strataline.event import CLOCKS, EVENTS, FINDINGS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
 from strataline.format import Format
 from strataline.parse import Kernel, Parsed, Plan, catalogue, digests, identify, parse_source, zone_named
-from strataline.read import MAX_RECORD, Input, Reading, find_inputs, read
+from strataline.read import MAX_RECORD, Batch, Found, Input, Reading, find_inputs, read
 
 Progress = Callable[[str, int, int], None]
 """Called with the source at hand, bytes done and bytes in all."""
@@ -36,7 +36,7 @@ class _Source:
 def reconstruct(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
-    formats: Iterable[str | os.PathLike[str]] = (),
+    formats: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] = (),
     force: Mapping[str, str] | None = None,
     zones: Mapping[str, str] | None = None,
     assume_zone: str | None = None,
@@ -57,8 +57,8 @@ def reconstruct(
         assume_zone: zone of such times where neither an option nor the format names one; otherwise UTC is assumed,
             and noted.
         reuse_gap: two uses of one id further apart than this, by one clock, are two ids.
-        since: leave out requests that ended before (and events of none).
-        until: leave out requests that began after.
+        since: leave out requests that ended before (and events of none); UTC if it states no zone.
+        until: leave out requests that began after; UTC if it states no zone.
         excerpts: whether tables hold the first 240 characters of texts.
         max_record: records longer than this many bytes become rejects.
         progress: called as the inputs are read.
@@ -79,13 +79,14 @@ def reconstruct(
         '2026-01-02T03:04:05.678000+00:00'
     """
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    since, until = _aware(since), _aware(until)
     zones, force = dict(zones or {}), dict(force or {})
     for zone in (*zones.values(), *([assume_zone] if assume_zone else [])):
         zone_named(zone)
-    folders = [Path(folder) for folder in formats]
+    folders = [Path(folder) for folder in ([formats] if isinstance(formats, str | os.PathLike) else formats)]
     known = catalogue(folders)
-    inputs, hidden, twice = find_inputs(names)
-    sources = _parse_all(inputs, known, _Choices(zones, force, assume_zone, excerpts, max_record), progress)
+    found = find_inputs(names)
+    sources = _parse_all(found.inputs, known, _Choices(zones, force, assume_zone, excerpts, max_record), progress)
     readable = [source for source in sources if source.problem is None]
     if not readable:
         first = sources[0]
@@ -93,7 +94,7 @@ def reconstruct(
     _settle_copies(sources)
     gap_ns = reuse_gap // timedelta(microseconds=1) * 1000
     made = correlate(pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)]), Options(reuse_gap_ns=gap_ns))
-    notes = pl.concat([_reading_notes(sources, hidden, twice), made.notes])
+    notes = pl.concat([_reading_notes(sources, found), made.notes])
     frames = {
         "events": made.events,
         "requests": made.requests,
@@ -164,7 +165,7 @@ def _parse_all(
             progress(one.source, done, whole)
         reading = Reading()
         try:
-            batches = (batch.records for batch in read(one, reading, choices.max_record))
+            batches = _told(read(one, reading, choices.max_record), one.source, reading, done, whole, progress)
             parsed = parse_source(kernel, choices.plan(one, known), batches)
         except InputError as problem:
             made.append(_Source(one, reading, Parsed(), problem.message))
@@ -179,6 +180,16 @@ def _parse_all(
     if progress is not None:
         progress("", whole, whole)
     return made
+
+
+def _told(
+    batches: Iterable[Batch], source: str, reading: Reading, done: int, whole: int, progress: Progress | None
+) -> Iterator[pl.DataFrame]:
+    """The records of `batches`, telling `progress` how far the input has been read."""
+    for batch in batches:
+        if progress is not None:
+            progress(source, min(done + reading.bytes, whole), whole)
+        yield batch.records
 
 
 def _settle_copies(sources: Sequence[_Source]) -> None:
@@ -240,16 +251,16 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
     }
 
 
-def _reading_notes(sources: Sequence[_Source], hidden: Sequence[str], twice: Sequence[str]) -> pl.DataFrame:
+def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
     rows: list[dict[str, Any]] = [
         {
             "room": "read",
-            "topic": "hidden_skipped",
+            "topic": "not_read",
             "subject": name,
             "count": 1,
-            "detail": "hidden file or folder, not read",
+            "detail": why,
         }
-        for name in hidden
+        for name, why in found.skipped
     ]
     rows += [
         {
@@ -259,7 +270,7 @@ def _reading_notes(sources: Sequence[_Source], hidden: Sequence[str], twice: Seq
             "count": 1,
             "detail": "named more than once, read once",
         }
-        for name in twice
+        for name in found.twice
     ]
     for source in sources:
         reading, parsed, name = source.reading, source.parsed, source.one.source
@@ -353,6 +364,10 @@ def _manifest(
         "identity": {name: int(sources[name].sum()) for name in identity},
         "tables": {name: frame.height for name, frame in sorted(frames.items())},
     }
+
+
+def _aware(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 def _iso(time: datetime | None) -> str | None:

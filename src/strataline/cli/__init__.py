@@ -16,10 +16,11 @@ import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from strataline.case import LIMIT, MANIFEST, Case
+from strataline.case import LIMIT, Case, refuse_to_replace
 from strataline.cli.arguments import Duration, Moment, Pair
-from strataline.errors import CaseError, StrataError
+from strataline.errors import StrataError
 from strataline.export import text
+from strataline.export.escape import printable
 from strataline.read import MAX_RECORD
 from strataline.reconstruct import reconstruct as reconstruct_case
 
@@ -40,7 +41,10 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except StrataError as problem:
-            click.echo(f"strataline: {problem}", err=True)
+            at = "" if problem.line is None else f":{problem.line}"
+            where = "" if problem.path is None else f"{printable(problem.path)}{at}: "
+            hint = "" if problem.hint is None else f"\n  hint: {printable(problem.hint)}"
+            click.echo(f"strataline: {where}{printable(problem.message)}{hint}", err=True)
             ctx.exit(NOTHING)
 
 
@@ -79,7 +83,7 @@ def main() -> None:
     "--format",
     "force",
     multiple=True,
-    type=Pair("NAME=GLOB"),
+    type=Pair("NAME=GLOB", first=True),
     metavar="NAME=GLOB",
     help="Read the sources that GLOB fits as format NAME, without recognising them. Repeatable.",
 )
@@ -171,9 +175,10 @@ def reconstruct(
     """Read LOGS (files, folders, quoted globs) and write what they say happened as a case."""
     if output is None and shown is None:
         raise click.UsageError("give -o CASE to write the case, or --show ID to print one chain")
-    if output is not None and output.exists() and not (overwrite and (output / MANIFEST).is_file()):
-        hint = "--overwrite replaces a case" if (output / MANIFEST).is_file() else "choose another folder"
-        raise CaseError("something is there already", path=str(output), hint=hint)
+    if as_json and shown is not None:
+        raise click.UsageError("--json prints one object, and --show a chain: give one of them")
+    if output is not None:
+        refuse_to_replace(output, overwrite=overwrite)
     with _progress(quiet=as_json) as progress:
         case = reconstruct_case(
             logs,
@@ -288,7 +293,7 @@ def verify(case: Path, inputs: Path | None) -> None:
     opened = Case.open(case, inputs)
     wrong = opened.verify(case)
     for sentence in wrong:
-        click.echo(sentence)
+        click.echo(printable(sentence))
     sources = opened.frames["sources"]
     if not wrong:
         records = int(sources["records"].sum())
@@ -312,9 +317,11 @@ def _show(case: Case, name: str) -> int:
     lone = case.carries(name)
     if lone.height:
         _echo(text.hits(lone, **_page()))
-        click.echo(f"These events carry {name!r}; none of them is tied to a request.")
+        click.echo(f"These events carry {printable(name)}; none of them is tied to a request.")
         return 0
-    click.echo(f"strataline: no event carries {name!r}\n  hint: strataline find CASE --text, --user or --at", err=True)
+    click.echo(
+        f"strataline: no event carries {printable(name)}\n  hint: strataline find CASE --text, --user or --at", err=True
+    )
     return COMPLAINT
 
 
@@ -324,7 +331,7 @@ def _complaints(case: Case, max_rejects: int | None) -> int:
         case.frames["notes"].filter(pl.col("topic") == "unreadable"),
     )
     for source, detail in unreadable.select("source", "detail").iter_rows():
-        click.echo(f"strataline: {source} was not read: {detail}", err=True)
+        click.echo(f"strataline: {printable(source)} was not read: {printable(detail)}", err=True)
     many = max_rejects is not None and rejects > max_rejects
     if many:
         click.echo(f"strataline: {rejects} rejects, more than --max-rejects {max_rejects}", err=True)

@@ -38,20 +38,25 @@ class Duration(click.ParamType[timedelta]):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value).strip())
         if found is None:
             self.fail(f"{value!r} is no duration; for example 90s, 15m, 6h or 2d", param, ctx)
-        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+        try:
+            return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+        except OverflowError:
+            self.fail(f"{value!r} is longer than any log", param, ctx)
 
 
 class Pair(click.ParamType[tuple[str, str]]):
-    """Two texts joined by ``=``, the first of which may itself hold one."""
+    """Two texts joined by ``=``: the first ``=`` parts them if `first`, else the last."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, first: bool = False) -> None:
         self.name = name
+        self.first = first
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """See the class."""
         if isinstance(value, tuple):
             return value
-        left, equals, right = str(value).rpartition("=")
+        text = str(value)
+        left, equals, right = text.partition("=") if self.first else text.rpartition("=")
         if not (equals and left and right):
             self.fail(f"{value!r} is not {self.name}", param, ctx)
         return left, right

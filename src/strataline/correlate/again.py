@@ -71,8 +71,10 @@ def group_turns(work: Work) -> Work:
         "n", "t", "clock", scope=pl.coalesce("session", "user")
     )
     own, tied = _tied_to_openings(work, fresh, every)
-    texts = tied.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null())
-    texts = texts.select(n="opening", kind="kind", text="input_hash").unique()
+    # A text is an opening's own if the opening holds it, or an event that no other opening shares an id with.
+    its = tied.filter(pl.col("sole") | (pl.col("n") == pl.col("opening")))
+    its = its.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null())
+    texts = its.select(n="opening", kind="kind", text="input_hash").unique()
     by_id = _consecutive(openings.join(own, on="n"), "key").select("n", "next", "t", "next_t", "clock")
     by_text = _consecutive(openings.filter(pl.col("scope").is_not_null()), "scope").join(texts, on="n")
     by_text = by_text.join(texts.rename({"n": "next"}), on=["next", "kind", "text"], how="semi")
@@ -108,11 +110,13 @@ def group_turns(work: Work) -> Work:
 def _tied_to_openings(work: Work, fresh: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The ids (n, key) that opening events carry, and the events (``opening``, …) that carry one of them.
 
-    An id that many opening events carry is no turn's own, and would pair all with all.
+    ``sole`` says that one of these is carried by this opening event alone. An id that many opening events carry is no
+    turn's own, and would pair all with all.
     """
     alias = work.ids.filter(pl.col("role") == "alias").select("n", "key").unique()
     own = alias.join(every, on="n").filter(pl.len().over("key") <= MOST_ATTEMPTS)
-    tied = own.rename({"n": "opening"}).join(alias, on="key").select("opening", "n").unique()
+    sole = own.with_columns(sole=pl.len().over("key") == 1).rename({"n": "opening"})
+    tied = sole.join(alias, on="key").group_by("opening", "n").agg(pl.col("sole").any())
     columns = ("n", "kind", "layer", "t", "clock", "outcome", "input_hash")
     return own, tied.join(fresh.select(columns), on="n")
 

@@ -65,11 +65,11 @@ def refuse_hubs(work: Work) -> Work:
 def refused_across(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
     """The keys that would join two turns, chosen so that without them none does.
 
-    Turns spread along the keys. Of the keys whose carriers come to bear several turns, those that no opening event
-    carries go first, and of these the ones that meet the most; then turns spread anew.
+    Turns spread along the keys. Of the keys whose carriers come to bear several turns, those that meet the most go
+    first, and of these the ones that no opening event carries; then turns spread anew.
 
     Args:
-        carried: n, key and ``rank``, as `_ranked` gives them.
+        carried: n, key, mean and size, as `_ranked` gives them.
         turns: n (an opening event) and turn.
 
     Returns:
@@ -85,22 +85,21 @@ def refused_across(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
         met = met.filter(pl.col("turns") > 1).join(vouched, on="key", how="left")
         if met.is_empty():
             break
-        unvouched = met.filter(pl.col("vouched").is_null())
-        worst = unvouched if unvouched.height else met
-        if number < ROUNDS - 1:
-            worst = worst.filter(pl.col("turns") == pl.col("turns").max())
+        worst = met if number == ROUNDS - 1 else met.filter(pl.col("turns") == pl.col("turns").max())
+        unvouched = worst.filter(pl.col("vouched").is_null())
+        worst = unvouched if unvouched.height else worst
         refused = pl.concat([refused, worst.select("key")])
         carried = carried.join(worst, on="key", how="anti")
     return refused
 
 
 def _ranked(joining: pl.DataFrame) -> pl.DataFrame:
-    """Add ``rank`` to n and key: how many events a value of this kind names on average in this format, then this value."""
+    """Add to n and key how many events a value of this kind names on average in this format (mean), and this value."""
     sizes = joining.group_by("key").agg(size=pl.col("n").n_unique())
     rows = joining.join(sizes, on="key")
-    kinds = rows.unique(["format", "kind", "key"]).group_by("format", "kind").agg(mean=pl.col("size").mean().round(6))
+    kinds = rows.unique(["format", "kind", "key"]).group_by("format", "kind").agg(mean=pl.col("size").sum() / pl.len())
     rows = rows.join(kinds, on=["format", "kind"])
-    return rows.group_by("n", "key").agg(rank=pl.struct("mean", "size").min())
+    return rows.group_by("n", "key").agg(pl.col("mean").min(), pl.col("size").min())
 
 
 def _spread(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
@@ -112,7 +111,7 @@ def _spread(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
         seen = seen.group_by("key").agg(pl.col("turn").min(), several=pl.col("turn").n_unique() > 1)
         walked = pl.concat([walked, seen.select("key")])
         called = carried.join(seen.filter(~pl.col("several")), on="key").join(labels, on="n", how="anti")
-        called = called.unnest("rank").sort("n", "mean", "size", "key")
+        called = called.sort("n", "mean", "size", "key")
         fringe = called.group_by("n", maintain_order=True).first().select("n", "turn")
         labels = pl.concat([labels, fringe])
     return labels

@@ -31,6 +31,7 @@ PRECEDES: tuple[tuple[str, str], ...] = (
     (CHECK_IN, "prompt.rendered"),
     *((kind, "prompt.rendered") for kind in RETRIEVAL),
     ("prompt.rendered", "prompt.sent"),
+    ("prompt.rendered", "model.call"),
     ("prompt.sent", "model.call"),
     ("prompt.sent", "prompt.answered"),
     ("model.call", CHECK_OUT),
@@ -70,7 +71,7 @@ _RANK = {
     )
     for kind in kinds
 }
-_UNPLACED = np.iinfo(np.int64).min
+_UNPLACED, _LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 _MOST_ROUNDS = 256
 
 
@@ -198,11 +199,28 @@ def _place(rows: pl.DataFrame, rules: pl.DataFrame) -> tuple[np.ndarray, np.ndar
             left = _before(deeper[at] - moment, moment, strands) + step
             deeper[at] = np.maximum(deeper[at], left[moment])
         if np.array_equal(later, placed) and np.array_equal(deeper, level):
-            return placed, level, 0
+            return *_untimed(placed, level, a, b), 0
         placed, level = later, deeper
     # Levels grow without end only in loops: there the rules are left out, and the clock decides.
-    looping = level > len(own)
+    looping = level > rows.select(pl.len().over("request")).to_series().to_numpy()
     return np.where(looping, own, placed), np.where(looping, 0, level), int(looping.sum())
+
+
+def _untimed(placed: np.ndarray, level: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Place events without a time, that nothing precedes, just before the first that they must precede."""
+    placed, level = placed.copy(), level.copy()
+    for _ in range(_MOST_ROUNDS):
+        free = (placed[a] == _UNPLACED) & (placed[b] != _UNPLACED)
+        if not free.any():
+            break
+        soonest = np.full(len(placed), _LATEST)
+        np.minimum.at(soonest, a[free], placed[b[free]])
+        found = soonest != _LATEST
+        least = np.full(len(placed), _LATEST)
+        at_once = free & (placed[b] == soonest[a])
+        np.minimum.at(least, a[at_once], level[b[at_once]] - 1)
+        placed[found], level[found] = soonest[found], least[found]
+    return placed, level
 
 
 def _before(values: np.ndarray, moment: np.ndarray, strands: pl.DataFrame) -> np.ndarray:

@@ -61,8 +61,9 @@ def load(file: Path) -> Format:
         spec.loader.exec_module(module)
     except FormatError as problem:
         raise FormatError(problem.message, path=str(file), hint=problem.hint) from problem
-    except Exception as problem:  # a format file is its author's code: whatever it raises is theirs to mend
-        raise FormatError(f"does not run: {type(problem).__name__}: {problem}", path=str(file)) from problem
+    except (Exception, SystemExit) as problem:  # a format file is its author's code: whatever it raises is theirs
+        hint = f"python {file.name} shows where; docs/formats.md describes a format file"
+        raise FormatError(f"does not run: {type(problem).__name__}: {problem}", path=str(file), hint=hint) from problem
     finally:
         sys.dont_write_bytecode = written
     one = getattr(module, "FORMAT", None)

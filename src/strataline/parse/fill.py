@@ -145,6 +145,10 @@ def _events(
     frame = pl.concat([frame, times], how="horizontal")
     for side in ("input", "output"):
         frame = _content(frame, side, excerpts=excerpts)
+    if not excerpts:
+        # Attributes and names may hold what people wrote; a word without white space is a name or a code.
+        word = pl.when(~pl.col("name").str.contains(r"\s")).then("name") if "name" in frame.columns else pl.lit(None)
+        frame = frame.with_columns(attributes=pl.lit(None, MAP), name=word)
     return EVENTS.conform(frame.drop("unsure_times")).with_columns(frame["unsure_times"])
 
 

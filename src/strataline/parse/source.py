@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 import polars as pl
 
@@ -19,6 +20,9 @@ from strataline.parse.recognise import Recognised, recognise
 from strataline.parse.rescue import rescue
 
 _LENIENT = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|Infinity|,\s*[\]}]', re.DOTALL)
+LEAST = 20
+"""Records that a source is looked at by, if it has as many."""
+
 PLACED = ("_line", "_offset", "_length", "_recovered")
 
 
@@ -97,11 +101,13 @@ def parse_source(kernel: Kernel, plan: Plan, batches: Iterable[pl.DataFrame]) ->
     parsed = Parsed(recognised=None if plan.forced is None else Recognised(plan.forced, 1.0, forced=True))
     events, rejects = [], []
     tally = _Tally()
-    looked = plan.forced is not None
+    if plan.forced is None:
+        # The first batches decide for the whole source, once there is enough to look at.
+        first, batches = _enough(batches)
+        if first:
+            parsed.recognised = recognise(kernel, plan.formats, pl.concat([batch["text"] for batch in first]))
+        batches = chain(first, batches)
     for batch in batches:
-        # The first batch with something to look at decides for the whole source.
-        if not looked and not _all_space(batch["text"].drop_nulls()).all():
-            looked, parsed.recognised = True, recognise(kernel, plan.formats, batch["text"])
         one = _parse_batch(kernel, plan, parsed.recognised, batch, tally)
         parsed.records += one.records
         parsed.skipped += one.skipped
@@ -113,6 +119,17 @@ def parse_source(kernel: Kernel, plan: Plan, batches: Iterable[pl.DataFrame]) ->
         parsed.events, parsed.rejects = pl.concat(events), pl.concat(rejects)
     parsed.notes = tally.rows()
     return parsed
+
+
+def _enough(batches: Iterable[pl.DataFrame]) -> tuple[list[pl.DataFrame], Iterator[pl.DataFrame]]:
+    """The first batches, until they hold `LEAST` records that are not blank, and the rest."""
+    rest, first, found = iter(batches), [], 0
+    for batch in rest:
+        first.append(batch)
+        found += int((~_all_space(batch["text"].drop_nulls())).sum())
+        if found >= LEAST:
+            break
+    return first, rest
 
 
 class _Tally:
@@ -320,6 +337,8 @@ def _second_reading(rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema) ->
             raw = text[piece.start : piece.end].encode()
             if piece.plain:
                 plain.append((line, at, len(raw), None, text, False))
+            elif piece.text is not None and not piece.text.startswith("{"):
+                rejects.add(line, at, len(raw), raw, "not_an_object", "JSON where an object was expected")
             elif piece.text is None:
                 rejects.add(line, at, len(raw), raw, piece.why, piece.detail)
             else:

@@ -3,7 +3,7 @@
 Knows containers and compression; no format and no layer.
 """
 
-from strataline.read.inputs import Input, find_inputs
+from strataline.read.inputs import Found, Input, find_inputs
 from strataline.read.records import MAX_RECORD, Batch, Reading, at, read
 
-__all__ = ["MAX_RECORD", "Batch", "Input", "Reading", "at", "find_inputs", "read"]
+__all__ = ["MAX_RECORD", "Batch", "Found", "Input", "Reading", "at", "find_inputs", "read"]

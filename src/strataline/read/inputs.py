@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from strataline.errors import InputError
 
-_ROTATION = re.compile(r"(?:\.\d+|[-.]\d{4}-\d\d-\d\d(?:T[\d.-]+)?|\.gz|\.old)+$")
+CASE_FILES = {"manifest.json", "inputs.local.json"}
+"""A folder that holds these is a case, and no logs."""
 
 
 @dataclass(frozen=True)
@@ -21,21 +20,12 @@ class Input:
 
     Args:
         source: how outputs name it: the path below the folder that was given, or the file's name, with as many
-            parent folders as tell equals apart. Always with ``/``.
-        path: where it lies.
+            parent folders as tell equals apart. Always with ``/``, and text whatever bytes the name has.
+        path: where it lies, by the name that was given (links are not resolved).
     """
 
     source: str
     path: Path
-
-    @property
-    def family(self) -> str:
-        """The source without rotation suffixes: ``app/a.log.2.gz`` and ``app/a.log`` are one family.
-
-        >>> Input("app/a.log.2.gz", Path("x")).family
-        'app/a.log'
-        """
-        return _ROTATION.sub("", self.source) or self.source
 
     @property
     def folder(self) -> str:
@@ -43,51 +33,88 @@ class Input:
         return self.source.rpartition("/")[0]
 
 
-def find_inputs(names: Iterable[str | os.PathLike[str]]) -> tuple[list[Input], list[str], list[str]]:
-    """Find the files that `names` mean: files, folders (walked) and globs.
+@dataclass
+class Found:
+    """What names mean: inputs in order of source, what was skipped and why, and what was named more than once."""
 
-    Returns:
-        The inputs in order of source, the names of hidden files that were skipped, and of files that were
-        named twice (both as sources or paths below what was given).
+    inputs: list[Input] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+
+
+def find_inputs(names: Iterable[str | os.PathLike[str]]) -> Found:
+    """Find the files that `names` mean: files, folders (walked, links followed) and globs.
+
+    A file that is reached by several names or links is read once. A link that leads nowhere is an input: that it
+    cannot be read is said when it is.
 
     Raises:
-        InputError: if a name means nothing.
+        InputError: if a name means nothing, or there is none.
     """
-    depth: dict[Path, int] = {}
-    hidden: list[str] = []
-    twice: Counter[Path] = Counter()
+    depths: dict[str, dict[Path, int]] = {}
+    skipped: set[tuple[str, str]] = set()
+    times: dict[str, int] = {}
+    hint = "give files, folders or quoted globs, such as logs/ or 'logs/**/*.jsonl'"
     for name in names:
         text = os.fspath(name)
-        found = _files(text, hidden)
+        found = list(_meant(text, skipped)) if text else []
         if not found:
-            hint = "give files, folders or quoted globs, such as logs/ or 'logs/**/*.jsonl'"
-            raise InputError(f"nothing to read at {text}", hint=hint)
+            raise InputError(f"nothing to read at {text!r}", hint=hint)
         for path, parts in found:
-            real = Path(os.path.realpath(path))
-            twice[real] += 1
-            depth[real] = max(depth.get(real, 0), parts)
-    inputs = [Input(source, path) for path, source in _tell_apart(depth).items()]
-    again = [one.source for one in inputs if twice[one.path] > 1]
-    return sorted(inputs, key=lambda one: one.source), sorted(set(hidden)), sorted(again)
+            real, given = os.path.realpath(path), Path(os.path.abspath(path))  # noqa: PTH100 - links stay
+            times[real] = times.get(real, 0) + 1
+            known = depths.setdefault(real, {})
+            known[given] = max(known.get(given, 0), parts)
+    if not depths:
+        raise InputError("nothing to read was named", hint=hint)
+    # Of several names of one file: the deepest, then the first in order of text.
+    chosen = {min(known, key=lambda path: (-known[path], str(path))): real for real, known in depths.items()}
+    sources = _tell_apart({path: depths[real][path] for path, real in chosen.items()})
+    inputs = sorted((Input(source, path) for path, source in sources.items()), key=lambda one: one.source)
+    again = [one.source for one in inputs if times[chosen[one.path]] > 1]
+    return Found(inputs, sorted(skipped), again)
 
 
-def _files(name: str, hidden: list[str]) -> list[tuple[Path, int]]:
-    """Files below `name`, each with how many of its last parts name it."""
-    path = Path(name)
-    if path.is_dir():
-        found = []
-        for folder, folders, files in os.walk(path):
-            below = Path(folder).relative_to(path)
-            hidden += [(below / one).as_posix() for one in (*folders, *files) if one.startswith(".")]
-            folders[:] = sorted(one for one in folders if not one.startswith("."))
-            named = [Path(folder) / file for file in sorted(files) if not file.startswith(".")]
-            # No pipes, sockets or devices: reading them would wait for ever.
-            found += [(file, len(below.parts) + 1) for file in named if file.is_file()]
-        return found
-    if path.is_file():
-        return [(path, 1)]
+def _meant(name: str, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, int]]:
+    """Files that `name` means, each with how many of its last parts name it."""
+    if os.path.lexists(name):
+        yield from _below(Path(name), skipped)
+        return
     # A pattern that a shell would have expanded: its matches count as named files.
-    return [one for match in sorted(glob.glob(name, recursive=True)) for one in _files(match, hidden)]  # noqa: PTH207 - the name may be absolute
+    for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - the name may be absolute
+        yield from _below(Path(match), skipped)
+
+
+def _below(path: Path, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, int]]:
+    if not path.is_dir():
+        if path.is_file() or not path.exists():
+            yield path, 1
+        else:
+            skipped.add((_text(path.name), "neither file nor folder, not read"))
+        return
+    seen = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        below = Path(folder).relative_to(path)
+        real = os.path.realpath(folder)
+        if real in seen or set(files) >= CASE_FILES:
+            why = "linked folder that was read already" if real in seen else "a case, not read"
+            skipped.add((_text(below.as_posix()), why))
+            folders.clear()
+            continue
+        seen.add(real)
+        for one in (*folders, *files):
+            if one.startswith("."):
+                skipped.add((_text((below / one).as_posix()), "hidden, not read"))
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        for one in sorted(files):
+            file = Path(folder) / one
+            if one.startswith("."):
+                continue
+            # Pipes, sockets and devices would be waited for, or never end.
+            if file.is_file() or not file.exists():
+                yield file, len(below.parts) + 1
+            else:
+                skipped.add((_text((below / one).as_posix()), "neither file nor folder, not read"))
 
 
 def _text(name: str) -> str:
@@ -100,7 +127,9 @@ def _tell_apart(depth: dict[Path, int]) -> dict[Path, str]:
     parts = dict(depth)
     while True:
         names = {path: _text("/".join(path.parts[-count:]).lstrip("/")) for path, count in parts.items()}
-        seen = Counter(names.values())
+        seen: dict[str, int] = {}
+        for name in names.values():
+            seen[name] = seen.get(name, 0) + 1
         clash = [path for path, name in names.items() if seen[name] > 1 and parts[path] < len(path.parts)]
         if not clash:
             return names

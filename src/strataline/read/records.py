@@ -7,6 +7,7 @@ separators; every other byte belongs to exactly one record.
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ CHUNK = 8 << 20
 MAX_RECORD = 16 << 20
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
+_ZEROS = re.compile(rb"\x00+")
 _ENOUGH = 16
 """Bytes that tell what a stream is."""
 
@@ -152,36 +154,46 @@ def _unzipped(pieces: Iterator[bytes], reading: Reading, chunk: int) -> Iterator
     """
     made: list[bytes] = []
     size = 0
-    unzip, begun, part = zlib.decompressobj(wbits=31), False, b""
+    unzip, begun = zlib.decompressobj(wbits=31), False
     for piece in pieces:
-        raw = piece
-        while (raw or part) and reading.cut is None:
+        at = 0
+        while at < len(piece) and reading.cut is None:
             if not begun:
-                raw = raw.lstrip(b"\x00")
-            if not part:
-                part, raw = raw[:_STEP], raw[_STEP:]
-            before, begun = unzip.copy(), begun or bool(part)
-            try:
-                plain = unzip.decompress(part, chunk)
-            except zlib.error as problem:
-                plain, reading.cut = _until_damage(before, part), f"gzip stream damaged: {problem}"
-            part = unzip.unconsumed_tail
-            while len(plain) == chunk and not part and not unzip.eof and reading.cut is None:
-                yield b"".join((*made, plain))
-                made, size = [], 0
-                plain = unzip.decompress(b"", chunk)
-            if unzip.eof:
-                raw, part = unzip.unused_data + raw, b""
-                unzip, begun = zlib.decompressobj(wbits=31), False
-            made.append(plain)
-            size += len(plain)
-            if size >= max(chunk, _ENOUGH):
+                at = _after_zeros(piece, at)
+            part = piece[at : at + _STEP]
+            at += len(part)
+            begun = begun or bool(part)
+            while part and reading.cut is None:
+                before = unzip.copy()
+                try:
+                    plain = unzip.decompress(part, chunk)
+                except zlib.error as problem:
+                    plain, reading.cut = _until_damage(before, part), f"gzip stream damaged: {problem}"
+                made.append(plain)
+                size += len(plain)
+                if size >= max(chunk, _ENOUGH):
+                    yield b"".join(made)
+                    made, size = [], 0
+                part = unzip.unconsumed_tail
+                if unzip.eof:
+                    at -= len(unzip.unused_data)
+                    unzip, begun, part = zlib.decompressobj(wbits=31), False, b""
+            # What is inside the decompressor though all input was taken.
+            while begun and reading.cut is None and (plain := unzip.decompress(b"", chunk)):
+                made.append(plain)
+                size += len(plain)
                 yield b"".join(made)
                 made, size = [], 0
     if begun and reading.cut is None:
         reading.cut = "gzip stream ends in the middle"
     if size:
         yield b"".join(made)
+
+
+def _after_zeros(piece: bytes, at: int) -> int:
+    """The first place from `at` on that is no zero byte: what pads the end of a member."""
+    found = _ZEROS.match(piece, at)
+    return found.end() if found else at
 
 
 def _until_damage(unzip: zlib._Decompress, part: bytes) -> bytes:
