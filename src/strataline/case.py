@@ -150,6 +150,27 @@ class Case:
             raise CaseError(f"{name!r} names {len(found)} requests: {listed}{', …' if len(found) > 5 else ''}")
         return self.frames["events"].filter(pl.col("request") == found[0]).sort("seq")
 
+    def chain(self, name: str) -> list[dict[str, Any]]:
+        """The events of the one request that `name` means, in order, as plain texts and numbers.
+
+        Each has seq, time (corrected, UTC; null where it states none), layer, kind, name, address (``source:line``),
+        link_method and order_basis.
+
+        Raises:
+            CaseError: as `timeline`.
+        """
+        rows = self.request_events(name).select(
+            "seq",
+            pl.col("corrected_time").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("time"),
+            "layer",
+            "kind",
+            "name",
+            pl.concat_str("source", pl.lit(":"), "line").alias("address"),
+            "link_method",
+            "order_basis",
+        )
+        return rows.to_dicts()
+
     def find(
         self,
         text: str | None = None,
@@ -201,7 +222,9 @@ class Case:
             )
             records = events.select("source", "offset", "length").unique().sort("offset")
             # The record that begins last before a hit is the one that holds it, if any does.
-            inside = rows.sort("hit").join_asof(records, left_on="hit", right_on="offset", by="source")
+            inside = rows.sort("hit").join_asof(
+                records, left_on="hit", right_on="offset", by="source", check_sortedness=False
+            )
             inside = inside.filter(pl.col("hit") < pl.col("offset") + pl.col("length"))
             deep = (
                 events.select("source", "offset")
@@ -304,8 +327,9 @@ class Case:
         digests[TIMELINE] = _digest(folder / TIMELINE)
         manifest = {**self.manifest, "files": digests}
         (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
-        places = {source: str(path.resolve()) for source, path in sorted(self.inputs.items())}
-        (folder / INPUTS).write_text(_json(places), encoding="utf-8")
+        places = {source: os.path.abspath(path) for source, path in sorted(self.inputs.items())}  # noqa: PTH100 - links stay as they were given
+        # ASCII alone: the name of a file need not be text.
+        (folder / INPUTS).write_text(json.dumps(places, indent=1) + "\n", encoding="ascii")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], inputs: str | os.PathLike[str] | None = None) -> Case:

@@ -263,6 +263,11 @@ def _problems(fmt: Format) -> list[str]:
         found.append(f"container is {fmt.container!r}; expected json, text or table")
     if fmt.container == "text" and fmt.pattern is None:
         found.append("a text format needs a pattern")
+    for pattern in (fmt.pattern, fmt.other):
+        try:
+            pl.select(pl.lit("").str.contains(pattern or ""))
+        except pl.exceptions.ComputeError as problem:
+            found.append(f"not a linear-time regex: {problem}")
     if fmt.container == "json" and not fmt.recognise.specificity:
         found.append("a JSON format needs marks to be recognised by")
     lists = [*fmt.explode, *(one.segments for one in fmt.fields.values() if one.key is not None)]

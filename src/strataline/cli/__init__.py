@@ -153,7 +153,7 @@ def main() -> None:
 @click.option(
     "--show", "shown", metavar="ID", help="Print the chain of the request that ID names; then -o is not needed."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary (and the chain of --show) as one JSON object.")
 def reconstruct(
     logs: tuple[str, ...],
     output: Path | None,
@@ -175,8 +175,6 @@ def reconstruct(
     """Read LOGS (files, folders, quoted globs) and write what they say happened as a case."""
     if output is None and shown is None:
         raise click.UsageError("give -o CASE to write the case, or --show ID to print one chain")
-    if as_json and shown is not None:
-        raise click.UsageError("--json prints one object, and --show a chain: give one of them")
     if output is not None:
         refuse_to_replace(output, overwrite=overwrite)
     with _progress(quiet=as_json) as progress:
@@ -197,13 +195,13 @@ def reconstruct(
         case.write(output, limit=limit, overwrite=overwrite)
     status = _complaints(case, max_rejects)
     if as_json:
-        _echo(
-            json.dumps({**case.summary(), "case": None if output is None else str(output)}, ensure_ascii=False) + "\n"
-        )
-    elif shown is None:
-        _echo(text.summary(case.frames, str(output), **_page()))
-    if shown is not None:
+        chain = {} if shown is None else {"chain": case.chain(shown)}
+        summary = {**case.summary(), "case": None if output is None else str(output), **chain}
+        _echo(json.dumps(summary, ensure_ascii=False) + "\n")
+    elif shown is not None:
         status = max(status, _show(case, shown))
+    else:
+        _echo(text.summary(case.frames, str(output), **_page()))
     sys.exit(status)
 
 

@@ -87,7 +87,7 @@ def _meant(name: str, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, int
 
 def _below(path: Path, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, int]]:
     if not path.is_dir():
-        if path.is_file() or not path.exists():
+        if _readable(path):
             yield path, 1
         else:
             skipped.add((_text(path.name), "neither file nor folder, not read"))
@@ -110,11 +110,15 @@ def _below(path: Path, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, in
             file = Path(folder) / one
             if one.startswith("."):
                 continue
-            # Pipes, sockets and devices would be waited for, or never end.
-            if file.is_file() or not file.exists():
+            if _readable(file):
                 yield file, len(below.parts) + 1
             else:
                 skipped.add((_text((below / one).as_posix()), "neither file nor folder, not read"))
+
+
+def _readable(path: Path) -> bool:
+    """Whether to open it: a file, or a link that leads nowhere. Pipes and devices would be waited for, or never end."""
+    return os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 - these do not raise on a loop of links
 
 
 def _text(name: str) -> str:
