@@ -154,9 +154,7 @@ def test_every_event_its_own_request_costs_recall_and_no_precision() -> None:
 
 def test_longer_requests_bring_the_recall_of_single_events_near_zero() -> None:
     truth = pl.concat(
-        make_truth().with_columns(
-            line_no=pl.col("line_no") + 1000 * copy, causal_seq=pl.col("causal_seq") + 10 * copy
-        )
+        make_truth().with_columns(line_no=pl.col("line_no") + 1000 * copy, causal_seq=pl.col("causal_seq") + 10 * copy)
         for copy in range(50)
     )
     result = score(EACH_ALONE, truth)
