@@ -27,10 +27,11 @@ import strataline
 from strataline import format as words
 from strataline.cli import main
 from strataline.correlate import STEPS
-from strataline.correlate.again import RESEND_NS, mark_redelivery
+from strataline.correlate.again import MOST_ATTEMPTS, RESEND_NS, mark_redelivery
 from strataline.correlate.order import PRECEDES
 from strataline.correlate.relations import BY_ID, FROM_REF
 from strataline.event import TABLES
+from strataline.format import QUOTABLE, path
 from strataline.parse import Kernel, catalogue, score
 from strataline.parse.fill import EXCERPT
 from strataline.parse.recognise import ENOUGH, SAMPLE
@@ -270,6 +271,19 @@ def test_lists_and_containers_are_opened_as_the_page_says(tmp_path: Path) -> Non
     assert (asked["name"], asked["zone_basis"]) == ("ask", "explicit")
 
 
+def test_keys_that_cannot_be_quoted_are_read_where_the_page_says() -> None:
+    """By `path`, though not from the end of a list; not on the way to a list."""
+    text = pl.Series(['{"a\\"b": {"c*": [1, 2]}, "d\\\\e": "f"}'])
+    fields = {
+        "first": path('a"b', "c*", 0),
+        "last": path('a"b', "c*", -1),
+        "plain": path("d\\e"),
+    }
+    row = Kernel().extract(text, fields).row(0, named=True)
+    assert (row["first"], row["last"], row["plain"]) == ("1", None, "f")
+    assert [key for key in ('a"b', "c*", "d\\e", "f.g", "h i") if not QUOTABLE.fullmatch(key)] == ['a"b', "c*", "d\\e"]
+
+
 def _times() -> Iterator[tuple[str, str]]:
     for rows in tables(section("formats", "Times")):
         for written, read in rows:
@@ -435,6 +449,7 @@ def test_figures_on_the_pages_are_those_of_the_code() -> None:
     assert "half must carry the marks" in page("formats")
     assert f"nested over {DEEPEST} levels" in page("formats")
     assert f"at most {RESEND_NS // 10**9} s before the second" in page("correlation")
+    assert f"an id that over {MOST_ATTEMPTS} of them carry" in page("correlation")
     assert f"the first {EXCERPT} characters" in page("case")
     assert f"Default {MAX_RECORD >> 20} MiB" in page("library")
     gap = inspect.signature(strataline.reconstruct).parameters["reuse_gap"].default

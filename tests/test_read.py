@@ -83,7 +83,7 @@ def unlike(lines: int) -> bytes:
 
 
 def sources(*names: str | os.PathLike[str]) -> list[str]:
-    return [one.source for one in find_inputs(names)[0]]
+    return [one.source for one in find_inputs(names).inputs]
 
 
 def test_folder_is_walked_and_its_files_are_named_below_it(tmp_path: Path) -> None:
@@ -91,11 +91,11 @@ def test_folder_is_walked_and_its_files_are_named_below_it(tmp_path: Path) -> No
         file = tmp_path / "logs" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"{}\n")
-    inputs, hidden, twice = find_inputs([tmp_path / "logs"])
-    assert [one.source for one in inputs] == ["app/old/prompt.jsonl.1.gz", "app/prompt.jsonl", "ui.jsonl"]
-    assert [one.folder for one in inputs] == ["app/old", "app", ""]
-    assert all(one.path.is_file() for one in inputs)
-    assert (hidden, twice) == ([], [])
+    found = find_inputs([tmp_path / "logs"])
+    assert [one.source for one in found.inputs] == ["app/old/prompt.jsonl.1.gz", "app/prompt.jsonl", "ui.jsonl"]
+    assert [one.folder for one in found.inputs] == ["app/old", "app", ""]
+    assert [one.path for one in found.inputs] == [tmp_path / "logs" / one.source for one in found.inputs]
+    assert (found.skipped, found.twice) == ([], [])
 
 
 def test_named_file_is_called_by_its_name_and_a_glob_names_its_matches(tmp_path: Path) -> None:
@@ -139,33 +139,149 @@ def test_hidden_files_and_folders_are_left_out_and_listed(tmp_path: Path) -> Non
     for name in (".git/config", "app/.swp", "app/a.log"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x\n")
-    inputs, hidden, _ = find_inputs([tmp_path])
-    assert [one.source for one in inputs] == ["app/a.log"]
-    assert hidden == [".git", "app/.swp"]
+    found = find_inputs([tmp_path])
+    assert [one.source for one in found.inputs] == ["app/a.log"]
+    assert found.skipped == [(".git", "hidden, not read"), ("app/.swp", "hidden, not read")]
+
+
+def test_hidden_file_that_is_named_itself_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".app.log").write_bytes(b"x\n")
+    assert sources(tmp_path / ".app.log") == [".app.log"]
 
 
 def test_file_that_is_named_twice_is_read_once_and_said(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     log = tmp_path / "logs" / "a.log"
     log.write_bytes(b"x\n")
-    (tmp_path / "link.log").symlink_to(log)
-    inputs, _, twice = find_inputs([tmp_path / "logs", log, tmp_path / "link.log"])
-    assert [one.path for one in inputs] == [log.resolve()]
-    assert twice == ["a.log"]
+    (tmp_path / "logs" / "b.log").write_bytes(b"y\n")
+    found = find_inputs([tmp_path / "logs", log])
+    assert [(one.source, one.path) for one in found.inputs] == [("a.log", log), ("b.log", tmp_path / "logs" / "b.log")]
+    assert found.twice == ["a.log"]
 
 
-def test_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+def test_pipe_in_a_folder_is_not_waited_for_and_listed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "a.log").write_bytes(b"x\n")
     assert sources(tmp_path) == ["a.log"]
+    assert find_inputs([tmp_path]).skipped == [("pipe", "neither file nor folder, not read")]
 
 
-@pytest.mark.parametrize("name", ["gone.log", "empty", "*.jsonl"])
+@pytest.mark.parametrize("name", ["gone.log", "empty", "*.jsonl", "pipe"])
 def test_name_that_means_nothing_is_refused_with_a_hint(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.log").write_bytes(b"x\n")
     with pytest.raises(InputError, match="nothing to read") as refused:
-        find_inputs([str(tmp_path / name)])
+        find_inputs([tmp_path / "a.log", str(tmp_path / name)])
+    assert name in refused.value.message
     assert refused.value.hint
+
+
+@pytest.mark.parametrize("names", [[], [""], ["logs", ""]])
+def test_no_name_and_an_empty_name_are_refused_with_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    """An unset variable in a script must not mean the folder it runs in."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").write_bytes(b"x\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="nothing to read") as refused:
+        find_inputs(names)
+    assert refused.value.hint
+
+
+# Links: log folders of containers are full of them.
+
+
+def test_linked_file_is_called_as_it_was_named_and_not_as_what_it_links_to(tmp_path: Path) -> None:
+    """As in /var/log/containers, where the links have the names and the files are called 0.log."""
+    for pod in ("api", "web"):
+        file = tmp_path / "pods" / pod / "0.log"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"x\n")
+        (tmp_path / "containers").mkdir(exist_ok=True)
+        (tmp_path / "containers" / f"{pod}.log").symlink_to(file)
+    expected = [("api.log", tmp_path / "containers" / "api.log"), ("web.log", tmp_path / "containers" / "web.log")]
+    for names in ([tmp_path / "containers"], [path for _, path in expected], [tmp_path / "containers" / "*.log"]):
+        found = find_inputs(names)
+        assert [(one.source, one.path) for one in found.inputs] == expected
+        assert (found.skipped, found.twice) == ([], [])
+
+
+def test_file_and_links_to_it_are_read_once_by_the_deepest_name_whatever_the_order(tmp_path: Path) -> None:
+    for name in ("logs/app/a.log", "logs/b.log"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x\n")
+    (tmp_path / "current.log").symlink_to(tmp_path / "logs" / "app" / "a.log")
+    (tmp_path / "logs" / "a.log").symlink_to(tmp_path / "logs" / "app" / "a.log")
+    for names in itertools.permutations([tmp_path / "current.log", tmp_path / "logs"]):
+        found = find_inputs(names)
+        assert [one.source for one in found.inputs] == ["app/a.log", "b.log"]
+        assert found.inputs[0].path == tmp_path / "logs" / "app" / "a.log"
+        assert found.twice == ["app/a.log"]
+
+
+def test_linked_folder_is_walked_and_its_files_are_named_by_the_link(tmp_path: Path) -> None:
+    (tmp_path / "disk2" / "app").mkdir(parents=True)
+    (tmp_path / "disk2" / "app" / "a.log").write_bytes(b"x\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "old").symlink_to(tmp_path / "disk2", target_is_directory=True)
+    assert sources(tmp_path / "logs") == ["old/app/a.log"]
+    assert sources(tmp_path / "logs" / "old") == ["app/a.log"]
+    assert find_inputs([tmp_path / "logs"]).inputs[0].path == tmp_path / "logs" / "old" / "app" / "a.log"
+
+
+def test_linked_folder_that_leads_back_is_walked_once_and_said(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "app").mkdir(parents=True)
+    (tmp_path / "logs" / "app" / "a.log").write_bytes(b"x\n")
+    (tmp_path / "logs" / "app" / "self").symlink_to(tmp_path / "logs" / "app", target_is_directory=True)
+    (tmp_path / "logs" / "app" / "up").symlink_to(tmp_path / "logs", target_is_directory=True)
+    found = find_inputs([tmp_path / "logs"])
+    assert [one.source for one in found.inputs] == ["app/a.log"]
+    assert found.skipped == [
+        ("app/self", "linked folder that was read already"),
+        ("app/up", "linked folder that was read already"),
+    ]
+    assert found.twice == []
+
+
+@pytest.mark.parametrize("target", ["rotated-away.log", "dead.log"])
+def test_link_that_leads_nowhere_is_an_input_that_cannot_be_read(tmp_path: Path, target: str) -> None:
+    """To a file that is gone, or to itself: said when it is read, and no reason to leave the others."""
+    (tmp_path / "dead.log").symlink_to(tmp_path / target)
+    (tmp_path / "live.log").write_bytes(b"x\n")
+    dead, live = find_inputs([tmp_path]).inputs
+    assert (dead.source, live.source) == ("dead.log", "live.log")
+    assert find_inputs([tmp_path / "dead.log"]).inputs == [dead]
+    with pytest.raises(InputError, match=r"cannot read dead\.log"):
+        list(read(dead, Reading()))
+    assert take(live.path).texts == [b"x"]
+
+
+# A case beside the logs it was made of.
+
+
+def test_case_inside_a_folder_is_skipped_with_all_that_lies_below_it(tmp_path: Path) -> None:
+    for name in ("a.log", "CASE/manifest.json", "CASE/inputs.local.json", "CASE/timeline.md", "CASE/more/b.log"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"{}\n")
+    found = find_inputs([tmp_path])
+    assert [one.source for one in found.inputs] == ["a.log"]
+    assert found.skipped == [("CASE", "a case, not read")]
+
+
+def test_case_that_is_named_itself_is_nothing_to_read(tmp_path: Path) -> None:
+    for name in ("manifest.json", "inputs.local.json", "events.parquet"):
+        (tmp_path / name).write_bytes(b"{}\n")
+    with pytest.raises(InputError, match="nothing to read"):
+        find_inputs([tmp_path])
+
+
+def test_folder_with_a_manifest_alone_is_no_case(tmp_path: Path) -> None:
+    for name in ("web/manifest.json", "web/ui.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"{}\n")
+    assert sources(tmp_path) == ["web/manifest.json", "web/ui.jsonl"]
 
 
 def test_source_is_text_whatever_bytes_the_file_name_has(tmp_path: Path) -> None:
@@ -177,23 +293,6 @@ def test_source_is_text_whatever_bytes_the_file_name_has(tmp_path: Path) -> None
     (source,) = sources(tmp_path)
     assert source.encode("utf-8").startswith(b"caf")
     assert source.endswith(".log")
-
-
-@pytest.mark.parametrize("name", [
-    "app/a.log.1",
-    "app/a.log.2.gz",
-    "app/a.log.gz",
-    "app/a.log.old",
-    "app/a.log-2026-11-21",
-    "app/a.log.2026-11-21.gz",
-    "app/a.log-2026-11-21T22-00-00.000.gz",
-])  # fmt: skip
-def test_rotated_names_are_one_family(name: str) -> None:
-    assert Input(name, Path(name)).family == "app/a.log"
-
-
-def test_name_of_digits_alone_keeps_a_family() -> None:
-    assert Input(".1", Path(".1")).family == ".1"
 
 
 # Lines and their places.
