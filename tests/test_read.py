@@ -240,7 +240,7 @@ def test_linked_folder_that_leads_back_is_walked_once_and_said(tmp_path: Path) -
     assert [one.source for one in found.inputs] == ["app/a.log"]
     assert found.skipped == [
         ("app/self", "linked folder that was read already"),
-        ("app/up", "linked folder that was read already"),
+        ("app/up", "link to a folder above, not read"),
     ]
     assert found.twice == []
 

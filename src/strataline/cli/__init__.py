@@ -153,7 +153,12 @@ def main() -> None:
 @click.option(
     "--show", "shown", metavar="ID", help="Print the chain of the request that ID names; then -o is not needed."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the summary (and the chain of --show) as one JSON object.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the summary (and the chain of --show, if ID names one request) as one JSON object.",
+)
 def reconstruct(
     logs: tuple[str, ...],
     output: Path | None,
@@ -195,8 +200,11 @@ def reconstruct(
         case.write(output, limit=limit, overwrite=overwrite)
     status = _complaints(case, max_rejects)
     if as_json:
-        chain = {} if shown is None else {"chain": case.chain(shown)}
-        summary = {**case.summary(), "case": None if output is None else str(output), **chain}
+        summary = {**case.summary(), "case": None if output is None else str(output)}
+        if shown is not None:
+            named = case.which(shown)
+            summary["chain"] = case.chain(named[0]) if len(named) == 1 else None
+            status = max(status, COMPLAINT if summary["chain"] is None else 0)
         _echo(json.dumps(summary, ensure_ascii=False) + "\n")
     elif shown is not None:
         status = max(status, _show(case, shown))

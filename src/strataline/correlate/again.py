@@ -85,9 +85,7 @@ def group_turns(work: Work) -> Work:
     renewed = work.refs.filter(pl.col("role").is_in(RENEWALS)).select("n").unique()
     pairs = pairs.join(renewed, left_on="next", right_on="n", how="anti")
     pairs = pairs.join(_differing(pairs, openings, texts), on=["n", "next"], how="anti")
-    resent = pairs.join(
-        pl.concat([_ended_in_error(pairs, tied), _said(pairs, tied)]).unique(), on=["n", "next"], how="semi"
-    )
+    resent = pairs.join(_confirmed(pairs, tied), on=["n", "next"], how="semi")
     resent = resent.sort("n", "next")
     groups = components(every, resent.select(a="n", b="next"))
     work = replace(work, groups=groups.rename({"component": "turn"}))
@@ -140,24 +138,18 @@ def _differing(pairs: pl.DataFrame, openings: pl.DataFrame, texts: pl.DataFrame)
     return pl.concat([sessions, both.filter(~same).select("n", "next")]).unique()
 
 
-def _ended_in_error(pairs: pl.DataFrame, tied: pl.DataFrame) -> pl.DataFrame:
-    """Pairs between which an error tied to the first came, by its clock, and no answer to the client after it."""
-    after = pairs.join(
-        tied.select("opening", "clock", "kind", "outcome", te="t"),
-        left_on=["n", "clock"],
-        right_on=["opening", "clock"],
-    )
+def _confirmed(pairs: pl.DataFrame, tied: pl.DataFrame) -> pl.DataFrame:
+    """Pairs (n, next) that an error, or the client in a retry event, shows to be one turn sent again.
+
+    The error is tied to the first and came at most 60 s before the second, by its clock; of a retry event the time is
+    the browser's, so that what was last heard of the first counts. An answer to the client after all ends it.
+    """
+    events = tied.select("opening", "clock", "kind", "outcome", te="t")
+    after = pairs.join(events, left_on=["n", "clock"], right_on=["opening", "clock"])
     after = after.filter((pl.col("te") >= pl.col("t")) & (pl.col("te") <= pl.col("next_t")))
-    answered = (
-        after.filter((pl.col("kind") == "prompt.responded") & (pl.col("outcome") == "ok")).select("n", "next").unique()
-    )
-    failed = after.filter(pl.col("outcome").is_in(FAILED) & (pl.col("next_t") - pl.col("te") <= RESEND_NS))
-    return failed.select("n", "next").unique().join(answered, on=["n", "next"], how="anti")
-
-
-def _said(pairs: pl.DataFrame, tied: pl.DataFrame) -> pl.DataFrame:
-    """Pairs of which the client says that the turn was sent again."""
+    answered = after.filter((pl.col("kind") == "prompt.responded") & (pl.col("outcome") == "ok"))
+    recent = after.filter(pl.col("next_t") - pl.col("te") <= RESEND_NS)
+    failed = recent.filter(pl.col("outcome").is_in(FAILED)).select("n", "next")
     retried = tied.filter(pl.col("kind") == "ui.retry").select("opening").unique()
-    return pl.concat(
-        [pairs.join(retried, left_on=side, right_on="opening").select("n", "next") for side in ("n", "next")]
-    )
+    said = [recent.join(retried, left_on=side, right_on="opening").select("n", "next") for side in ("n", "next")]
+    return pl.concat([failed, *said]).unique().join(answered, on=["n", "next"], how="anti")

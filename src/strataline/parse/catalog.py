@@ -10,6 +10,8 @@ from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 
+import regex
+
 from strataline.errors import FormatError
 from strataline.format import Format
 
@@ -69,6 +71,11 @@ def load(file: Path) -> Format:
     one = getattr(module, "FORMAT", None)
     if not isinstance(one, Format):
         raise FormatError("holds no FORMAT", path=str(file), hint="end the file in FORMAT = Format(...)")
+    for pattern in (one.pattern, one.begins):
+        try:
+            regex.compile(pattern or "")
+        except regex.error as problem:
+            raise FormatError(f"its pattern does not compile: {problem}", path=str(file)) from problem
     if one.name != file.stem:
         raise FormatError(f"its format is called {one.name!r}", path=str(file), hint=f"call it {file.stem!r}")
     return one

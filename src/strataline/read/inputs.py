@@ -96,6 +96,10 @@ def _below(path: Path, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, in
     for folder, folders, files in os.walk(path, followlinks=True):
         below = Path(folder).relative_to(path)
         real = os.path.realpath(folder)
+        if below.parts and Path(os.path.realpath(path)).is_relative_to(real):
+            skipped.add((_text(below.as_posix()), "link to a folder above, not read"))
+            folders.clear()
+            continue
         if real in seen or set(files) >= CASE_FILES:
             why = "linked folder that was read already" if real in seen else "a case, not read"
             skipped.add((_text(below.as_posix()), why))
@@ -105,7 +109,9 @@ def _below(path: Path, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, in
         for one in (*folders, *files):
             if one.startswith("."):
                 skipped.add((_text((below / one).as_posix()), "hidden, not read"))
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        # Links last: a folder that lies here is named by its own name, not by that of a link to it.
+        open_ones = [one for one in folders if not one.startswith(".")]
+        folders[:] = sorted(open_ones, key=lambda one: ((Path(folder) / one).is_symlink(), one))
         for one in sorted(files):
             file = Path(folder) / one
             if one.startswith("."):
