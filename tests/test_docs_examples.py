@@ -27,7 +27,7 @@ import strataline
 from strataline import format as words
 from strataline.cli import main
 from strataline.correlate import STEPS
-from strataline.correlate.again import MOST_ATTEMPTS, RESEND_NS, mark_redelivery
+from strataline.correlate.again import MOST_ATTEMPTS, RESEND_NS
 from strataline.correlate.order import PRECEDES
 from strataline.correlate.relations import BY_ID, FROM_REF
 from strataline.event import TABLES
@@ -462,7 +462,6 @@ def test_figures_on_the_pages_are_those_of_the_code() -> None:
 
 def test_correlation_has_a_section_for_each_step_in_order() -> None:
     names = [step.__name__ for step in STEPS]
-    names.insert(1, mark_redelivery.__name__)
     headings = re.findall(r"^## (\w+)$", page("correlation"), re.MULTILINE)
     assert headings == names
     for name in names:

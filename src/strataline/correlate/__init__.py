@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import polars as pl
 
@@ -26,7 +25,7 @@ __all__ = ["STEPS", "Correlated", "Options", "correlate"]
 
 STEPS: tuple[Callable[[Work], Work], ...] = (
     normalise_ids,
-    # mark_redelivery stands here: it needs whole records, and is bound to them in `correlate`.
+    mark_redelivery,
     split_reuse,
     group_turns,
     refuse_hubs,
@@ -57,9 +56,7 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
     """
     events = EVENTS.conform(events).sort("source", "offset", "item", "index").rechunk()
     work = start(events, options or Options())
-    steps = list(STEPS)
-    steps.insert(1, partial(mark_redelivery, signatures=signatures(events)))
-    for step in steps:
+    for step in STEPS:
         work = step(work)
     links = LINKS.conform(pl.concat([LINKS.empty(), *work.links])).sort(LINKS.sort, nulls_last=True)
     whole = _joined(events, work)
@@ -71,33 +68,6 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
         clocks=_clocks(whole),
         notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes])),
     )
-
-
-def signatures(events: pl.DataFrame) -> pl.DataFrame:
-    """event_id and ``signature``: equal for events that name the same thing at the same time; null without time or id.
-
-    What a second delivery changes does not count: where the record lies, and when it was sent or received.
-    """
-    said = (
-        "layer",
-        "kind",
-        "name",
-        "service",
-        "outcome",
-        "error_type",
-        "time_raw",
-        "ids",
-        "refs",
-        "parent_id",
-        "input_hash",
-        "output_hash",
-        "verdict",
-        "attempt",
-    )
-    alias = pl.element().struct.field("role") == "alias"
-    named = pl.col("time_raw").is_not_null() & pl.col("ids").list.eval(alias).list.any()
-    rows = events.select("event_id", named=named).with_columns(signature=events.select(said).hash_rows())
-    return rows.select("event_id", signature=pl.when("named").then("signature"))
 
 
 def _joined(events: pl.DataFrame, work: Work) -> pl.DataFrame:

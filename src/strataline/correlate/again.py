@@ -24,17 +24,10 @@ RENEWALS = ("regenerate_of", "edit_of")
 FAILED = ("error", "timeout", "cancelled")
 
 
-def mark_redelivery(work: Work, signatures: pl.DataFrame) -> Work:
-    """Point each redelivered event to the first of its kind.
-
-    Args:
-        work: the state.
-        signatures: event_id and ``signature`` (equal for equal records; null for events that cannot be told
-            apart, such as those without id or time).
-    """
-    marked = work.events.join(signatures, on="event_id", how="left", maintain_order="left")
+def mark_redelivery(work: Work) -> Work:
+    """Point each event that was delivered again to the first with its signature."""
     first = pl.when(pl.col("signature").is_not_null()).then(pl.col("n").min().over("format", "index", "signature"))
-    events = marked.with_columns(first=pl.coalesce(first, "n")).drop("signature")
+    events = work.events.with_columns(first=pl.coalesce(first, "n")).drop("signature")
     again = events.filter(pl.col("first") != pl.col("n"))
     work = replace(work, events=events)
     if again.is_empty():

@@ -97,7 +97,8 @@ class Work:
 def start(events: pl.DataFrame, options: Options) -> Work:
     """Begin: narrow `events`, and take their ids apart."""
     # One chunk: Polars 2.1 panics in `format` on a column with an empty one.
-    ordered = events.select(*NARROW, "ids", "refs").sort("source", "offset", "item", "index").rechunk()
+    ordered = events.select(*NARROW, "ids", "refs", _signature(events)).sort("source", "offset", "item", "index")
+    ordered = ordered.rechunk()
     ordered = ordered.with_columns(
         n=pl.int_range(pl.len()),
         t=pl.col("event_time").dt.epoch("ns"),
@@ -112,6 +113,33 @@ def start(events: pl.DataFrame, options: Options) -> Work:
         refs=_apart(ordered, "refs"),
         options=options,
     )
+
+
+def _signature(events: pl.DataFrame) -> pl.Series:
+    """Equal for events that name the same thing at the same time; null without a time or an id of their own.
+
+    What a second delivery changes does not count: where the record lies, and when it was sent or received.
+    """
+    said = events.select(
+        "layer",
+        "kind",
+        "name",
+        "service",
+        "outcome",
+        "error_type",
+        "time_raw",
+        "ids",
+        "refs",
+        "parent_id",
+        "input_hash",
+        "output_hash",
+        "verdict",
+        "attempt",
+    )
+    alias = pl.element().struct.field("role") == "alias"
+    named = pl.col("time_raw").is_not_null() & pl.col("ids").list.eval(alias).list.any()
+    rows = events.select(named=named).with_columns(signature=said.hash_rows())
+    return rows.select(pl.when("named").then("signature").alias("signature")).to_series()
 
 
 def _apart(events: pl.DataFrame, column: str) -> pl.DataFrame:

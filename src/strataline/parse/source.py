@@ -344,8 +344,8 @@ def _second_reading(rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema) ->
             else:
                 saved.append((line, at, len(raw), piece.why or "refused_by_kernel", piece.text, False))
             at += len(raw)
-    frames = (pl.DataFrame(part, schema=schema, orient="row") for part in (saved, plain))
-    return *frames, more  # type: ignore[return-value]
+    found = pl.DataFrame(saved, schema=schema, orient="row")
+    return found, pl.DataFrame(plain, schema=schema, orient="row"), more
 
 
 def _read_lines(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rejects) -> tuple[pl.DataFrame, int]:
