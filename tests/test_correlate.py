@@ -30,6 +30,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from polars.testing import assert_frame_equal
 
+from strataline import reconstruct
 from strataline.correlate import Correlated, Options, correlate
 from strataline.correlate.ids import key_table
 from strataline.event import EVENTS, LAYERS
@@ -1157,3 +1158,17 @@ def test_the_notation_is_read_as_it_says() -> None:
     }
     assert row["refs"] == [{"kind": "response_id", "value": spelled("x1"), "role": "cache_origin"}]
     assert Path(row["source"]).suffix == ".log"
+
+
+def test_lines_that_differ_in_what_no_format_declares_are_no_redelivery(tmp_path: Path) -> None:
+    """Three documents retrieved in one second, under one request id, are three events of one request."""
+    log = tmp_path / "app.log"
+    line = (
+        '{"timestamp":"2026-11-21T23:05:00Z","level":"info","event":"doc retrieved",'
+        '"request_id":"req_82f3e9c695dc6b8d1b11","doc":"kb-%d"}\n'
+    )
+    log.write_text("".join(line % n for n in (1, 2, 3, 3)))
+    case = reconstruct(log)
+    again = case.frames["links"].filter(pl.col("relation") == "redelivery_of")
+    assert case.requests.num_rows == 1
+    assert again.height == 1, "the last line, which is the third again"

@@ -440,7 +440,7 @@ def test_every_topic_of_a_note_is_explained(damaged: strataline.Case, sample: st
     met = {topic for case in (damaged, sample) for topic in case.frames["notes"]["topic"]}
     assert met <= set(topics)
     # Those that are left need a file that may not be read, an id after half a day, and a loop of rules.
-    assert set(topics) - met == {"unreadable", "id_reused", "order_loop"}
+    assert set(topics) - met == {"unreadable", "id_reused", "id_reused_untimed", "order_loop"}
 
 
 def test_figures_on_the_pages_are_those_of_the_code() -> None:

@@ -33,7 +33,7 @@ GENERAL = {("assist_prompt_log", "structlog_json"), ("litellm_proxy_json_logs", 
 """A special format, and a general one that fits its records as well: the special one is taken."""
 
 NOT_COMPARED = {
-    "event_id", "source", "address", "offset", "length", "format", "format_confidence", "time_precision",
+    "event_id", "source", "address", "offset", "length", "record_hash", "format", "format_confidence", "time_precision",
     "input_hash", "output_hash",
 }  # fmt: skip
 """Columns that the kernel sets alike for every format: its own tests hold them."""

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -43,14 +42,20 @@ class Case:
         frames: table name → frame.
         manifest: what was read, with which options.
         inputs: source → where it lies on this machine.
+        covered: `examine.coverage` of all that was read, where the tables hold a part of it.
     """
 
     def __init__(
-        self, frames: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], inputs: Mapping[str, Path]
+        self,
+        frames: Mapping[str, pl.DataFrame],
+        manifest: Mapping[str, Any],
+        inputs: Mapping[str, Path],
+        covered: pl.DataFrame | None = None,
     ) -> None:
         self.frames = dict(frames)
         self.manifest = dict(manifest)
         self.inputs = dict(inputs)
+        self._covered = covered
 
     @cached_property
     def events(self) -> pa.Table:
@@ -253,7 +258,8 @@ class Case:
 
     def markdown(self, limit: int = LIMIT) -> str:
         """The timeline as Markdown: what was read, coverage, then up to `limit` requests."""
-        tables = {**self.frames, "coverage": coverage(self.frames["events"])}
+        covered = coverage(self.frames["events"]) if self._covered is None else self._covered
+        tables = {**self.frames, "coverage": covered}
         return markdown.timeline(tables, self.manifest, limit)
 
     def summary(self) -> dict[str, Any]:
@@ -298,23 +304,25 @@ class Case:
         Raises:
             CaseError: if something is there that may not give way, or the folder cannot be written.
         """
-        target = Path(folder)
+        target = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they were given
         refuse_to_replace(target, overwrite=overwrite)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-            try:
-                self._fill(beside, limit)
-                beside.chmod(0o755)
-                old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+            with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
+                made, old = Path(beside) / "made", Path(beside) / "old"
+                made.mkdir()
+                self._fill(made, limit)
                 if target.exists():
-                    target.rename(old / "case")
-                beside.rename(target)
-                shutil.rmtree(old)
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
+                    target.rename(old)
+                try:
+                    made.rename(target)
+                except OSError:
+                    if old.exists():
+                        old.rename(target)
+                    raise
         except OSError as problem:
-            raise CaseError(f"cannot write: {problem.strerror or problem}", path=str(target)) from problem
+            at = problem.filename or str(target)
+            raise CaseError(f"cannot write: {problem.strerror or problem}", path=str(at)) from problem
         return target
 
     def _fill(self, folder: Path, limit: int) -> None:
@@ -417,7 +425,9 @@ def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike
         known = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return {source: Path(path) for source, path in known.items()}
+    if not isinstance(known, dict):
+        return {}
+    return {source: Path(path) for source, path in known.items() if isinstance(path, str)}
 
 
 def refuse_to_replace(target: Path, *, overwrite: bool) -> None:

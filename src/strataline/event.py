@@ -164,6 +164,7 @@ EVIDENCE = (
     _whole("offset", "First byte of the record in the decompressed stream, or its row number from 0.", "byte or row"),
     _whole("length", "Bytes of the record without its separator; 1 for a row.", "byte or row"),
     Column("parts", pl.List(PART), "Where the bytes lie if they are not in one piece; else null.", "byte"),
+    _text("record_hash", "Hash of the record's text as read (BLAKE2b, 128 bits): equal for records that say the same."),
     _whole("item", "Element within the record, in document order; 0 where the record is one element."),
     _whole("index", "Which event of the format's list this is."),
     _text("format", "Name of the format that read the record."),

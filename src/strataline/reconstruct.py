@@ -17,6 +17,7 @@ from strataline.case import Case
 from strataline.correlate import Options, correlate
 from strataline.errors import FormatError, InputError
 from strataline.event import CLOCKS, EVENTS, FINDINGS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
+from strataline.examine import coverage
 from strataline.format import Format
 from strataline.parse import Kernel, Parsed, Plan, catalogue, digests, identify, parse_source, zone_named
 from strataline.read import MAX_RECORD, Batch, Found, Input, Reading, find_inputs, read
@@ -80,6 +81,8 @@ def reconstruct(
     """
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     since, until = _aware(since), _aware(until)
+    if since is not None and until is not None and since > until:
+        raise InputError("--since is later than --until")
     zones, force = dict(zones or {}), dict(force or {})
     for zone in (*zones.values(), *([assume_zone] if assume_zone else [])):
         zone_named(zone)
@@ -107,7 +110,13 @@ def reconstruct(
         "notes": notes,
         "findings": FINDINGS.empty(),
     }
+    covered = coverage(made.events)
     frames = _window(frames, since, until)
+    if since is not None:
+        ends = pl.col("minute") + pl.duration(minutes=pl.col("minutes"))
+        covered = covered.filter((ends > since).fill_null(value=True))
+    if until is not None:
+        covered = covered.filter((pl.col("minute") <= until).fill_null(value=True))
     frames["notes"] = NOTES.conform(frames["notes"]).sort(
         [*NOTES.sort, "count", "detail"], nulls_last=True, maintain_order=True
     )
@@ -121,7 +130,9 @@ def reconstruct(
         "excerpts": excerpts,
         "max_record": max_record,
     }
-    return Case(frames, _manifest(frames, options, digests(folders)), {s.one.source: s.one.path for s in sources})
+    return Case(
+        frames, _manifest(frames, options, digests(folders)), {s.one.source: s.one.path for s in sources}, covered
+    )
 
 
 @dataclass(frozen=True)
@@ -321,9 +332,10 @@ def _window(frames: dict[str, pl.DataFrame], since: datetime | None, until: date
         inside, during = inside & (pl.col("end_time") >= since), during & (pl.col("corrected_time") >= since)
     if until is not None:
         inside, during = inside & (pl.col("start_time") <= until), during & (pl.col("corrected_time") <= until)
-    kept = requests.filter(inside)
+    # What states no time cannot lie outside.
+    kept = requests.filter(inside.fill_null(value=True))
     tied = pl.col("request").is_in(kept["request"].implode())
-    left = events.filter(tied | (pl.col("request").is_null() & during))
+    left = events.filter(tied | (pl.col("request").is_null() & during.fill_null(value=True)))
     links = frames["links"].filter(pl.col("from_event").is_in(left["event_id"].implode()))
     detail = (
         f"{requests.height - kept.height} requests and {events.height - left.height} events lie outside of the window"

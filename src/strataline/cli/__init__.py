@@ -21,6 +21,7 @@ from strataline.cli.arguments import Duration, Moment, Pair
 from strataline.errors import StrataError
 from strataline.export import text
 from strataline.export.escape import printable
+from strataline.export.words import count
 from strataline.read import MAX_RECORD
 from strataline.reconstruct import reconstruct as reconstruct_case
 
@@ -302,15 +303,16 @@ def verify(case: Path, inputs: Path | None) -> None:
         click.echo(printable(sentence))
     sources = opened.frames["sources"]
     if not wrong:
-        records = int(sources["records"].sum())
-        click.echo(
-            f"verified: {sources.height} inputs, {len(opened.manifest['files'])} files, {records} records accounted for"
-        )
+        files = count(len(opened.manifest["files"]), "file")
+        records = count(int(sources["records"].sum()), "record")
+        click.echo(f"verified: {count(sources.height, 'input')}, {files}, {records} accounted for")
     sys.exit(COMPLAINT if wrong else 0)
 
 
 def _show(case: Case, name: str) -> int:
     """Print what `name` means: one chain, a list of requests, or the events that carry it and are tied to none."""
+    if not name.strip():
+        raise click.UsageError("the ID is empty")
     requests = case.frames["requests"]
     found = requests.filter(pl.col("request").is_in(case.which(name)))
     if found.height == 1:

@@ -47,6 +47,8 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         ((pl.col("kind") == OPENING) & fresh).sum().alias("attempts"),
         pl.col("call").filter(pl.col("kind") == "model.call").drop_nulls().n_unique().alias("calls"),
         pl.col("layer").unique().alias("layers"),
+        pl.min_horizontal(pl.col("corrected_time").min(), pl.col("end_time").min()).alias("earliest"),
+        pl.max_horizontal(pl.col("corrected_time").max(), pl.col("end_time").max()).alias("latest"),
         *(value.drop_nulls().unique(maintain_order=True).alias(name) for name, value in listed.items()),
     )
     opener = inside.filter(pl.col("event_id") == pl.col("opener_id")).select("request", "session", "user", "tenant")
@@ -81,7 +83,7 @@ def _layers(requests: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         low, high = bounds.get(layer, (None, None))
         covered = pl.lit(value=False)
         if low is not None and high is not None:
-            covered = (pl.col("start_time") <= high) & (pl.col("end_time") >= low)
+            covered = (pl.col("earliest") <= high) & (pl.col("latest") >= low)
         covered = covered.fill_null(value=False)
         present.append(pl.when(here).then(pl.lit(layer)))
         absent.append(pl.when(~here & covered).then(pl.lit(layer)))
@@ -91,4 +93,4 @@ def _layers(requests: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         layers_absent=pl.concat_list(absent).list.drop_nulls(),
         layers_not_covered=pl.concat_list(uncovered).list.drop_nulls(),
         layers_ambiguous=pl.lit([], pl.List(pl.String)),
-    ).drop("layers")
+    ).drop("layers", "earliest", "latest")

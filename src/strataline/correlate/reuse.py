@@ -41,16 +41,18 @@ def split_reuse(work: Work) -> Work:
     spans = spans.group_by("key", "use").agg(low=pl.col("t").min(), high=pl.col("t").max())
     aligned = inside.drop("use").join(judge, on="key").join(shift, on=["clock", "judge"], how="left")
     aligned = aligned.with_columns(at=pl.col("t") - pl.col("shift").fill_null(0))
-    near = aligned.join(spans, on="key").with_columns(
-        away=pl.max_horizontal(pl.col("low") - pl.col("at"), pl.col("at") - pl.col("high"), pl.lit(0))
-    )
-    chosen = (
-        near.sort("n", "key", "away", "use").group_by("n", "key", maintain_order=True).first().select("n", "key", "use")
-    )
+    chosen = _nearest(aligned, spans)
     split = work.ids.join(chosen, on=["n", "key"], how="left", maintain_order="left").with_columns(
         untimed=pl.col("key").is_in(reused["key"].implode()) & pl.col("use").is_null()
     )
     # An event without a time cannot tell which use it is of, and joins none.
+    lost = split.filter("untimed")["n"].n_unique()
+    if lost:
+        work = work.note(
+            "id_reused_untimed",
+            "events without a time carry a value that is used again; it ties them to none of its uses",
+            count=lost,
+        )
     split = split.filter(~pl.col("untimed")).with_columns(
         key=pl.when(pl.col("use").fill_null(0) > 0).then(pl.format("{}\x1fuse{}", "key", "use")).otherwise("key")
     )
@@ -74,3 +76,15 @@ def _alignment(once: pl.DataFrame) -> pl.DataFrame:
     pairs = first.join(first.rename({"clock": "judge", "t": "by"}), on="key").filter(pl.col("clock") != pl.col("judge"))
     pairs = pairs.with_columns(away=pl.col("t") - pl.col("by")).sort("clock", "judge", "away")
     return pairs.group_by("clock", "judge", maintain_order=True).agg(shift=pl.col("away").sort().get(pl.len() // 2))
+
+
+def _nearest(aligned: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """n, key and the ``use`` of the key whose span (low to high) is nearest to ``at``; of two, the earlier."""
+    at = aligned.select("n", "key", "at").sort("at", "key", "n")
+    spans = spans.sort("low", "key")
+    before = at.join_asof(spans, left_on="at", right_on="low", by="key", check_sortedness=False)
+    after = at.join_asof(spans, left_on="at", right_on="low", by="key", strategy="forward", check_sortedness=False)
+    both = before.select("n", "key", "at", "high", earlier="use").with_columns(later=after["use"], low=after["low"])
+    past = pl.max_horizontal(pl.col("at") - pl.col("high"), pl.lit(0))
+    nearer = pl.col("earlier").is_null() | ((pl.col("low") - pl.col("at")) < past).fill_null(value=False)
+    return both.select("n", "key", use=pl.when(nearer).then("later").otherwise("earlier"))

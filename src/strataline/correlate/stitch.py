@@ -41,7 +41,8 @@ def stitch(work: Work) -> Work:
 
 def _kinds(work: Work, places: pl.DataFrame) -> pl.DataFrame:
     """component, request, request_kind and ``opener`` (n) of the components that are requests."""
-    rows = places.join(work.events.select("n", "event_id", "kind", "t", "parent_id", "first"), on="n")
+    columns = ("n", "event_id", "kind", "layer", "t", "parent_id", "first")
+    rows = places.join(work.events.select(columns), on="n")
     turn = rows.filter(pl.col("kind") == OPENING)
     turn = turn.sort("component", "event_id").group_by("component", maintain_order=True).first()
     calls = rows.filter(pl.col("kind").is_in(OPERATIONS)).join(turn.select("component"), on="component", how="anti")
@@ -51,7 +52,13 @@ def _kinds(work: Work, places: pl.DataFrame) -> pl.DataFrame:
     rest = rows.join(pl.concat([turn.select("component"), job.select("component")]), on="component", how="anti")
     # A lone event that cannot open a turn is no request, however often it was delivered.
     rest = rest.filter(pl.col("first").n_unique().over("component") > 1)
-    rest = rest.sort("component", "t", "event_id", nulls_last=True).group_by("component", maintain_order=True).first()
+    # A browser's clock is the last to say when something began.
+    rest = rest.with_columns(browser=pl.col("layer") == "ui")
+    rest = (
+        rest.sort("component", "browser", "t", "event_id", nulls_last=True)
+        .group_by("component", maintain_order=True)
+        .first()
+    )
     parts = [
         frame.select("component", request="event_id", request_kind=pl.lit(kind), opener="n")
         for frame, kind in ((turn, TURN), (job, JOB), (rest, UNROOTED))

@@ -38,6 +38,10 @@ NARROW = (
 """Columns of ``events`` that the steps look at; wide text never enters them."""
 
 
+OWN_IDS = ("event_uuid", "decision_id")
+"""Kinds of id that name one event."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What a caller may choose.
@@ -116,11 +120,14 @@ def start(events: pl.DataFrame, options: Options) -> Work:
 
 
 def _signature(events: pl.DataFrame) -> pl.Series:
-    """Equal for events that name the same thing at the same time; null without a time or an id of their own.
+    """Equal for events that say the same of the same time; null without a time or an id.
 
-    What a second delivery changes does not count: where the record lies, and when it was sent or received.
+    The whole record must be the same, unless the event has an id of its own (`OWN_IDS`): then what a second delivery
+    changes beside the event, such as when it was sent, does not count.
     """
+    own = pl.col("ids").list.eval(pl.element().struct.field("kind").is_in(OWN_IDS)).list.any()
     said = events.select(
+        pl.when(own).then(None).otherwise("record_hash").alias("record"),
         "layer",
         "kind",
         "name",

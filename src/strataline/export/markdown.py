@@ -262,7 +262,7 @@ def _request(number: int, chain: Chain) -> str:
         words.count(request["events"] or 0, "event"),
         words.count(request["attempts"] or 0, "attempt"),
         words.count(request["calls"] or 0, "model call"),
-        *([] if start is None or end is None else [f"{words.duration(end - start)} from first to last"]),
+        *([] if start is None or end is None else [f"{words.duration(end - start)} by the clock of the opening event"]),
         *([] if chain.zero is None else [f"opened {words.date_time(chain.zero)}"]),
     ]
     layers = [", ".join(f"{layer} {count}" for layer, count in rows.tied_layers(events))]

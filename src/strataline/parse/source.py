@@ -191,6 +191,9 @@ def _parse_batch(
     elements, more = reader(kernel, fmt, rows, rejects)
     one.records += more
     made = fill(kernel, fmt, elements, plan.zone_for(fmt), plan.folder, excerpts=plan.excerpts)
+    records = elements.unique("_offset", maintain_order=True)
+    hashes = records.select(offset="_offset").with_columns(_hashes(records["_text"]))
+    made = made.drop("record_hash").join(hashes, on="offset", how="left", maintain_order="left")
     made = made.with_columns(
         address=pl.lit("bytes"), format=pl.lit(fmt.name), format_confidence=pl.lit(recognised.confidence)
     )
@@ -215,6 +218,11 @@ def _all_space(text: pl.Series) -> pl.Series:
         found = [not one.strip() for one in text.gather(where).to_list()]
         blank = blank.scatter(where, found)
     return blank
+
+
+def _hashes(text: pl.Series) -> pl.Series:
+    found = [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() for one in text.to_list()]
+    return pl.Series("record_hash", found, dtype=pl.String)
 
 
 def _lowest(lines: pl.Series) -> int:
