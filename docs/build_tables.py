@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from strataline.event import TABLES
+from strataline.event import REASONS, TABLES
 
 PAGE = Path(__file__).with_name("tables.md")
 HEAD = """\
@@ -20,11 +20,19 @@ as `pyarrow.Table`s. Times are UTC nanoseconds. Null means *not known*, never ze
 This page is made from `src/strataline/event.py` by `python docs/build_tables.py`.
 """
 
+REJECTS = """\
+## Reasons of rejects
+
+| `reason` | meaning | what can be done |
+| --- | --- | --- |"""
+
 
 def page() -> str:
-    """The whole page: a list of the tables, then one section for each."""
+    """The whole page: a list of the tables, one section for each, and the reasons of rejects."""
     listed = [f"- [{table.name}](#{table.name}): {table.meaning}" for table in TABLES]
-    return "\n".join([HEAD, *listed, "", *(table.to_markdown() for table in TABLES)])
+    reasons = [f"| `{reason}` | {means} | {hint} |" for reason, (means, hint) in REASONS.items()]
+    tables = [table.to_markdown() for table in TABLES]
+    return "\n".join([HEAD, *listed, "", *tables, REJECTS, *reasons, ""])
 
 
 def main(arguments: list[str]) -> int:

@@ -34,7 +34,44 @@ PRODUCT_LAYERS = LAYERS[:5]
 OUTCOMES = ("ok", "error", "timeout", "blocked", "cancelled", "unknown")
 VERDICTS = ("allow", "flag", "redact", "block", "challenge", "error", "not_evaluated", "unknown")
 TIME_KINDS = ("start", "end", "write")
+"""What a record's own time may mean; one that its wrapper states is of kind ``envelope``."""
 ID_ROLES = ("alias", "span", "group", "ref")
+
+REASONS = {
+    "truncated_json": (
+        "JSON that ends where it would go on.",
+        "The writer stopped or the line was cut; look for its rest in a rotated file.",
+    ),
+    "not_json": (
+        "Begins as JSON does and is none.",
+        "See the detail for the place; a writer that escapes wrongly needs a format with `reshape`.",
+    ),
+    "not_an_object": ("JSON that is no object.", "A format reads objects; `explode` opens lists inside of them."),
+    "too_deep": ("Damaged, and nested over 200 levels.", "Ask for the record again, if it is one."),
+    "too_long": ("Longer than --max-record.", "Raise --max-record if the record matters."),
+    "invalid_utf8": (
+        "Bytes that are no text in the encoding of the source.",
+        "--encoding GLOB=NAME names another one.",
+    ),
+    "nul_bytes": (
+        "Holds zero bytes: a file that was cut and written on, or no text at all.",
+        "Ask for the export again, or for the file as it was before it was rotated.",
+    ),
+    "column_count": (
+        "A row of a table with more or fewer cells than its header.",
+        "The writer did not quote a delimiter or a line end; export again with quotes.",
+    ),
+    "damaged_table": ("Rows of a Parquet, Arrow or SQLite file that cannot be read.", "Ask for the file again."),
+    "unreadable": (
+        "A file or archive member of which nothing can be read.",
+        "See the detail: damaged, encrypted, or past a limit (--max-expand).",
+    ),
+    "unrecognised_format": (
+        "No format describes the source.",
+        "--format NAME=GLOB forces one; --formats DIR adds your own: docs/formats.md.",
+    ),
+}
+"""Every reason of a reject, with what it means and what can be done about it."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +178,12 @@ def _time(name: str, meaning: str) -> Column:
     return Column(name, TIME, meaning, "UTC ns")
 
 
+def address() -> pl.Expr:
+    """The evidence address of a row, as text: ``source:line``, or ``source:row N`` in a table."""
+    row = pl.format("row {}", "offset")
+    return pl.concat_str("source", pl.lit(":"), pl.coalesce(pl.col("line").cast(pl.String), row))
+
+
 IDENTITY = (
     _text(
         "event_id",
@@ -172,7 +215,12 @@ EVIDENCE = (
         "format_confidence", "Share of the looked-at records that carry the format's marks; 1 where it was forced."
     ),
     _text("recovered", "Why a second reading was needed to save the record; null where none was."),
-    Column("envelope", MAP, "What the wrapper around the record knew (container, pod, stream); else null."),
+    Column(
+        "envelope",
+        MAP,
+        "What the wrappers around the record knew (time, host, pod, container, stream, …), and their names from the "
+        "outermost inwards (`envelope`); null where there was none.",
+    ),
 )
 
 TIMES = (
@@ -180,7 +228,11 @@ TIMES = (
     _time("event_time", "When it happened, by the emitter's clock; null where the record states no time."),
     _time("end_time", "When it ended, by the emitter's clock."),
     _time("observed_time", "When something else (a collector) received it, by that thing's clock."),
-    _text("time_kind", "Whether `event_time` is the start, the end, or the writing of what it describes."),
+    _text(
+        "time_kind",
+        "Whether `event_time` is the start, the end, or the writing of what it describes; `envelope` where the record "
+        "states none and the wrapper around it does.",
+    ),
     _text("time_precision", "Finest unit written: s, ms, us or ns."),
     _text("zone_basis", "Where the zone comes from: explicit (in the record), format, option, or assumed."),
     _text("clock", "The clock domain: events of one domain share one clock."),
@@ -358,12 +410,22 @@ SOURCES = Table(
     ("source",),
     (
         _text("source", "Path below the name that was given."),
-        _text("digest", "SHA-256 of the file as it lies there."),
-        _whole("bytes", "Size of the file as it lies there.", "byte"),
-        _text("stream_digest", "SHA-256 of the decompressed stream."),
+        _text("digest", "SHA-256 of the file (or archive member) as it lies there; null for a table of a database."),
+        _whole("bytes", "Size of the file (or archive member) as it lies there.", "byte"),
+        _text(
+            "stream_digest",
+            "SHA-256 of the decompressed stream; for a table of a database, of that digest and its name.",
+        ),
         _whole("stream_bytes", "Size of the decompressed stream.", "byte"),
-        _text("compression", "gz, or null."),
-        _text("container", "lines (one record per line), …"),
+        _text("within", "The archive or database that it lies in; null for a file, whose `digest` is of the whole."),
+        _text("compression", "gz, zst, bz2, xz, lz4, or several from the outermost inwards; null for none."),
+        _text(
+            "container",
+            "What its records lie in: lines, array, documents, list, har, csv, sse, parquet, arrow, sqlite; tar or zip "
+            "for an archive; `unreadable`.",
+        ),
+        _text("encoding", "Encoding of its text, where it is not UTF-8."),
+        Column("envelopes", pl.List(pl.String), "Wrappers that were taken off its records, from the outermost."),
         _text("format", "Name of the format; null where none was recognised."),
         _number("format_confidence", "Share of the looked-at records that carry its marks."),
         _text("format_basis", "recognised, option, or none."),
@@ -374,10 +436,10 @@ SOURCES = Table(
         _whole("with_events", "Records that became events."),
         _whole("events", "Events."),
         _whole("rejected", "Records that became a reject."),
-        _whole("skipped", "Records that were skipped (blank lines, empty batches, unchosen files)."),
+        _whole("skipped", "Records that were skipped: blank lines, header rows, control messages, all of a copy."),
         _whole("recovered", "Records that a second reading saved."),
         _whole("record_bytes", "Bytes in records.", "byte"),
-        _whole("separator_bytes", "Bytes in line ends and byte-order marks.", "byte"),
+        _whole("separator_bytes", "Bytes between them: line ends, commas, brackets, byte-order marks.", "byte"),
         _time("first_time", "Earliest event time."),
         _time("last_time", "Latest event time."),
         _text("copy_of", "Source with the same decompressed stream; its events are those of that source."),
@@ -387,15 +449,17 @@ SOURCES = Table(
 REJECTS = Table(
     "rejects",
     "One row per record that could not become an event.",
-    ("source", "offset", "length"),
+    ("source", "offset", "length", "item"),
     (
         _text("source", "Path of the input."),
         _text("address", "bytes or row."),
         _whole("line", "Physical line, from 1."),
         _whole("offset", "First byte, or row.", "byte or row"),
         _whole("length", "Bytes, without the separator.", "byte or row"),
+        Column("parts", pl.List(PART), "Where the bytes lie if they are not in one piece; else null.", "byte"),
+        _whole("item", "Which of several records at that address it is, from 0."),
         _text("format", "The format that was tried."),
-        _text("reason", "truncated_json, invalid_utf8, nul_bytes, not_json, not_an_object, too_deep, too_long, …"),
+        _text("reason", "One of a fixed set: see Reasons of rejects, below."),
         _text("detail", "What exactly was met, and where."),
         _text("excerpt", "First bytes, with control characters escaped; null with `--excerpts none`."),
     ),
