@@ -610,7 +610,8 @@ def _connected(file: BinaryIO | Path, opened: ExitStack) -> sqlite3.Connection |
     if content[18:20] == b"\x02\x02":
         content[18:20] = b"\x01\x01"  # a database with a log: memory has no place for one
     connection = opened.enter_context(closing(sqlite3.connect(":memory:", check_same_thread=False)))
-    connection.deserialize(bytes(content))
+    if content:
+        connection.deserialize(bytes(content))
     return connection
 
 
