@@ -1,0 +1,197 @@
+"""Lines: the plainest container, and what is built of lines: events of an SSE stream.
+
+A line ends in LF or CRLF; in CR where a file has no LF at all. No other character ends one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from strataline.read.frame import FRAME, RECORDS, Reading
+
+_SSE = re.compile(rb"(?:data|event|id|retry)(?::|$)|:")
+_SSE_SHARE = 0.9
+"""Share of the lines of a head that must be fields or comments of an event stream."""
+
+
+def sniff_end(head: bytes) -> bytes:
+    """What ends a line: CR where there is one and no LF, else LF."""
+    return b"\r" if b"\n" not in head and b"\r" in head.rstrip(b"\r") else b"\n"
+
+
+def split_lines(
+    pieces: Iterator[bytes], end: bytes, reading: Reading, max_record: int, start: int = 0
+) -> Iterator[pl.DataFrame]:
+    """Yield lines as records: one per line, blank ones too; the line end is the separator.
+
+    Args:
+        pieces: consecutive bytes of the stream.
+        end: what ends a line; see `sniff_end`.
+        reading: takes the counts.
+        max_record: a longer line has a null text.
+        start: offset of the first byte.
+    """
+    offset, line, carry = start, 1, b""
+    overlong, ends_in_return = 0, False
+    for data in pieces:
+        if overlong:
+            # Inside a line over the cap: count its bytes, keep none of them.
+            at = data.find(end)
+            if at < 0:
+                overlong, ends_in_return = overlong + len(data), data.endswith(b"\r")
+                continue
+            overlong, ends_in_return = overlong + at, data[:at].endswith(b"\r") if at else ends_in_return
+            ends_in_return = ends_in_return and end == b"\n"
+            yield _unread(line, offset, overlong - ends_in_return, reading)
+            reading.separator_bytes += 1 + ends_in_return
+            offset, line, data, overlong = offset + overlong + 1, line + 1, data[at + 1 :], 0
+        data = carry + data if carry else data
+        last = data.rfind(end)
+        if last < 0:
+            carry = data
+        else:
+            frame = _lines(data, last + 1, end, line, offset, max_record, reading)
+            yield frame
+            line += frame.height
+            offset, carry = offset + last + 1, data[last + 1 :]
+        # One byte more may be the carriage return of its line end.
+        if len(carry) > max_record + 1:
+            overlong, ends_in_return, carry = len(carry), carry.endswith(b"\r"), b""
+    if overlong:
+        ends_in_return = ends_in_return and end == b"\n"
+        yield _unread(line, offset, overlong - ends_in_return, reading)
+        reading.separator_bytes += ends_in_return
+        line += 1
+    elif carry:
+        yield _lines(carry, len(carry), end, line, offset, max_record, reading)
+        line += 1
+    reading.lines = line - 1
+
+
+def _unread(line: int, offset: int, length: int, reading: Reading) -> pl.DataFrame:
+    """One record whose bytes were counted and not kept."""
+    reading.record_bytes += length
+    return _frame([line], [offset], [length], pa.nulls(1, pa.large_binary()))
+
+
+def _lines(
+    data: bytes, size: int, end: bytes, line: int, offset: int, max_record: int, reading: Reading
+) -> pl.DataFrame:
+    """Cut the first `size` bytes of `data` (whole lines; the last may lack its end) into records."""
+    view = np.frombuffer(data, np.uint8, size)
+    ends = np.flatnonzero(view == end[0])
+    starts = np.concatenate(([0], ends + 1))
+    if starts[-1] == size and len(ends):
+        starts = starts[:-1]
+    else:
+        ends = np.concatenate((ends, [size]))
+    lengths = ends - starts
+    if end == b"\n":
+        # A carriage return before the line end is part of the separator.
+        lengths -= (lengths > 0) & (view[np.maximum(ends - 1, 0)] == 0x0D)
+    kept = int(lengths.sum())
+    reading.record_bytes += kept
+    reading.separator_bytes += size - kept
+    # One buffer, no copies: the separator stays with the line and is cut off as a slice.
+    bounds = np.concatenate((starts, [size])).astype(np.int64, copy=False)
+    raw = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(starts), [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    )
+    frame = _frame(np.arange(line, line + len(starts), dtype=np.int64), starts + offset, lengths, raw)
+    fits = pl.when(pl.col("length") <= max_record)
+    return frame.with_columns(text=fits.then(pl.col("text").bin.slice(0, pl.col("length"))))
+
+
+def _frame(line: object, offset: object, length: object, text: pa.Array) -> pl.DataFrame:
+    frame = pl.DataFrame(
+        {"line": line, "offset": offset, "length": length},
+        schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64},
+    )
+    column = pl.from_arrow(text)
+    assert isinstance(column, pl.Series)  # noqa: S101 - an array is a series
+    return frame.with_columns(column.cast(pl.Binary).alias("text"))
+
+
+def sniff_sse(head: bytes, *, whole: bool) -> bool:
+    """Whether `head` begins a stream of server-sent events.
+
+    Source: WHATWG HTML, "Server-sent events", the event stream format.
+    """
+    lines = head.splitlines()
+    lines = [one for one in (lines if whole else lines[:-1]) if one]
+    fields = sum(_SSE.match(one) is not None for one in lines)
+    return any(one.startswith(b"data:") for one in lines) and fields >= _SSE_SHARE * len(lines)
+
+
+def split_sse(
+    pieces: Iterator[bytes], end: bytes, reading: Reading, max_record: int, start: int = 0
+) -> Iterator[pl.DataFrame]:
+    """Yield server-sent events as records: the text is what their ``data`` lines hold together.
+
+    Its name, id and retry time are what the envelope knows. An event ends at a blank line, which is a separator as the
+    line ends around it are; a block of comments alone is a counted skip. Arguments as in `split_lines`.
+    """
+    whole = _Block()
+    for frame in split_lines(pieces, end, reading, max_record, start):
+        rows = []
+        for line, offset, length, text in frame.iter_rows():
+            if text == b"" or text is None or whole.size > max_record:
+                rows += whole.taken(reading, max_record)
+            if text is None:
+                rows.append((line, offset, length, None, True, None, None))
+            elif text:
+                whole.add(line, offset, length, text)
+            else:
+                reading.record_bytes -= length
+                reading.separator_bytes += length
+        yield _events(rows)
+    yield _events(whole.taken(reading, max_record))
+
+
+def _events(rows: list[tuple[object, ...]]) -> pl.DataFrame:
+    names = ("line", "offset", "length", "text", "raw", "fault", "envelope")
+    schema = {name: RECORDS[name] for name in names}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+class _Block:
+    """The lines of one event, until its blank line."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, int, int, bytes]] = []
+        self.size = 0
+
+    def add(self, line: int, offset: int, length: int, text: bytes) -> None:
+        self.lines.append((line, offset, length, text))
+        self.size += length
+
+    def taken(self, reading: Reading, max_record: int) -> list[tuple[object, ...]]:
+        """The event as a row, if there is one; the block is empty afterwards."""
+        lines, self.lines, self.size = self.lines, [], 0
+        if not lines:
+            return []
+        line, offset, *_ = lines[0]
+        length = lines[-1][1] + lines[-1][2] - offset
+        between = length - sum(one[2] for one in lines)
+        reading.record_bytes += between
+        reading.separator_bytes -= between
+        data, known = [], {"envelope": "sse"}
+        for *_, text in lines:
+            name, _, value = text.partition(b":")
+            value = value.removeprefix(b" ")
+            if name == b"data":
+                data.append(value)
+            elif name in (b"event", b"id", b"retry"):
+                known[{b"event": "labels.event", b"id": "id", b"retry": "labels.retry"}[name]] = value.decode(
+                    "utf-8", "backslashreplace"
+                )
+        text = b"\n".join(data)
+        envelope = [{"key": key, "value": value} for key, value in sorted(known.items())]
+        if not data:
+            return [(line, offset, length, b"", False, FRAME, envelope)]
+        return [(line, offset, length, text if len(text) <= max_record else None, False, None, envelope)]
