@@ -20,7 +20,8 @@ import pytest
 from strataline.event import LAYERS, OUTCOMES, TIME_KINDS, VERDICTS
 from strataline.format import Format
 from strataline.parse import Kernel, Parsed, Plan, catalogue, parse_source, score
-from strataline.read import Input, Reading, read
+from strataline.read import Input, read
+from strataline.read.frame import conform
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHIPPED = REPOSITORY / "parsers"
@@ -54,8 +55,11 @@ def logs(name: str) -> tuple[Path, ...]:
 
 @cache
 def parsed(name: str, log: Path) -> Parsed:
-    batches = (batch.records for batch in read(Input(log.name, log), Reading()))
-    return parse_source(Kernel(), Plan(formats(), folder=name), batches)
+    (one,) = [
+        parse_source(Kernel(), Plan(formats(), folder=name), (batch.records for batch in source.batches)).result()
+        for source in read(Input(log.name, log))
+    ]
+    return one
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -174,7 +178,7 @@ def test_declaration_is_complete(name: str) -> None:
 ])  # fmt: skip
 def test_access_line_is_read_with_and_without_a_time(line: str) -> None:
     batch = pl.DataFrame({"line": [1], "offset": [0], "length": [len(line)], "text": [line.encode()]})
-    one = parse_source(Kernel(), Plan(formats()), [batch])
+    one = parse_source(Kernel(), Plan(formats()), [conform(batch)]).result()
     assert one.events["kind"].to_list() == ["prompt.access"]
     assert (one.events["event_time"].null_count() == 0) is line.startswith("2026")
     assert "?" not in str(one.events["name"][0])
@@ -214,7 +218,7 @@ def test_event_names_of_a_product_are_told_by_their_words(event: str, kind: str)
     }
     text = json.dumps(record).encode()
     batch = pl.DataFrame({"line": [1], "offset": [0], "length": [len(text)], "text": [text]})
-    one = parse_source(Kernel(), Plan(formats()), [batch]).events
+    one = parse_source(Kernel(), Plan(formats()), [conform(batch)]).result().events
     assert one["kind"].to_list() == [kind]
     assert one["clock"].to_list() == ["browser:d1"]
     assert {"kind": "request_id", "value": "r-1", "role": "alias"} in one["ids"][0].to_list()

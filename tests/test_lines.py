@@ -16,6 +16,7 @@ from strataline.errors import FormatError
 from strataline.format import Event, Format, group
 from strataline.parse import Kernel, Parsed, Plan, catalogue, parse_source
 from strataline.parse.lines import Part, match, match_other, second_reading
+from strataline.read.frame import conform
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OWN = REPOSITORY / "sample_logs" / "assist_incident" / "formats"
@@ -49,7 +50,7 @@ def parse(fmt: Format, *lines: str) -> Parsed:
         {"line": range(1, len(raw) + 1), "offset": offsets, "length": [len(line) for line in raw], "text": raw},
         schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64, "text": pl.Binary},
     )
-    return parse_source(Kernel(), Plan({}, forced=fmt), [batch])
+    return parse_source(Kernel(), Plan({}, forced=fmt), [conform(batch)]).result()
 
 
 def rows(parsed: Parsed) -> list[tuple[int, int, str, str | None]]:

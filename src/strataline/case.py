@@ -10,26 +10,36 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 import pyarrow as pa
 
 from strataline.errors import CaseError, InputError
-from strataline.event import EVENTS, LINKS, TABLES
+from strataline.event import EVENTS, LINKS, TABLES, address
 from strataline.examine import coverage
 from strataline.export import markdown, parquet
-from strataline.read import Input, Reading, at, read
+from strataline.read import Input, Options, at, read, rows_at
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.local.json"
 KIND = "strataline"
 """Key of the manifest that says what the folder is; its value is ``case``."""
+
+HOLDERS = ("tar", "zip", "sqlite", "parquet", "arrow")
+"""Containers whose bytes are not those of records: their members, tables or rows are counted instead."""
+
+SPOOLED = "stdin"
+"""The source that standard input is, and its copy in a case."""
 
 TIMELINE = "timeline.md"
 LIMIT = 200
@@ -41,21 +51,26 @@ class Case:
     Args:
         frames: table name → frame.
         manifest: what was read, with which options.
-        inputs: source → where it lies on this machine.
+        inputs: source → where it lies on this machine; what lies in archives is reached through them.
         covered: `examine.coverage` of all that was read, where the tables hold a part of it.
+        spooled: folder with what came by standard input; it goes when the case does.
     """
 
     def __init__(
         self,
         frames: Mapping[str, pl.DataFrame],
         manifest: Mapping[str, Any],
-        inputs: Mapping[str, Path],
+        inputs: Mapping[str, Input],
         covered: pl.DataFrame | None = None,
+        *,
+        spooled: Path | None = None,
     ) -> None:
         self.frames = dict(frames)
         self.manifest = dict(manifest)
         self.inputs = dict(inputs)
         self._covered = covered
+        if spooled is not None:
+            weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
 
     @cached_property
     def events(self) -> pa.Table:
@@ -135,6 +150,29 @@ class Case:
         here = self._ids.filter(_spelled(name))
         return self.frames["events"].filter(pl.col("event_id").is_in(here["event_id"].unique().implode()))
 
+    def records_of(self, name: str) -> pl.DataFrame:
+        """The event (as in ``events``) or reject (as in ``rejects``) that `name` means, one row.
+
+        Args:
+            name: an event id, or its first 8 characters or more; or ``SOURCE@OFFSET``.
+
+        Raises:
+            CaseError: if it means none, or several records.
+        """
+        events, rejects = self.frames["events"], self.frames["rejects"]
+        found = events.filter(pl.col("event_id").str.starts_with(name)) if len(name) >= 8 else events.clear()
+        source, at_sign, offset = name.rpartition("@")
+        if found.is_empty() and at_sign and offset.isdecimal():
+            there = (pl.col("source") == source) & (pl.col("offset") == int(offset))
+            found = next((one for table in (events, rejects) if (one := table.filter(there)).height), found)
+            found = found.head(1)
+        if found.is_empty():
+            hint = "an event id, as the tables have it, or SOURCE@OFFSET, as strataline rejects lists them"
+            raise CaseError(f"no event or reject is called {name!r}", hint=hint)
+        if found.height > 1:
+            raise CaseError(f"{name!r} begins {found.height} event ids", hint="give more of its characters")
+        return found
+
     def timeline(self, name: str) -> pa.Table:
         """The events of the one request that `name` means, in order (as in ``events``).
 
@@ -170,7 +208,7 @@ class Case:
             "layer",
             "kind",
             "name",
-            pl.concat_str("source", pl.lit(":"), "line").alias("address"),
+            address().alias("address"),
             "link_method",
             "order_basis",
         )
@@ -206,15 +244,19 @@ class Case:
     def _holding(self, events: pl.DataFrame, text: str) -> pl.DataFrame:
         pattern = re.compile(_search_pattern(text), re.IGNORECASE)
         places: dict[str, list[int]] = {}
-        for source in events["source"].unique().sort().to_list():
-            path = self.inputs.get(source)
-            if path is None or not path.is_file():
-                continue
-            offsets = places.setdefault(source, [])
-            for batch in read(Input(source, path), Reading()):
-                for offset, record in batch.records.select("offset", "text").iter_rows():
-                    if record is not None:
-                        offsets += [offset + found.start() for found in pattern.finditer(record)]
+        sources = set(events["source"].unique())
+        for top in sorted({self._above(source)[-1] for source in sources}):
+            one = self.at_hand(top)
+            for source in read(one, self._reading()) if one is not None else ():
+                if source.one.source not in sources:
+                    continue
+                offsets = places.setdefault(source.one.source, [])
+                for batch in source.batches:
+                    for offset, record, raw in batch.records.select("offset", "text", "raw").iter_rows():
+                        if record is not None:
+                            # Where the text is not what lies there, the whole record is the place.
+                            hits = (found.start() for found in pattern.finditer(record))
+                            offsets += [offset + hit if raw else offset for hit in hits]
         hit = pl.Series([False] * events.height, dtype=pl.Boolean)
         shallow = "(?i)" + r"\s+".join(re.escape(word) for word in text.split())
         for name in ("input_excerpt", "output_excerpt"):
@@ -225,7 +267,15 @@ class Case:
                 schema={"source": pl.String, "hit": pl.Int64},
                 orient="row",
             )
-            records = events.select("source", "offset", "length").unique().sort("offset")
+            own = pl.struct("offset", "length")
+            pieces = pl.when(pl.col("parts").is_null()).then(pl.concat_list(own)).otherwise("parts")
+            records = (
+                events.select("source", pl.col("offset").alias("of"), pieces=pieces)
+                .unique()
+                .explode("pieces")
+                .unnest("pieces")
+                .sort("offset")
+            )
             # The record that begins last before a hit is the one that holds it, if any does.
             inside = rows.sort("hit").join_asof(
                 records, left_on="hit", right_on="offset", by="source", check_sortedness=False
@@ -234,7 +284,7 @@ class Case:
             deep = (
                 events.select("source", "offset")
                 .join(
-                    inside.select("source", "offset", deep=pl.lit(value=True)).unique(),
+                    inside.select("source", offset="of", deep=pl.lit(value=True)).unique(),
                     on=["source", "offset"],
                     how="left",
                     maintain_order="left",
@@ -244,17 +294,70 @@ class Case:
             hit = hit | deep
         return events.filter(hit)
 
-    def evidence(self, events: pl.DataFrame) -> list[bytes | None]:
-        """The bytes of each event's record, read from its input; null where the input is not at hand."""
-        found: list[bytes | None] = [None] * events.height
-        for source in events["source"].unique().to_list():
-            path = self.inputs.get(source)
-            if path is None or not path.is_file():
+    def evidence(self, rows: pl.DataFrame) -> list[bytes | None]:
+        """The bytes of each record, read from its input; null where the input is not at hand.
+
+        Args:
+            rows: of ``events`` or ``rejects``. Of a row of a table, the JSON object that it was read as.
+
+        Raises:
+            InputError: if an input is not what it was.
+        """
+        found: list[bytes | None] = [None] * rows.height
+        numbered = rows.with_row_index("i")
+        for source in rows["source"].unique().sort().to_list():
+            one = self.at_hand(source)
+            top = self.at_hand(self._above(source)[-1])
+            if one is None or top is None:
                 continue
-            rows = events.with_row_index("i").filter(pl.col("source") == source).select("i", "offset", "length").rows()
-            for (i, _, _), data in zip(rows, at(path, [(offset, length) for _, offset, length in rows]), strict=True):
-                found[i] = data
+            here = numbered.filter(pl.col("source") == source)
+            in_table = here.filter(pl.col("line").is_null())
+            if in_table.height:
+                texts = rows_at(top, source, in_table["offset"].to_list(), self._reading())
+                for i, text in zip(in_table["i"], texts, strict=True):
+                    found[i] = text
+            of_bytes = here.filter(pl.col("line").is_not_null()).select("i", "offset", "length", "parts").rows()
+            places = [
+                [(part["offset"], part["length"]) for part in parts] if parts else [(offset, length)]
+                for _, offset, length, parts in of_bytes
+            ]
+            pieces = iter(at(one, [place for record in places for place in record], self._reading()) if places else [])
+            for (i, *_), record in zip(of_bytes, places, strict=True):
+                found[i] = b"".join(next(pieces) for _ in record)
         return found
+
+    def _above(self, source: str) -> list[str]:
+        """The source, and what it lies in up to the file."""
+        found = [source]
+        while (above := self._within.get(found[-1])) is not None:
+            found.append(above)
+        return found
+
+    @cached_property
+    def _within(self) -> dict[str, str]:
+        known = self.frames["sources"].select("source", "within").drop_nulls()
+        return dict(known.iter_rows())
+
+    def at_hand(self, source: str) -> Input | None:
+        """Where to read `source`; null if its file is not at hand."""
+        way = self._above(source)
+        top = self.inputs.get(way[-1])
+        if top is None or (top.path is not None and not top.path.is_file()):
+            return None
+        inside = [name[len(above) + 1 :] for name, above in pairwise(way)]
+        return replace(top, source=source, inside=tuple(reversed(inside)))
+
+    def _reading(self) -> Options:
+        """How the inputs were read: nothing of it is told anew."""
+        sources = {row["source"]: row for row in self.frames["sources"].iter_rows(named=True)}
+        options = Options(max_record=self.manifest["options"]["max_record"])
+        expand = self.manifest["options"]["max_expand"]
+        return replace(
+            options,
+            limits=replace(options.limits, max_expand=expand),
+            encoding=lambda source: sources.get(source, {}).get("encoding"),
+            wrappers=lambda source: sources.get(source, {}).get("envelopes") or (),
+        )
 
     def markdown(self, limit: int = LIMIT) -> str:
         """The timeline as Markdown: what was read, coverage, then up to `limit` requests."""
@@ -275,7 +378,7 @@ class Case:
         return {
             "version": self.manifest["version"],
             "sources": sources.height,
-            "bytes": int(sources["bytes"].sum()),
+            "bytes": int(sources.filter(pl.col("within").is_null())["bytes"].sum()),
             "lines": int(sources["lines"].sum()),
             "records": int(sources["records"].sum()),
             "with_events": int(sources["with_events"].sum()),
@@ -288,7 +391,10 @@ class Case:
             "requests_by_kind": dict(requests.group_by("kind").len().sort("kind").iter_rows()),
             "layers": {layer: {"events": count, "linked": tied} for layer, count, tied in per_layer.iter_rows()},
             "zones_assumed": assumed,
-            "unrecognised": sources.filter(pl.col("format").is_null() & (pl.col("rejected") > 0))["source"].to_list(),
+            "unrecognised": sources.filter(
+                pl.col("format").is_null() & (pl.col("rejected") > 0) & (pl.col("container") != "unreadable")
+            )["source"].to_list(),
+            "unreadable": sources.filter(pl.col("container") == "unreadable")["source"].to_list(),
             "first_time": _iso(events["event_time"].min()),
             "last_time": _iso(events["event_time"].max()),
         }
@@ -335,7 +441,10 @@ class Case:
         digests[TIMELINE] = _digest(folder / TIMELINE)
         manifest = {**self.manifest, "files": digests}
         (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
-        places = {source: os.path.abspath(path) for source, path in sorted(self.inputs.items())}  # noqa: PTH100 - links stay as they were given
+        places = {source: one.place for source, one in sorted(self.inputs.items())}
+        if SPOOLED in places:
+            shutil.copyfile(places[SPOOLED], folder / SPOOLED)
+            places[SPOOLED] = SPOOLED
         # ASCII alone: the name of a file need not be text.
         (folder / INPUTS).write_text(json.dumps(places, indent=1) + "\n", encoding="ascii")
 
@@ -385,11 +494,17 @@ class Case:
                 wrong.append(f"{name}: is not there")
             elif _digest(file) != digest:
                 wrong.append(f"{name}: its content is not what was written")
-        for source, digest in self.frames["sources"].select("source", "digest").iter_rows():
-            path = self.inputs.get(source)
-            if path is None or not path.is_file():
+        # The digest of a file covers what lies in it.
+        files = self.frames["sources"].filter(pl.col("within").is_null())
+        for source, digest in files.select("source", "digest").iter_rows():
+            one = self.at_hand(source)
+            try:
+                found = None if one is None else _digest_of(one.open())
+            except OSError:
+                found = None
+            if found is None:
                 wrong.append(f"input {source}: is not at hand, so it could not be verified")
-            elif digest is not None and _digest(path) != digest:
+            elif digest is not None and found != digest:
                 wrong.append(f"input {source}: its content is not what was read")
         return wrong + self._uncounted()
 
@@ -400,7 +515,8 @@ class Case:
         for row in sources.iter_rows(named=True):
             if row["records"] != row["with_events"] + row["rejected"] + row["skipped"]:
                 wrong.append(f"input {row['source']}: records are not with_events + rejected + skipped")
-            if row["stream_bytes"] != row["record_bytes"] + row["separator_bytes"]:
+            holds_others = row["container"] in HOLDERS
+            if not holds_others and row["stream_bytes"] != row["record_bytes"] + row["separator_bytes"]:
                 wrong.append(f"input {row['source']}: bytes are not record_bytes + separator_bytes")
         rejected = dict(self.frames["rejects"].group_by("source").len().iter_rows())
         wrong += [
@@ -415,19 +531,24 @@ class Case:
         return LINKS.conform(self.frames["links"].filter(pl.col("from_event").is_in(events["event_id"].implode())))
 
 
-def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike[str] | None) -> dict[str, Path]:
+def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike[str] | None) -> dict[str, Input]:
     if inputs is not None:
         root = Path(inputs)
         if not root.is_dir():
             raise InputError("no such folder of inputs", path=str(root))
-        return {one["source"]: root / one["source"] for one in manifest.get("inputs", [])}
+        names = [one["source"] for one in manifest.get("inputs", [])]
+        return {name: Input(name, root / name) for name in names}
     try:
         known = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(known, dict):
         return {}
-    return {source: Path(path) for source, path in known.items() if isinstance(path, str)}
+    places = {source: place for source, place in known.items() if isinstance(place, str)}
+    return {
+        source: Input(source, None, url=place) if "://" in place else Input(source, folder / place)
+        for source, place in places.items()
+    }
 
 
 def refuse_to_replace(target: Path, *, overwrite: bool) -> None:
@@ -449,8 +570,16 @@ def refuse_to_replace(target: Path, *, overwrite: bool) -> None:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _digest_of(path.open("rb"))
+
+
+def _digest_of(file: BinaryIO) -> str:
+    """SHA-256 of what is left of `file`, which is closed."""
+    digest = hashlib.sha256()
+    with file:
+        while data := file.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 def _json(value: object) -> str:

@@ -66,8 +66,11 @@ def attribute(key: str, *segments: Segment, level: int | None = None) -> Field:
 
 
 def column(name: str) -> Field:
-    """A column of a CSV, Parquet, Arrow or SQLite table."""
-    return Field(name=name)
+    """A column of a CSV, Parquet, Arrow or SQLite table, whose rows are read as JSON objects.
+
+    Without a header row columns are called ``"1"``, ``"2"``, …
+    """
+    return path(name)
 
 
 def group(name: str) -> Field:
@@ -80,22 +83,20 @@ class Recognise:
     """How records of a format are told from all others, scored over many records.
 
     Args:
-        keys: JSON keys (each a path) that every record has.
+        keys: JSON keys (each a path) that every record has; of a table, columns.
         any_of: groups of JSON keys, of each of which every record has one.
         where: JSON path and linear-time regex that the value there must match somewhere.
-        header: column names that a table must have.
     A text format is recognised by its `pattern`.
     """
 
     keys: tuple[tuple[Segment, ...], ...] = ()
     any_of: tuple[tuple[tuple[Segment, ...], ...], ...] = ()
     where: tuple[tuple[tuple[Segment, ...], str], ...] = ()
-    header: tuple[str, ...] = ()
 
     @property
     def specificity(self) -> int:
         """How many marks must agree; of two formats that fit, the more specific is taken."""
-        return len(self.keys) + len(self.any_of) + 2 * len(self.where) + len(self.header)
+        return len(self.keys) + len(self.any_of) + 2 * len(self.where)
 
 
 @dataclass(frozen=True)
@@ -202,8 +203,8 @@ class Format:
         reference: the page or schema it follows.
         events: the events that a record may hold, in order (their place is the event's `index`).
         fields: name → where it lies.
-        recognise: marks of a JSON or table format.
-        container: ``json`` (one object per record), ``text`` (one line per record) or ``table``.
+        recognise: marks of a JSON format.
+        container: ``json`` (an object per record, as the rows of tables are) or ``text`` (a line per record).
         pattern: for text: one linear-time regex with named groups that describes a whole line.
         begins: for text: what every record begins with; two records on one line are parted by it.
         other: for text: a regex (groups of `pattern`'s names) for sound lines that `pattern` does not describe.
@@ -259,8 +260,8 @@ def _problems(fmt: Format) -> list[str]:
     found = []
     if fmt.layer not in LAYERS:
         found.append(f"layer is {fmt.layer!r}; expected one of {', '.join(LAYERS)}")
-    if fmt.container not in ("json", "text", "table"):
-        found.append(f"container is {fmt.container!r}; expected json, text or table")
+    if fmt.container not in ("json", "text"):
+        found.append(f"container is {fmt.container!r}; expected json or text")
     if fmt.container == "text" and fmt.pattern is None:
         found.append("a text format needs a pattern")
     for pattern in (fmt.pattern, fmt.other):

@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
-from strataline.case import Case
+from strataline.case import SPOOLED, Case
 from strataline.correlate import Options, correlate
 from strataline.errors import FormatError, InputError
 from strataline.event import CLOCKS, EVENTS, FINDINGS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
 from strataline.examine import coverage
 from strataline.format import Format
-from strataline.parse import Kernel, Parsed, Plan, catalogue, digests, identify, parse_source, zone_named
-from strataline.read import MAX_RECORD, Batch, Found, Input, Reading, find_inputs, read
+from strataline.parse import (
+    Kernel,
+    Parsed,
+    Parsing,
+    Plan,
+    Workers,
+    catalogue,
+    described,
+    digests,
+    identify,
+    parse_source,
+    zone_named,
+)
+from strataline.read import (
+    MAX_EXPAND,
+    MAX_RECORD,
+    Found,
+    Input,
+    Limits,
+    Options as ReadOptions,
+    Reading,
+    Source,
+    better_encoding,
+    encoding_named,
+    find_inputs,
+    read,
+    reread,
+)
 
 Progress = Callable[[str, int, int], None]
 """Called with the source at hand, bytes done and bytes in all."""
@@ -29,9 +58,14 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class _Source:
     one: Input
+    within: str | None
     reading: Reading
     parsed: Parsed
     problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.one.source
 
 
 def reconstruct(
@@ -46,12 +80,16 @@ def reconstruct(
     until: datetime | None = None,
     excerpts: bool = True,
     max_record: int = MAX_RECORD,
+    encodings: Mapping[str, str] | None = None,
+    max_expand: int = MAX_EXPAND,
+    workers: int | None = None,
+    stdin: BinaryIO | None = None,
     progress: Progress | None = None,
 ) -> Case:
     """Reconstruct what the logs at `paths` say happened.
 
     Args:
-        paths: files, folders and globs.
+        paths: files, folders, globs, URLs (``s3://…``, ``https://…``), lists (``@list.txt``) and ``-``.
         formats: folders of further formats; loading a format runs its file.
         force: glob over sources → name of the format they have, which is then not questioned.
         zones: glob over sources → IANA zone of the times in them that state none.
@@ -62,6 +100,10 @@ def reconstruct(
         until: leave out requests that began after; UTC if it states no zone.
         excerpts: whether tables hold the first 240 characters of texts.
         max_record: records longer than this many bytes become rejects.
+        encodings: glob over sources → encoding of their text; otherwise UTF-8 or UTF-16, or what the bytes tell.
+        max_expand: bytes that one input may expand to, all that lies in it together.
+        workers: how many batches are parsed at once; by default as many as there are cores. No result depends on it.
+        stdin: what ``-`` means.
         progress: called as the inputs are read.
 
     Returns:
@@ -84,16 +126,22 @@ def reconstruct(
     if since is not None and until is not None and since > until:
         raise InputError("--since is later than --until")
     zones, force = dict(zones or {}), dict(force or {})
+    encodings = {glob: encoding_named(name) for glob, name in (encodings or {}).items()}
     for zone in (*zones.values(), *([assume_zone] if assume_zone else [])):
         zone_named(zone)
     folders = [Path(folder) for folder in ([formats] if isinstance(formats, str | os.PathLike) else formats)]
     known = catalogue(folders)
-    found = find_inputs(names)
-    sources = _parse_all(found.inputs, known, _Choices(zones, force, assume_zone, excerpts, max_record), progress)
-    readable = [source for source in sources if source.problem is None]
-    if not readable:
-        first = sources[0]
-        raise InputError(first.problem or "nothing to read", path=str(first.one.path))
+    choices = _Choices(zones, force, assume_zone, excerpts, max_record, encodings, Limits(max_expand=max_expand))
+    with ExitStack() as stack:
+        spool = None if stdin is None else _Spool(stdin, stack)
+        found = find_inputs(names, stdin=spool)
+        sources = _parse_all(found.inputs, known, choices, workers or os.cpu_count() or 1, progress)
+        readable = [source for source in sources if source.problem is None]
+        if not readable:
+            name, problem = next(iter([*((s.name, s.problem) for s in sources), *found.refused]), ("", None))
+            raise InputError(problem or "nothing to read", path=name)
+        # From here on the case keeps it.
+        stack.pop_all()
     _settle_copies(sources)
     gap_ns = reuse_gap // timedelta(microseconds=1) * 1000
     made = correlate(pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)]), Options(reuse_gap_ns=gap_ns))
@@ -129,10 +177,33 @@ def reconstruct(
         "until": _iso(until),
         "excerpts": excerpts,
         "max_record": max_record,
+        "encodings": encodings,
+        "max_expand": max_expand,
     }
+    manifest = _manifest(frames, options, digests(folders))
     return Case(
-        frames, _manifest(frames, options, digests(folders)), {s.one.source: s.one.path for s in sources}, covered
+        frames,
+        manifest,
+        {one.source: one for one in found.inputs},
+        covered,
+        spooled=None if spool is None else spool.folder,
     )
+
+
+class _Spool:
+    """Keeps what comes by standard input in a file: it cannot be read twice."""
+
+    def __init__(self, stdin: BinaryIO, stack: ExitStack) -> None:
+        self._stdin = stdin
+        self._stack = stack
+        self.folder: Path | None = None
+
+    def __call__(self) -> Path:
+        self.folder = Path(tempfile.mkdtemp(prefix="strataline-"))
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        with (self.folder / SPOOLED).open("wb") as file:
+            shutil.copyfileobj(self._stdin, file, 1 << 20)
+        return self.folder / SPOOLED
 
 
 @dataclass(frozen=True)
@@ -142,6 +213,8 @@ class _Choices:
     assume: str | None
     excerpts: bool
     max_record: int
+    encodings: Mapping[str, str]
+    limits: Limits
 
     def plan(self, one: Input, known: Mapping[str, Format]) -> Plan:
         name = _chosen(self.force, one.source)
@@ -154,52 +227,106 @@ class _Choices:
             excerpts=self.excerpts,
         )
 
+    def reading(self, kernel: Kernel, known: Mapping[str, Format]) -> ReadOptions:
+        return ReadOptions(
+            max_record=self.max_record,
+            limits=self.limits,
+            encoding=lambda source: _chosen(self.encodings, source),
+            described=lambda text: described(kernel, known, text),
+        )
+
+    @property
+    def globs(self) -> list[tuple[str, str]]:
+        """Options that name sources, and the globs that they do it by."""
+        found = (("--zone", self.zones), ("--format", self.force), ("--encoding", self.encodings))
+        return [(option, glob) for option, globs in found for glob in globs]
+
+    def refuse_unmatched(self, names: Sequence[str]) -> None:
+        """Refuse an option that none of the sources is meant by."""
+        for option, pattern in self.globs:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise InputError(
+                    f"{option} {pattern}: no source has such a name",
+                    hint=f"sources are named {', '.join(names[:3])}, …",
+                )
+
 
 def _parse_all(
-    inputs: Sequence[Input], known: Mapping[str, Format], choices: _Choices, progress: Progress | None
+    inputs: Sequence[Input], known: Mapping[str, Format], choices: _Choices, workers: int, progress: Progress | None
 ) -> list[_Source]:
-    for option, globs in (("zone", choices.zones), ("format", choices.force)):
-        for pattern in globs:
-            if not any(fnmatchcase(one.source, pattern) for one in inputs):
-                some = ", ".join(one.source for one in inputs[:3])
-                raise InputError(
-                    f"--{option} {pattern}: no source has such a name", hint=f"sources are named {some}, …"
-                )
     for name in choices.force.values():
         if name not in known:
             raise FormatError(f"no format is called {name!r}", hint=f"known: {', '.join(known)}")
+    if not any("!" in pattern or _may_hold_more(one) for one in inputs for _, pattern in choices.globs):
+        # What lies in archives is known when they have been read; what a typing error means is known now.
+        choices.refuse_unmatched([one.source for one in inputs])
     kernel = Kernel()
-    done, whole = 0, sum(one.path.stat().st_size for one in inputs if one.path.is_file())
-    made = []
-    for one in inputs:
-        if progress is not None:
-            progress(one.source, done, whole)
-        reading = Reading()
-        try:
-            batches = _told(read(one, reading, choices.max_record), one.source, reading, done, whole, progress)
-            parsed = parse_source(kernel, choices.plan(one, known), batches)
-        except InputError as problem:
-            made.append(_Source(one, reading, Parsed(), problem.message))
-            continue
-        parsed.events = identify(parsed.events, one.source, reading.stream_digest)
-        parsed.rejects = parsed.rejects.with_columns(source=pl.lit(one.source))
-        if reading.container != "lines":
-            detail = f"{reading.container} is not read yet; unpack or convert it to lines"
-            parsed.rejects = parsed.rejects.with_columns(reason=pl.lit("unsupported_container"), detail=pl.lit(detail))
-        made.append(_Source(one, reading, parsed))
-        done += reading.bytes
+    options = choices.reading(kernel, known)
+    done, whole = 0, sum(one.size() or 0 for one in inputs)
+    found: list[tuple[Source, Parsing]] = []
+    unread: list[_Source] = []
+    with Workers(workers) as pool:
+        for one in inputs:
+            if progress is not None:
+                progress(one.source, done, whole)
+            try:
+                for source in read(one, options):
+                    batches = _told(source, done, whole, progress)
+                    parsing = parse_source(kernel, choices.plan(source.one, known), batches, pool)
+                    found.append(_in_its_encoding(kernel, choices, known, options, source, parsing, pool))
+            except InputError as problem:
+                unread.append(_Source(one, None, Reading(), Parsed(), problem.message))
+            done += one.size() or 0
+        # A source that was read in part is one that was not read.
+        names = {source.name for source in unread}
+        made = [_parsed(source, parsing) for source, parsing in found if source.one.source not in names]
     if progress is not None:
         progress("", whole, whole)
+    made = sorted([*made, *unread], key=lambda source: source.name)
+    choices.refuse_unmatched([source.name for source in made])
     return made
 
 
-def _told(
-    batches: Iterable[Batch], source: str, reading: Reading, done: int, whole: int, progress: Progress | None
-) -> Iterator[pl.DataFrame]:
-    """The records of `batches`, telling `progress` how far the input has been read."""
-    for batch in batches:
+def _may_hold_more(one: Input) -> bool:
+    """Whether a name is one of an archive or a database, whose members have names of their own."""
+    return Path(one.source).suffix.lower() not in (".jsonl", ".json", ".log", ".txt", ".csv", ".tsv", ".ndjson")
+
+
+def _parsed(source: Source, parsing: Parsing) -> _Source:
+    parsed = parsing.result()
+    parsed.events = identify(parsed.events, source.one.source, source.reading.stream_digest)
+    parsed.rejects = parsed.rejects.with_columns(source=pl.lit(source.one.source))
+    return _Source(source.one, source.within, source.reading, parsed)
+
+
+def _in_its_encoding(
+    kernel: Kernel,
+    choices: _Choices,
+    known: Mapping[str, Format],
+    options: ReadOptions,
+    source: Source,
+    parsing: Parsing,
+    pool: Workers,
+) -> tuple[Source, Parsing]:
+    """The source once more in a one-byte encoding, if most of what is not ASCII in it is not UTF-8 and that helps."""
+    encoding = better_encoding(source.reading)
+    if encoding is None:
+        return source, parsing
+    again = replace(reread(source.one, source.reading, encoding, options), within=source.within)
+    batches = (batch.records for batch in again.batches)
+    second = parse_source(kernel, choices.plan(source.one, known), batches, pool)
+    if second.recognised is None:
+        return source, parsing
+    detail = f"most records that are not ASCII are not UTF-8; all were read as {encoding} (--encoding names another)"
+    again.reading.notes.append(("encoding_assumed", detail, source.reading.not_utf8))
+    return again, second
+
+
+def _told(source: Source, done: int, whole: int, progress: Progress | None) -> Iterator[pl.DataFrame]:
+    """The records of `source`, telling `progress` how far its input has been read."""
+    for batch in source.batches:
         if progress is not None:
-            progress(source, min(done + reading.bytes, whole), whole)
+            progress(source.one.source, min(done + source.reading.bytes, whole), whole)
         yield batch.records
 
 
@@ -208,7 +335,7 @@ def _settle_copies(sources: Sequence[_Source]) -> None:
     first: dict[str, str] = {}
     for source in sources:
         digest = source.reading.stream_digest
-        if not source.reading.stream_bytes or source.problem is not None:
+        if not source.parsed.records or source.problem is not None:
             continue
         if first.setdefault(digest, source.one.source) != source.one.source:
             parsed = source.parsed
@@ -236,12 +363,15 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
     forced = recognised is not None and recognised.forced
     return {
         "source": source.one.source,
+        "within": source.within,
         "digest": reading.digest or None,
         "bytes": reading.bytes,
         "stream_digest": reading.stream_digest or None,
         "stream_bytes": reading.stream_bytes,
         "compression": reading.compression,
-        "container": "unreadable" if source.problem else reading.container,
+        "container": "unreadable" if source.problem or reading.problem else reading.container,
+        "encoding": reading.encoding,
+        "envelopes": list(reading.envelopes),
         "format": recognised.format.name if recognised else None,
         "format_confidence": recognised.confidence if recognised else None,
         "format_basis": "option" if forced else "recognised" if recognised else "none",
@@ -283,11 +413,15 @@ def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
         }
         for name in found.twice
     ]
+    rows += [
+        {"room": "read", "topic": "refused", "subject": name, "count": 1, "detail": why} for name, why in found.refused
+    ]
     for source in sources:
         reading, parsed, name = source.reading, source.parsed, source.one.source
         here: list[tuple[str, str, str | None, int, str]] = []
-        if source.problem is not None:
-            here.append(("read", "unreadable", None, 1, source.problem))
+        problem = source.problem or reading.problem
+        if problem is not None:
+            here.append(("read", "unreadable", None, 1, problem))
         if reading.cut is not None:
             here.append(("read", "stream_cut", None, 1, f"{reading.cut}; what lies before it was read"))
         if parsed.copy_of is not None:
@@ -297,9 +431,14 @@ def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
         if parsed.recognised is not None and parsed.recognised.ties:
             detail = f"formats that fit as well: {', '.join(parsed.recognised.ties)}"
             here.append(("parse", "format_tie", parsed.recognised.format.name, 1, detail))
-        if parsed.recognised is None and parsed.records > parsed.skipped and reading.container == "lines":
+        if reading.envelopes:
+            detail = f"taken off its records, from the outermost inwards: {', '.join(reading.envelopes)}"
+            here.append(("read", "envelope", None, parsed.records, detail))
+        here += [("read", topic, None, count, detail) for topic, detail, count in reading.notes]
+        unknown = int((parsed.rejects["reason"] == "unrecognised_format").sum())
+        if unknown:
             detail = "no format describes this source; --format NAME=GLOB forces one, --formats DIR adds your own"
-            here.append(("parse", "unrecognised", None, parsed.rejected, detail))
+            here.append(("parse", "unrecognised", None, unknown, detail))
         assumed = int((parsed.events["zone_basis"] == "assumed").sum())
         if assumed:
             detail = "times state no zone; one was assumed (--zone GLOB=ZONE names it)"

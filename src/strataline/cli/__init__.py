@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,22 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli.arguments import Duration, Moment, Pair
+from strataline.cli.arguments import Duration, Moment, Pair, Size
 from strataline.errors import StrataError
 from strataline.export import text
 from strataline.export.escape import printable
 from strataline.export.words import count
-from strataline.read import MAX_RECORD
+from strataline.read import MAX_EXPAND, MAX_RECORD
 from strataline.reconstruct import reconstruct as reconstruct_case
 
 COMPLAINT, NOTHING = 1, 2
 
 STATUS = """
 \b
-Exit status: 0 done; 1 done with a complaint (more rejects than --max-rejects, an
-input that cannot be read, a mismatch, nothing found by that id); 2 nothing
-written (usage, or nothing that can be read).
+Exit status: 0 done; 1 done with a complaint (an input that cannot be read, or not to
+its end, or of which no record could; a record over --max-record; more rejects than
+--max-rejects; a mismatch; nothing found by that id); 2 nothing written (usage, or
+nothing that can be read).
 """
 
 
@@ -62,6 +64,8 @@ def main() -> None:
     strataline reconstruct logs/ -o CASE      read the logs, write the case
     strataline show CASE ID                   the chain of one request, by any of its ids
     strataline find CASE --text "…"           where a text, a user or a moment occurs
+    strataline rejects CASE                   what could not be read, and what to do about it
+    strataline evidence CASE EVENT            the very bytes that an event is from
     strataline verify CASE                    whether case and inputs are what they were
 
     It says what the records show. Who is accountable, which remedy to choose and what anyone meant stay with people.
@@ -138,12 +142,35 @@ def main() -> None:
     help="Whether the tables hold the first 240 characters of texts.",
 )
 @click.option(
+    "--encoding",
+    "encodings",
+    multiple=True,
+    type=Pair("GLOB=NAME"),
+    metavar="GLOB=NAME",
+    help="Encoding of the text in the sources that GLOB fits, such as 'old/*.log=cp1252'. Repeatable."
+    "  [default: UTF-8 or UTF-16, and what the bytes tell, which is noted]",
+)
+@click.option(
     "--max-record",
-    type=click.IntRange(min=1),
+    type=Size(),
     default=MAX_RECORD,
-    show_default=True,
-    metavar="BYTES",
+    show_default="16MiB",
+    metavar="SIZE",
     help="Records longer than this become rejects.",
+)
+@click.option(
+    "--max-expand",
+    type=Size(),
+    default=MAX_EXPAND,
+    show_default="64GiB",
+    metavar="SIZE",
+    help="Bytes that one input may expand to, all that lies in it together.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many batches are parsed at once; no result depends on it.  [default: one for each core]",
 )
 @click.option(
     "--max-rejects",
@@ -173,12 +200,19 @@ def reconstruct(
     until: datetime | None,
     limit: int,
     excerpts: str,
+    encodings: tuple[tuple[str, str], ...],
     max_record: int,
+    max_expand: int,
+    workers: int | None,
     max_rejects: int | None,
     shown: str | None,
     as_json: bool,
 ) -> None:
-    """Read LOGS (files, folders, quoted globs) and write what they say happened as a case."""
+    """Read LOGS and write what they say happened as a case.
+
+    LOGS are files, folders, quoted globs, URLs (s3://…, https://…), @LIST (a file of names), or - for standard input.
+    Archives and compressed files are read as they are.
+    """
     if output is None and shown is None:
         raise click.UsageError("give -o CASE to write the case, or --show ID to print one chain")
     if output is not None:
@@ -195,6 +229,10 @@ def reconstruct(
             until=until,
             excerpts=excerpts == "short",
             max_record=max_record,
+            encodings=dict(encodings),
+            max_expand=max_expand,
+            workers=workers,
+            stdin=sys.stdin.buffer,
             progress=progress,
         )
     if output is not None:
@@ -276,7 +314,7 @@ def find(
         raise click.UsageError("give at least one of --text, --user and --at")
     opened = Case.open(case, inputs)
     found = opened.find(text=words, user=user, at=at, within=within)
-    gone = [source for source, path in sorted(opened.inputs.items()) if not path.is_file()]
+    gone = [source for source in opened.inputs if opened.at_hand(source) is None]
     if words is not None and (gone or not opened.inputs):
         click.echo(
             "strataline: not all inputs are at hand; of the others only the excerpts were searched (--inputs DIR)",
@@ -309,6 +347,54 @@ def verify(case: Path, inputs: Path | None) -> None:
     sys.exit(COMPLAINT if wrong else 0)
 
 
+@main.command(epilog=STATUS)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.option("--reason", metavar="REASON", help="List every reject of this reason.")
+@click.option("--source", metavar="GLOB", help="Only those of the sources that GLOB fits.")
+def rejects(case: Path, reason: str | None, source: str | None) -> None:
+    """List the records that could not become events, grouped by reason, with a hint for each."""
+    found = Case.open(case).frames["rejects"]
+    if source is not None:
+        found = found.filter(pl.Series([fnmatchcase(name, source) for name in found["source"]], dtype=pl.Boolean))
+    if reason is not None:
+        known = ", ".join(sorted(found["reason"].unique())) or "none"
+        found = found.filter(pl.col("reason") == reason)
+        if found.is_empty():
+            raise click.UsageError(f"no reject has the reason {printable(reason)}; there are: {known}")
+    _echo(text.rejects(found, every=reason is not None, **_page()))
+
+
+@main.command(epilog=STATUS)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.argument("event", metavar="EVENT")
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the inputs are now, if not where they were.",
+)
+def evidence(case: Path, event: str, inputs: Path | None) -> None:
+    """Print exactly the bytes that EVENT's record has in its input.
+
+    EVENT is an event id, or the beginning of one (8 characters or more); or SOURCE@OFFSET, as `strataline rejects`
+    lists them. Of a row of a table it is the JSON object that the row was read as. Nothing is added, not even a line
+    end: the address goes to standard error.
+    """
+    opened = Case.open(case, inputs)
+    rows = opened.records_of(event)
+    found = opened.evidence(rows)[0]
+    row = rows.row(0, named=True)
+    if found is None:
+        click.echo(
+            f"strataline: {printable(row['source'])} is not at hand\n  hint: --inputs DIR says where it is now",
+            err=True,
+        )
+        sys.exit(COMPLAINT)
+    click.echo(f"{printable(row['source'])}: {text.place(row)}", err=True)
+    sys.stdout.buffer.write(found)
+    sys.stdout.buffer.flush()
+
+
 def _show(case: Case, name: str) -> int:
     """Print what `name` means: one chain, a list of requests, or the events that carry it and are tied to none."""
     if not name.strip():
@@ -334,16 +420,20 @@ def _show(case: Case, name: str) -> int:
 
 
 def _complaints(case: Case, max_rejects: int | None) -> int:
-    rejects, unreadable = (
-        case.frames["rejects"].height,
-        case.frames["notes"].filter(pl.col("topic") == "unreadable"),
-    )
-    for source, detail in unreadable.select("source", "detail").iter_rows():
-        click.echo(f"strataline: {printable(source)} was not read: {printable(detail)}", err=True)
-    many = max_rejects is not None and rejects > max_rejects
+    """Say what could not be read; the exit status that follows from it."""
+    notes, rejected = case.frames["notes"], case.frames["rejects"]
+    complaints = notes.filter(pl.col("topic").is_in(["unreadable", "refused", "stream_cut"]))
+    for source, subject, topic, detail in complaints.select("source", "subject", "topic", "detail").iter_rows():
+        what = "was read in part" if topic == "stream_cut" else "was not read"
+        click.echo(f"strataline: {printable(source or subject)} {what}: {printable(detail)}", err=True)
+    many = max_rejects is not None and rejected.height > max_rejects
     if many:
-        click.echo(f"strataline: {rejects} rejects, more than --max-rejects {max_rejects}", err=True)
-    return COMPLAINT if many or unreadable.height else 0
+        click.echo(f"strataline: {rejected.height} rejects, more than --max-rejects {max_rejects}", err=True)
+    sources = case.frames["sources"]
+    # The summary names both.
+    in_vain = (sources["rejected"] > 0) & (sources["with_events"] == 0)
+    over_cap = (rejected["reason"] == "too_long").any()
+    return COMPLAINT if many or complaints.height or in_vain.any() or over_cap else 0
 
 
 def _page() -> dict[str, Any]:

@@ -60,3 +60,18 @@ class Pair(click.ParamType[tuple[str, str]]):
         if not (equals and left and right):
             self.fail(f"{value!r} is not {self.name}", param, ctx)
         return left, right
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, with a unit if any: 500MB, 2GiB, 64k."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See the class."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(value).strip().lower())
+        if found is None or not float(found[1]):
+            self.fail(f"{value!r} is no size; for example 500MB, 2GiB or 1073741824", param, ctx)
+        return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2] or " "))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from strataline.event import LINKS, NOTES
+from strataline.event import LINKS, NOTES, address
 
 OPENING = "prompt.received"
 OPERATIONS = ("model.call", "retrieval.query", "retrieval.request", "retrieval.rerank", "retrieval.embed")
@@ -90,7 +90,7 @@ class Work:
 
     def link(self, rows: pl.DataFrame) -> Work:
         """This, with the links `rows` (``from`` and ``to`` as n; other columns as in ``links``)."""
-        name = self.events.select("n", "event_id", address=pl.concat_str("source", pl.lit(":"), "line"))
+        name = self.events.select("n", "event_id", address=address())
         joined = rows.join(
             name.rename({"n": "from", "event_id": "from_event", "address": "from_address"}), on="from", how="left"
         ).join(name.rename({"n": "to", "event_id": "to_event", "address": "to_address"}), on="to", how="left")

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REQUESTS
+from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REASONS, REQUESTS
 from strataline.export import rows, words
 from strataline.export.escape import excerpt, printable
 from strataline.export.rows import Chain, Row
@@ -34,6 +34,8 @@ _STYLES = {
 _LABEL, _EXCERPT, _ROOM = 13, 6, 24
 # How many candidates, and sources to mend, are named before "and n more".
 _CANDIDATES, _SOURCES = 5, 6
+# Rejects of one reason that are listed before "and n more".
+_REJECTS = 3
 _SIDES = ("input", "output")
 _NOTABLE = dict.fromkeys(("outcome", "error", "verdict", "mode", "shown", "feedback"), "strong")
 
@@ -408,6 +410,42 @@ def hits(events: pl.DataFrame, *, width: int | None = None, colour: bool = False
     return "\n".join(text) + "\n"
 
 
+def rejects(found: pl.DataFrame, *, every: bool, width: int | None = None, colour: bool = False) -> str:
+    """Return rejects grouped by reason, with what each reason means and a hint.
+
+    Args:
+        found: rows of ``rejects``.
+        every: whether all of them are listed, or a few of each reason.
+        width: columns of the terminal; null where it is none.
+        colour: whether to paint.
+    """
+    page = _Page(width, colour)
+    text = []
+    for reason, number in found["reason"].value_counts(name="n").sort("n", "reason", descending=[True, False]).rows():
+        means, hint = REASONS.get(reason, ("", ""))
+        text += page.fold([(f"{reason}  {number:,}  ", "strong")], [(means, "")], 2)
+        text += page.fold([("  hint: ", "dim")], [(hint, "dim")], 8)
+        of_reason = found.filter(pl.col("reason") == reason)
+        for row in of_reason.head(of_reason.height if every else _REJECTS).iter_rows(named=True):
+            text += page.fold([("  ", "")], [(f"{row['source']}@{row['offset']}", ""), (place(row), "dim")], 4)
+            text += page.prose([("    ", "")], row["detail"] or "", "dim")
+            if row["excerpt"]:
+                text.append(page.crop("    ", f"“{excerpt(row['excerpt'])}”", "dim"))
+        if not every and number > _REJECTS:
+            text += page.fold([("  ", "")], [(f"and {number - _REJECTS:,} more: --reason {reason}", "dim")], 4)
+    return "\n".join([*text, words.count(found.height, "reject")]) + "\n"
+
+
+def place(row: Row) -> str:
+    """Where a record lies, in words: its line and bytes, or its row."""
+    if row["address"] == "row":
+        return f"row {row['offset']}" if row["length"] == 1 else f"rows {row['offset']} and {row['length'] - 1} more"
+    if row["parts"]:
+        return f"line {row['line']}, {row['length']} bytes in {len(row['parts'])} parts from byte {row['offset']}"
+    line = "" if row["line"] is None else f"line {row['line']}, "
+    return f"{line}{words.count(row['length'], 'byte')} from byte {row['offset']}"
+
+
 def summary(
     tables: Mapping[str, pl.DataFrame], out: str | None, *, width: int | None = None, colour: bool = False
 ) -> str:
@@ -423,6 +461,8 @@ def summary(
     sources, events, requests = tables["sources"], tables["events"], tables["requests"]
     text = _read(sources, events, page)
     text += _counts("rejected", tables["rejects"]["reason"], page)
+    if out is not None and tables["rejects"].height:
+        text += page.labelled("", [(f"each with a hint: strataline rejects {shlex.quote(out)}", "dim")])
     text += _sources_to_mend(sources, page)
     text += _counts("notes", tables["notes"]["topic"], page)
     text += page.labelled("requests", [(f"{requests.height:,}", "strong"), *_by_value(requests["kind"])])
@@ -446,7 +486,8 @@ def _read(sources: pl.DataFrame, events: pl.DataFrame, page: _Page) -> list[str]
     records, with_events, rejected, skipped = (
         int(sources[name].sum()) for name in ("records", "with_events", "rejected", "skipped")
     )
-    size = int(sources["bytes"].sum()) / 1024**2
+    # What lies in an archive is counted with it.
+    size = int(sources.filter(pl.col("within").is_null())["bytes"].sum()) / 1024**2
     parts = f"{with_events:,} with events + {rejected:,} rejected + {skipped:,} skipped"
     identity = f"{words.count(records, 'record')} = {parts}"
     if records != with_events + rejected + skipped:
@@ -469,7 +510,11 @@ def _sources_to_mend(sources: pl.DataFrame, page: _Page) -> list[str]:
         text += page.labelled("zone assumed", _named(assumed["source"], f"{first['zone'] or 'UTC'} for "))
         hint = f"state it: --zone {shlex.quote(first['source'] + '*=Area/City')}"
         text += page.labelled("", [(hint, "dim")])
-    unknown = sources.filter(pl.col("format").is_null(), pl.col("records") > pl.col("skipped")).sort("source")
+    whole = pl.col("format").is_null() & (pl.col("records") > pl.col("skipped"))
+    unread = sources.filter(pl.col("container") == "unreadable").sort("source")
+    unknown = sources.filter(whole & pl.col("container").ne_missing("unreadable")).sort("source")
+    if not unread.is_empty():
+        text += page.labelled("not read", _named(unread["source"], ""))
     if not unknown.is_empty():
         text += page.labelled("no format", _named(unknown["source"], ""))
         text += page.labelled("", [("describe it in a format file: --formats DIR", "dim")])

@@ -3,16 +3,19 @@
 from strataline.parse.catalog import catalogue, digests
 from strataline.parse.kernel import Kernel
 from strataline.parse.recognise import Recognised, recognise, score
-from strataline.parse.source import Note, Parsed, Plan, identify, parse_source
+from strataline.parse.source import Note, Parsed, Parsing, Plan, Workers, described, identify, parse_source
 from strataline.parse.times import zone_named
 
 __all__ = [
     "Kernel",
     "Note",
     "Parsed",
+    "Parsing",
     "Plan",
     "Recognised",
+    "Workers",
     "catalogue",
+    "described",
     "digests",
     "identify",
     "parse_source",

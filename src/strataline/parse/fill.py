@@ -18,8 +18,12 @@ from strataline.parse.kernel import Kernel
 from strataline.parse.times import read_times, to_time
 
 EXCERPT = 240
-PLACE = ("line", "offset", "length", "item", "recovered")
+PLACE = ("line", "offset", "length", "parts", "item", "recovered")
 """Bookkeeping that an event takes over from its element (there with ``_`` before the name)."""
+
+EXTRA = ("unsure_times", "record", "envelope_id")
+"""What `fill` says beside the columns of ``events``: whether a local time of the event occurs twice or never, the
+record (number and piece) that it is from, and whether it has an id from the wrapper around it."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,15 @@ def fill(
     Args:
         kernel: reads what lies in lists.
         fmt: the format.
-        elements: `PLACE` (with ``_`` before), ``_described`` (the fields are the format's), ``_text`` (the
-            record, for the excerpt of a line that the format does not describe), and the fields.
+        elements: `PLACE`, record, piece and envelope (each with ``_`` before), ``_described`` (the fields are the
+            format's), ``_text`` (the record, for the excerpt of a line that the format does not describe), and the
+            fields.
         zone: of times that state none.
         folder: folder of the source; names the clock where nothing else does.
         excerpts: whether excerpts are kept.
 
     Returns:
-        Events in no particular order, with ``unsure_times`` (how many local times occur twice or never) true
-        or false beside the columns of ``events``.
+        Events in no particular order, with `EXTRA` beside the columns of ``events``.
     """
     rows = elements.with_row_index("_row").with_columns(pl.lit(value=False).alias("_taken"))
     made = []
@@ -71,7 +75,8 @@ def fill(
 
 
 def _empty() -> pl.DataFrame:
-    return EVENTS.empty().with_columns(unsure_times=pl.lit(value=False))
+    record = pl.struct(pl.lit(None, pl.Int64).alias("_record"), pl.lit(None, pl.Int64).alias("_piece"))
+    return EVENTS.empty().with_columns(unsure_times=pl.lit(value=False), record=record, envelope_id=pl.lit(value=False))
 
 
 def _each(kernel: Kernel, rows: pl.DataFrame, event: Event) -> pl.DataFrame:
@@ -124,6 +129,7 @@ def _events(
     ids += [("span_id", columns[name], "span") for name in ("span_id",) if name in columns]
     frame = rows.select(
         *(pl.col(f"_{name}").alias(name) for name in PLACE),
+        pl.struct("_record", "_piece").alias("record"),
         pl.col("_index").cast(pl.Int64).alias("index"),
         pl.lit(event.layer).alias("layer"),
         kind.cast(pl.String).alias("kind"),
@@ -142,14 +148,70 @@ def _events(
         _documents(kernel, rows, event.documents),
     )
     times = _times(rows, event, zone)
-    frame = pl.concat([frame, times], how="horizontal")
+    frame = pl.concat([frame, times], how="horizontal").with_columns(envelope_id=pl.lit(value=False))
+    if rows["_envelope"].null_count() < rows.height:
+        frame = _from_wrapper(frame, rows["_envelope"], zone, folder)
     for side in ("input", "output"):
         frame = _content(frame, side, excerpts=excerpts)
     if not excerpts:
         # Attributes and names may hold what people wrote; a word without white space is a name or a code.
         word = pl.when(~pl.col("name").str.contains(r"\s")).then("name") if "name" in frame.columns else pl.lit(None)
         frame = frame.with_columns(attributes=pl.lit(None, MAP), name=word)
-    return EVENTS.conform(frame.drop("unsure_times")).with_columns(frame["unsure_times"])
+    return EVENTS.conform(frame.drop(EXTRA)).with_columns(frame[name] for name in EXTRA)
+
+
+def _from_wrapper(frame: pl.DataFrame, envelope: pl.Series, zone: Zone, folder: str) -> pl.DataFrame:
+    """What the wrapper around a record knows, where the record itself does not: time, id, service, host.
+
+    A time that the record states stands, and the wrapper's is then when something else saw it. An event of a record
+    that names no id of its own takes the wrapper's trace and span.
+    """
+
+    def known(word: str) -> pl.Series:
+        of_word = pl.element().filter(pl.element().struct.field("key") == word).struct.field("value")
+        return pl.DataFrame({"e": envelope}).select(pl.col("e").list.eval(of_word).list.first().alias(word))[word]
+
+    names = ("event_time", "time_raw", "time_precision", "zone_basis", "observed_time", "service", "end_time")
+    frame = frame.with_columns(
+        pl.lit(None, EVENTS.schema[name]).alias(name) for name in names if name not in frame.columns
+    )
+    own = pl.col("time_raw").is_not_null() | pl.col("event_time").is_not_null()
+    told_utc = (known("time_zone") == "UTC").fill_null(value=False)
+
+    def moment(word: str) -> pl.Series:
+        """The wrapper's time, in the zone of the source or in the one that the wrapper fixes."""
+        by_zone = read_times(known(word), "auto", zone.name)
+        return read_times(known(word), "auto", "UTC").zip_with(told_utc, by_zone) if told_utc.any() else by_zone
+
+    basis = pl.when(pl.lit(told_utc)).then(pl.lit("format")).otherwise(pl.lit(zone.basis))
+    time, received = moment("time"), moment("received")
+    at, seen = (to_time(pl.lit(one.struct.field("ns"))) for one in (time, received))
+    naive = pl.lit(time.struct.field("naive"))
+    borrowed = ~own & pl.lit(time.struct.field("ns")).is_not_null()
+    where = pl.coalesce(pl.lit(known("host")), pl.lit(known("pod")))
+    wrapper = pl.lit(known("envelope"))
+    frame = frame.with_columns(
+        event_time=pl.when(borrowed).then(at).otherwise("event_time"),
+        time_raw=pl.when(~own).then(pl.lit(known("time"))).otherwise("time_raw"),
+        time_precision=pl.when(borrowed).then(pl.lit(time.struct.field("precision"))).otherwise("time_precision"),
+        zone_basis=pl.when(borrowed)
+        .then(pl.when(naive).then(basis).otherwise(pl.lit("explicit")))
+        .otherwise("zone_basis"),
+        time_kind=pl.when(borrowed).then(pl.lit("envelope")).otherwise("time_kind"),
+        observed_time=pl.coalesce("observed_time", seen, pl.when(own).then(at)),
+        service=pl.coalesce("service", pl.lit(known("service")), pl.lit(known("container"))),
+        clock=pl.when(borrowed)
+        .then(pl.coalesce(where, pl.concat_str(pl.lit(folder or "."), pl.lit(" "), wrapper)))
+        .otherwise(pl.coalesce(pl.lit(known("host")), "clock")),
+        envelope=pl.lit(envelope).cast(MAP),
+    )
+    nameless = pl.col("ids").list.eval(pl.element().struct.field("role") == "alias").list.any().not_()
+    ids = _ids([("trace_id", pl.lit(known("trace_id")), "alias"), ("span_id", pl.lit(known("span_id")), "span")])
+    given = nameless & (ids.list.len() > 0)
+    return frame.with_columns(
+        ids=pl.when(given).then(pl.concat_list("ids", ids)).otherwise("ids"),
+        envelope_id=given.fill_null(value=False),
+    )
 
 
 def _value(value: Value) -> pl.Expr:

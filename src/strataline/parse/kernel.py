@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from threading import local
 from typing import Any
 
 import duckdb
@@ -25,12 +26,18 @@ _VALUES = ("stringValue", "intValue", "doubleValue", "boolValue", "bytesValue", 
 
 
 class Kernel:
-    """One DuckDB connection, in memory, that reads nothing but what is handed to it."""
+    """DuckDB connections, in memory, one for each thread, that read nothing but what is handed to them."""
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(
-            config={"enable_external_access": False, "autoinstall_known_extensions": False}
-        )
+        self._own = local()
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        found = getattr(self._own, "connection", None)
+        if found is None:
+            found = duckdb.connect(config={"enable_external_access": False, "autoinstall_known_extensions": False})
+            self._own.connection = found
+        return found
 
     def decode(self, text: pl.Series) -> pl.Series:
         """Binary to text; null where the bytes are not UTF-8 (or were null)."""

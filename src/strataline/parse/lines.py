@@ -28,7 +28,7 @@ class Part:
 
 
 def match(fmt: Format, text: pl.Series) -> pl.DataFrame:
-    """Match each line against the whole of the format's pattern.
+    """Match the first line of each record against the whole of the format's pattern; the others continue it.
 
     Returns:
         A Boolean column ``_described`` and one text column per field; an empty group is null.
@@ -43,9 +43,16 @@ def match_other(fmt: Format, text: pl.Series) -> pl.DataFrame:
 
 def _groups(fmt: Format, text: pl.Series, pattern: str) -> pl.DataFrame:
     whole = f"^(?:{pattern})$"
-    found = pl.DataFrame({"s": text}).select(
-        _described=pl.col("s").str.contains(whole).fill_null(value=False),
-        groups=pl.col("s").str.extract_groups(whole),
+    first = pl.col("s").str.splitn("\n", 2).struct.field("field_0").str.strip_suffix("\r")
+    if not text.str.contains("\n", literal=True).any():
+        first = pl.col("s")
+    found = (
+        pl.DataFrame({"s": text})
+        .select(s=first)
+        .select(
+            _described=pl.col("s").str.contains(whole).fill_null(value=False),
+            groups=pl.col("s").str.extract_groups(whole),
+        )
     )
     schema = found.schema["groups"]
     named = [one.name for one in schema.fields] if isinstance(schema, pl.Struct) else []
@@ -60,11 +67,18 @@ def _groups(fmt: Format, text: pl.Series, pattern: str) -> pl.DataFrame:
 
 
 def second_reading(fmt: Format, line: str) -> list[Part]:
-    """Look once more at a line that the pattern refused.
+    """Look once more at a record whose first line the pattern refused.
 
     Returns:
-        Parts that together cover the line: more than one where records ran together.
+        Parts that together cover it: more than one where records ran together. Further lines are of the last.
     """
+    line, newline, rest = line.partition("\n")
+    parts = _second_reading(fmt, line)
+    last = parts[-1]
+    return [*parts[:-1], Part(last.start, last.end + len(newline) + len(rest), last.described, last.why)]
+
+
+def _second_reading(fmt: Format, line: str) -> list[Part]:
     pattern, begins = regex.compile(fmt.pattern or ""), regex.compile(fmt.begins or r"(?!)")
     try:
         starts = [0, *(found.start() for found in begins.finditer(line, timeout=PATIENCE_S) if found.start() > 0)]

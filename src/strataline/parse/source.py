@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
+from threading import BoundedSemaphore
+from typing import Any, Self
 
 import polars as pl
 
 from strataline.event import EVENTS, REJECTS
 from strataline.format import Format
-from strataline.parse.fill import EXCERPT, Zone, fill
+from strataline.parse.fill import EXTRA, Zone, fill
 from strataline.parse.kernel import OBJECT, Kernel
 from strataline.parse.lines import match, match_other, second_reading
 from strataline.parse.recognise import Recognised, recognise
@@ -23,7 +27,18 @@ _LENIENT = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|Infinity|,\s*[\]}]', re.DOTALL)
 LEAST = 20
 """Records that a source is looked at by, if it has as many."""
 
-PLACED = ("_line", "_offset", "_length", "_recovered")
+LOOKED_BYTES, LOOKED_RECORDS = 8 << 20, 20_000
+"""How far into a stream, and at how many records at most, its format is recognised from, whatever the batches."""
+
+PLACED = ("_record", "_line", "_offset", "_length", "_parts", "_inner", "_piece", "_raw", "_envelope", "_recovered")
+"""Bookkeeping of a record: its number in the batch, where it lies, which of several at that address it is (``_inner``;
+and ``_piece`` of what ran together), whether its text is the bytes there, what wrappers knew, why it was saved."""
+
+EXCERPT_BYTES = 200
+FRAME = "frame"
+"""The fault of what frames records and is none itself: a counted skip."""
+
+_CONTROL = {byte: f"\\x{byte:02x}" for byte in (*range(32), 127)}
 
 
 @dataclass(frozen=True)
@@ -93,43 +108,105 @@ class Plan:
         return Zone(self.assume or "UTC", "assumed")
 
 
-def parse_source(kernel: Kernel, plan: Plan, batches: Iterable[pl.DataFrame]) -> Parsed:
-    """Parse the record batches of one source (line, offset, length, text).
+class Parsing:
+    """The parsing of one source that is under way: batch by batch, on the threads of `Workers`."""
 
-    Event ids and the source's name are not known yet: see `identify`.
+    def __init__(self, recognised: Recognised | None, parts: Iterable[Future[tuple[Parsed, _Tally]]]) -> None:
+        self.recognised = recognised
+        self._parts = list(parts)
+
+    def result(self) -> Parsed:
+        """What became of the source, once all of its batches are parsed; in the order of its batches."""
+        parsed, tally = Parsed(recognised=self.recognised), _Tally()
+        events, rejects = [], []
+        for part in self._parts:
+            one, noted = part.result()
+            parsed.records += one.records
+            parsed.skipped += one.skipped
+            parsed.with_events += one.with_events
+            parsed.recovered += one.recovered
+            events.append(one.events)
+            rejects.append(one.rejects)
+            tally.take(noted)
+        self._parts = []
+        if events:
+            parsed.events, parsed.rejects = pl.concat(events), pl.concat(rejects)
+        parsed.notes = tally.rows()
+        return parsed
+
+
+class Workers:
+    """Threads that parse batches, so many at a time that memory stays bounded.
+
+    Args:
+        count: how many; no result depends on it.
     """
-    parsed = Parsed(recognised=None if plan.forced is None else Recognised(plan.forced, 1.0, forced=True))
-    events, rejects = [], []
-    tally = _Tally()
+
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="parse")
+        self._room = BoundedSemaphore(count + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def submit(self, work: Callable[[], tuple[Parsed, _Tally]]) -> Future[tuple[Parsed, _Tally]]:
+        """Have `work` done as soon as a thread is free; waits while all are busy and one more batch is ready."""
+        self._room.acquire()
+        made = self._pool.submit(work)
+        made.add_done_callback(lambda _: self._room.release())
+        return made
+
+
+def parse_source(
+    kernel: Kernel, plan: Plan, batches: Iterable[pl.DataFrame], workers: Workers | None = None
+) -> Parsing:
+    """Parse the record batches of one source (columns as reading gives them).
+
+    All batches have been taken when this returns, and with `workers` not all have been parsed. Event ids and the
+    source's name are not known yet: see `identify`.
+    """
+    submit = _at_once if workers is None else workers.submit
+    recognised = None if plan.forced is None else Recognised(plan.forced, 1.0, forced=True)
     if plan.forced is None:
-        # The first batches decide for the whole source, once there is enough to look at.
-        first, batches = _enough(batches)
-        if first:
-            parsed.recognised = recognise(kernel, plan.formats, pl.concat([batch["text"] for batch in first]))
-        batches = chain(first, batches)
-    for batch in batches:
-        one = _parse_batch(kernel, plan, parsed.recognised, batch, tally)
-        parsed.records += one.records
-        parsed.skipped += one.skipped
-        parsed.with_events += one.with_events
-        parsed.recovered += one.recovered
-        events.append(one.events)
-        rejects.append(one.rejects)
-    if events:
-        parsed.events, parsed.rejects = pl.concat(events), pl.concat(rejects)
-    parsed.notes = tally.rows()
-    return parsed
+        # The beginning decides for the whole source.
+        sample, batches = _sample(batches)
+        recognised = recognise(kernel, plan.formats, sample)
+    parts = [submit(partial(_parse_batch, kernel, plan, recognised, batch)) for batch in batches if batch.height]
+    return Parsing(recognised, parts)
 
 
-def _enough(batches: Iterable[pl.DataFrame]) -> tuple[list[pl.DataFrame], Iterator[pl.DataFrame]]:
-    """The first batches, until they hold `LEAST` records that are not blank, and the rest."""
-    rest, first, found = iter(batches), [], 0
+def _at_once(work: Callable[[], tuple[Parsed, _Tally]]) -> Future[tuple[Parsed, _Tally]]:
+    made: Future[tuple[Parsed, _Tally]] = Future()
+    made.set_result(work())
+    return made
+
+
+def described(kernel: Kernel, formats: Mapping[str, Format], text: pl.Series) -> bool:
+    """Whether one of `formats` describes these records (Binary) as they stand."""
+    return recognise(kernel, formats, text) is not None
+
+
+def _sample(batches: Iterable[pl.DataFrame]) -> tuple[pl.Series, Iterator[pl.DataFrame]]:
+    """Texts of the first records, at least `LEAST` that are not blank if there are as many; and all batches again."""
+    taken: list[pl.DataFrame] = []
+    texts: list[pl.Series] = []
+    rest = iter(batches)
+    rows = solid = 0
     for batch in rest:
-        first.append(batch)
-        found += int((~_all_space(batch["text"].drop_nulls())).sum())
-        if found >= LEAST:
+        taken.append(batch)
+        known = batch.filter(pl.col("fault").is_null())
+        counts = (~_all_space(known["text"].fill_null(b"."))).cast(pl.Int64)
+        near = (pl.col("offset") < LOOKED_BYTES) & (pl.int_range(pl.len()) + rows < LOOKED_RECORDS)
+        few = pl.lit(counts.cum_sum() - counts + solid) < LEAST
+        here = known.filter(near | few)
+        texts.append(here["text"])
+        if here.height < known.height:
             break
-    return first, rest
+        rows, solid = rows + known.height, solid + int(counts.sum())
+    return pl.concat(texts) if texts else pl.Series("text", [], dtype=pl.Binary), chain(taken, rest)
 
 
 class _Tally:
@@ -142,6 +219,10 @@ class _Tally:
     def add(self, topic: str, detail: str, line: int, count: int = 1) -> None:
         self._count[topic, detail] += count
         self._first[topic, detail] = min(self._first.get((topic, detail), line), line)
+
+    def take(self, other: _Tally) -> None:
+        for (topic, detail), count in other._count.items():
+            self.add(topic, detail, other._first[topic, detail], count)
 
     def rows(self) -> list[Note]:
         return [
@@ -161,50 +242,61 @@ def identify(events: pl.DataFrame, source: str, stream_digest: str) -> pl.DataFr
 
 
 def _parse_batch(
-    kernel: Kernel, plan: Plan, recognised: Recognised | None, batch: pl.DataFrame, tally: _Tally
-) -> Parsed:
-    one = Parsed()
+    kernel: Kernel, plan: Plan, recognised: Recognised | None, batch: pl.DataFrame
+) -> tuple[Parsed, _Tally]:
+    one, tally = Parsed(), _Tally()
     rejects = _Rejects(recognised.format.name if recognised else None, excerpts=plan.excerpts)
-    rows = batch.rename({"line": "_line", "offset": "_offset", "length": "_length"}).with_columns(
-        pl.lit(None, pl.String).alias("_recovered")
+    names = {name: f"_{name}" for name in ("line", "offset", "length", "parts", "inner", "raw", "envelope")}
+    rows = batch.rename(names).with_columns(
+        pl.int_range(pl.len()).cast(pl.Int64).alias("_record"),
+        pl.lit(0, pl.Int64).alias("_piece"),
+        pl.lit(None, pl.String).alias("_recovered"),
     )
-    unread = rows.filter(pl.col("text").is_null())
-    for line, offset, length in unread.select("_line", "_offset", "_length").iter_rows():
-        rejects.add(line, offset, length, b"", "too_long", "longer than --max-record")
+    one.records = batch.height
+    one.skipped = int((rows["fault"] == FRAME).sum())
+    for row in rows.filter(pl.col("fault").is_not_null() & (pl.col("fault") != FRAME)).iter_rows(named=True):
+        rejects.add(row, row["text"] or b"", row["fault"], row["detail"] or "")
+    rows = rows.filter(pl.col("fault").is_null()).drop("fault", "detail")
+    for row in rows.filter(pl.col("text").is_null()).iter_rows(named=True):
+        rejects.add(row, b"", "too_long", "longer than --max-record")
     rows = rows.filter(pl.col("text").is_not_null())
     blank = _all_space(rows["text"])
-    one.records = batch.height
-    one.skipped = int(blank.sum())
+    one.skipped += int(blank.sum())
     rows = rows.filter(~blank)
     nul = rows["text"].bin.contains(b"\x00")
-    for line, offset, length, text in rows.filter(nul).select("_line", "_offset", "_length", "text").iter_rows():
-        detail = f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}"
-        rejects.add(line, offset, length, text, "nul_bytes", detail)
+    for row in rows.filter(nul).iter_rows(named=True):
+        text = row["text"]
+        rejects.add(row, text, "nul_bytes", f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}")
     rows = rows.filter(~nul)
     if recognised is None:
-        for line, offset, length, text in rows.select("_line", "_offset", "_length", "text").iter_rows():
-            rejects.add(line, offset, length, text, "unrecognised_format", "no format describes this source")
+        for row in rows.iter_rows(named=True):
+            rejects.add(row, row["text"], "unrecognised_format", "no format describes this source")
         one.rejects = rejects.frame()
-        return one
+        return one, tally
     fmt = recognised.format
     reader = _read_objects if fmt.container == "json" else _read_lines
     elements, more = reader(kernel, fmt, rows, rejects)
     one.records += more
+    elements = elements.sort("_offset", "_inner", "_piece", "_item", maintain_order=True).with_columns(
+        _item=pl.int_range(pl.len()).cast(pl.Int64).over("_offset")
+    )
     made = fill(kernel, fmt, elements, plan.zone_for(fmt), plan.folder, excerpts=plan.excerpts)
-    records = elements.unique("_offset", maintain_order=True)
-    hashes = records.select(offset="_offset").with_columns(_hashes(records["_text"]))
-    made = made.drop("record_hash").join(hashes, on="offset", how="left", maintain_order="left")
+    records = elements.unique(["_record", "_piece"], maintain_order=True)
+    hashes = records.select(_hashes(records["_text"]), record=pl.struct("_record", "_piece"))
+    made = made.drop("record_hash").join(hashes, on="record", how="left", maintain_order="left")
     made = made.with_columns(
-        address=pl.lit("bytes"), format=pl.lit(fmt.name), format_confidence=pl.lit(recognised.confidence)
+        address=pl.lit("bytes" if batch["line"].null_count() < batch.height else "row"),
+        format=pl.lit(fmt.name),
+        format_confidence=pl.lit(recognised.confidence),
     )
     _note_events(made, tally)
     _note_lenient(elements, tally)
-    one.events = EVENTS.conform(made.drop("unsure_times"))
-    places = made.select("offset", "recovered").unique()
+    one.events = EVENTS.conform(made.drop(EXTRA))
+    places = made.select("record", "recovered").unique()
     one.with_events = places.height
     one.recovered = int(places["recovered"].is_not_null().sum())
     one.rejects = rejects.frame()
-    return one
+    return one, tally
 
 
 def _all_space(text: pl.Series) -> pl.Series:
@@ -231,11 +323,19 @@ def _lowest(lines: pl.Series) -> int:
 
 def _note_events(made: pl.DataFrame, tally: _Tally) -> None:
     for why, rows in made.filter(pl.col("recovered").is_not_null()).group_by("recovered", maintain_order=True):
-        tally.add("recovered", f"saved by a second reading: {why[0]}", _lowest(rows["line"]), rows["offset"].n_unique())
+        tally.add("recovered", f"saved by a second reading: {why[0]}", _lowest(rows["line"]), rows["record"].n_unique())
     unsure = made.filter("unsure_times")
     if unsure.height:
         detail = "local time that occurs twice in its zone (the earlier was taken) or never (no time was taken)"
         tally.add("time_unsure", detail, _lowest(unsure["line"]), unsure.height)
+    borrowed = made.filter(pl.col("time_kind") == "envelope")
+    if borrowed.height:
+        detail = "the record states no time; that of the wrapper around it was taken"
+        tally.add("envelope_time", detail, _lowest(borrowed["line"]), borrowed.height)
+    named = made.filter("envelope_id")
+    if named.height:
+        detail = "the record carries no id; that of the wrapper around it was taken"
+        tally.add("envelope_id", detail, _lowest(named["line"]), named.height)
     unread = made.filter(pl.col("time_raw").is_not_null() & pl.col("event_time").is_null())
     if unread.height:
         tally.add(
@@ -256,9 +356,9 @@ def _note_lenient(elements: pl.DataFrame, tally: _Tally) -> None:
             "repeated_key",
             "an object repeats a key; its first value was taken",
             _lowest(repeated["_line"]),
-            repeated["_offset"].n_unique(),
+            repeated.select("_record", "_piece").n_unique(),
         )
-    looks = elements.filter("_lenient").unique("_offset", maintain_order=True)
+    looks = elements.filter("_lenient").unique(["_record", "_piece"], maintain_order=True)
     for line, text in looks.select("_line", "_text").iter_rows():
         if not _strict(text):
             tally.add("lenient_json", "NaN, Infinity or a trailing comma was accepted", line)
@@ -275,14 +375,28 @@ class _Rejects:
     def __init__(self, fmt: str | None, *, excerpts: bool) -> None:
         self.fmt = fmt
         self.excerpts = excerpts
-        self.rows: list[tuple[object, ...]] = []
+        self.rows: list[dict[str, object]] = []
 
-    def add(self, line: int, offset: int, length: int, text: bytes, reason: str, detail: str) -> None:
-        excerpt = text[:EXCERPT].decode("utf-8", "backslashreplace") if self.excerpts and text else None
-        self.rows.append((None, "bytes", line, offset, length, self.fmt, reason, detail, excerpt))
+    def add(self, row: Mapping[str, Any], text: bytes, reason: str, detail: str) -> None:
+        """Reject the record at the place that `row` (`PLACED`) says."""
+        excerpt = text[:EXCERPT_BYTES].decode("utf-8", "backslashreplace").translate(_CONTROL)
+        self.rows.append(
+            {
+                "address": "bytes" if row["_line"] is not None else "row",
+                "line": row["_line"],
+                "offset": row["_offset"],
+                "length": row["_length"],
+                "parts": row["_parts"],
+                "item": row["_inner"],
+                "format": self.fmt,
+                "reason": reason,
+                "detail": detail,
+                "excerpt": excerpt if self.excerpts and text else None,
+            }
+        )
 
     def frame(self) -> pl.DataFrame:
-        return pl.DataFrame(self.rows, schema=REJECTS.schema, orient="row")
+        return REJECTS.conform(pl.DataFrame(self.rows, schema=REJECTS.schema))
 
 
 def _utf8_fault(text: bytes) -> str:
@@ -297,19 +411,19 @@ def _read_objects(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rej
     """JSON records to elements.
 
     Returns:
-        The elements, and how many records there are more than physical lines (records that ran together).
+        The elements, and how many records there are more than were read (records that ran together).
     """
     look = kernel.look(rows["text"]).rename({"s": "_text", "lenient": "_lenient"})
     rows = pl.concat([rows, look], how="horizontal")
     _reject_undecoded(rows, rejects)
     rows = rows.filter(pl.col("_text").is_not_null())
-    wrong = rows.filter(pl.col("type").is_not_null() & (pl.col("type") != OBJECT))
-    for line, offset, length, text, kind in wrong.select("_line", "_offset", "_length", "text", "type").iter_rows():
-        rejects.add(line, offset, length, text, "not_an_object", f"JSON {kind.lower()} where an object was expected")
+    for row in rows.filter(pl.col("type").is_not_null() & (pl.col("type") != OBJECT)).iter_rows(named=True):
+        detail = f"JSON {row['type'].lower()} where an object was expected"
+        rejects.add(row, row["text"], "not_an_object", detail)
     keep = [*PLACED, "_text", "_lenient"]
     sound = rows.filter(pl.col("type") == OBJECT).select(keep)
     saved, plain, more = _second_reading(rows.filter(pl.col("type").is_null()), rejects, sound.schema)
-    sound = pl.concat([sound, saved]).sort("_offset")
+    sound = pl.concat([sound, saved]).sort("_offset", "_inner", "_piece")
     if fmt.reshape is None:
         found = kernel.extract(sound["_text"], fmt.fields, fmt.explode)
     else:
@@ -327,33 +441,41 @@ def _read_objects(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rej
 
 
 def _reject_undecoded(rows: pl.DataFrame, rejects: _Rejects) -> None:
-    undecoded = rows.filter(pl.col("_text").is_null())
-    for line, offset, length, text in undecoded.select("_line", "_offset", "_length", "text").iter_rows():
-        rejects.add(line, offset, length, text, "invalid_utf8", _utf8_fault(text))
+    for row in rows.filter(pl.col("_text").is_null()).iter_rows(named=True):
+        rejects.add(row, row["text"], "invalid_utf8", _utf8_fault(row["text"]))
+
+
+def _piece(row: Mapping[str, Any], number: int, start: int, length: int) -> dict[str, Any]:
+    """The place of a piece of the record `row`: its own bytes where the text is what lies there."""
+    if not row["_raw"]:
+        return {**row, "_piece": number}
+    return {**row, "_piece": number, "_offset": row["_offset"] + start, "_length": length}
 
 
 def _second_reading(rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Look once more at what the kernel refused: documents that were saved, plain lines, and further records."""
-    saved: list[tuple[object, ...]] = []
-    plain: list[tuple[object, ...]] = []
+    saved: list[dict[str, Any]] = []
+    plain: list[dict[str, Any]] = []
     more = 0
-    for line, offset, text in rows.select("_line", "_offset", "_text").iter_rows():
+    for row in rows.iter_rows(named=True):
+        text = row["_text"]
         pieces = rescue(text)
         more += len(pieces) - 1
-        at = offset
-        for piece in pieces:
+        at = 0
+        for number, piece in enumerate(pieces):
             raw = text[piece.start : piece.end].encode()
+            place = _piece(row, number, at, len(raw))
             if piece.plain:
-                plain.append((line, at, len(raw), None, text, False))
+                plain.append({**place, "_lenient": False})
             elif piece.text is not None and not piece.text.startswith("{"):
-                rejects.add(line, at, len(raw), raw, "not_an_object", "JSON where an object was expected")
+                rejects.add(place, raw, "not_an_object", "JSON where an object was expected")
             elif piece.text is None:
-                rejects.add(line, at, len(raw), raw, piece.why, piece.detail)
+                rejects.add(place, raw, piece.why, piece.detail)
             else:
-                saved.append((line, at, len(raw), piece.why or "refused_by_kernel", piece.text, False))
+                why = piece.why or "refused_by_kernel"
+                saved.append({**place, "_recovered": why, "_text": piece.text, "_lenient": False})
             at += len(raw)
-    found = pl.DataFrame(saved, schema=schema, orient="row")
-    return found, pl.DataFrame(plain, schema=schema, orient="row"), more
+    return pl.DataFrame(saved, schema=schema), pl.DataFrame(plain, schema=schema), more
 
 
 def _read_lines(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rejects) -> tuple[pl.DataFrame, int]:
@@ -364,7 +486,7 @@ def _read_lines(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rejec
     found = pl.concat([rows, match(fmt, rows["_text"])], how="horizontal")
     refused = found.filter(~pl.col("_described")).select(rows.columns)
     parts = list(_parts(fmt, refused))
-    again = pl.DataFrame([part for part, _ in parts], schema=rows.schema, orient="row")
+    again = pl.DataFrame([part for part, _ in parts], schema=rows.schema)
     described = pl.Series([flag for _, flag in parts], dtype=pl.Boolean)
     matched = again.filter(described)
     others = again.filter(~described)
@@ -375,14 +497,14 @@ def _read_lines(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rejec
             pl.concat([others, match_other(fmt, others["_text"])], how="horizontal"),
         ]
     )
-    return elements.with_columns(_item=pl.lit(0, pl.Int64)).sort("_offset"), again.height - refused.height
+    return elements.with_columns(_item=pl.lit(0, pl.Int64)), again.height - refused.height
 
 
-def _parts(fmt: Format, refused: pl.DataFrame) -> Iterator[tuple[tuple[object, ...], bool]]:
-    for line, offset, _, _, text in refused.iter_rows():
-        at = offset
-        for part in second_reading(fmt, text):
+def _parts(fmt: Format, refused: pl.DataFrame) -> Iterator[tuple[dict[str, Any], bool]]:
+    for row in refused.iter_rows(named=True):
+        text, at = row["_text"], 0
+        for number, part in enumerate(second_reading(fmt, text)):
             piece = text[part.start : part.end]
             length = len(piece.encode())
-            yield (line, at, length, part.why, piece), part.described
+            yield {**_piece(row, number, at, length), "_recovered": part.why, "_text": piece}, part.described
             at += length

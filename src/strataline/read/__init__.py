@@ -1,9 +1,29 @@
 """Inputs to record batches: where the logs are, and which of their bytes are records.
 
-Knows containers and compression; no format and no layer.
+Knows places, archives, compression, containers, encodings and wrappers; no format and no layer.
 """
 
+from strataline.read.encodings import encoding_named
+from strataline.read.frame import MAX_RECORD, Batch, Reading
 from strataline.read.inputs import Found, Input, find_inputs
-from strataline.read.records import MAX_RECORD, Batch, Reading, at, read
+from strataline.read.records import Options, Source, at, better_encoding, read, reread, rows_at
+from strataline.read.streams import MAX_EXPAND, Limits
 
-__all__ = ["MAX_RECORD", "Batch", "Found", "Input", "Reading", "at", "find_inputs", "read"]
+__all__ = [
+    "MAX_EXPAND",
+    "MAX_RECORD",
+    "Batch",
+    "Found",
+    "Input",
+    "Limits",
+    "Options",
+    "Reading",
+    "Source",
+    "at",
+    "better_encoding",
+    "encoding_named",
+    "find_inputs",
+    "read",
+    "reread",
+    "rows_at",
+]

@@ -114,7 +114,7 @@ def plan(
     taken: list[Envelope] = []
     records = [record for record in sample if record.strip()]
     while records and len(taken) < DEPTH:
-        known_as_they_stand = described(records)
+        known_as_they_stand: bool | None = None
         before = {one.name for one in taken}
         for one in envelopes:
             opened = _opened(one, records)
@@ -123,8 +123,11 @@ def plan(
             same = all(len(inside) == 1 and inside[0].text == text for text, inside in opened)
             if same and (one.name in before or not any(inside[0].known for _, inside in opened)):
                 continue
-            if known_as_they_stand and not same:
-                continue
+            if not same:
+                # Asked only where it matters: it costs more than all wrappers together.
+                known_as_they_stand = described(records) if known_as_they_stand is None else known_as_they_stand
+                if known_as_they_stand:
+                    continue
             taken.append(_whole(one) if _never_ends(inside for _, found in opened for inside in found) else one)
             break
         else:
@@ -148,6 +151,9 @@ def _opened(one: Envelope, records: list[bytes]) -> list[tuple[bytes, list[Inner
     return opened
 
 
+_WHOLE_LINES = " (whole lines)"
+
+
 def _never_ends(inside: Iterable[Inner]) -> bool:
     pieces = [one for one in inside if one.joins is not None]
     return bool(pieces) and all(one.more and len(one.text) < _LONG_PIECE for one in pieces)
@@ -158,7 +164,15 @@ def _whole(one: Envelope) -> Envelope:
         inside = one.open(text)
         return inside and [replace(piece, more=False, joins=None) for piece in inside]
 
-    return replace(one, open=read)
+    return replace(one, name=one.name + _WHOLE_LINES, open=read)
+
+
+def named(names: Sequence[str], envelopes: Sequence[Envelope]) -> list[Envelope]:
+    """The wrappers that `plan` once returned, by their names."""
+    known = {one.name: one for one in envelopes}
+    return [
+        _whole(known[name.removesuffix(_WHOLE_LINES)]) if name.endswith(_WHOLE_LINES) else known[name] for name in names
+    ]
 
 
 def _inside(one: Envelope, records: list[bytes]) -> list[bytes]:

@@ -1,147 +1,431 @@
-"""Which files are meant: names, folders and globs to a list that does not depend on the order of names."""
+"""Which files are meant: names, folders, globs, lists and URLs to inputs that do not depend on the order of names."""
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+from typing import BinaryIO
 
 from strataline.errors import InputError
+from strataline.read import remote
 
 CASE_FILES = {"manifest.json", "inputs.local.json"}
 """A folder that holds these is a case, and no logs."""
 
+LOCKS = ("*.lock", "*.lck", "*.pid", "~$*", ".~lock.*#", "*.swp")
+"""What programs leave beside a file while they have it open."""
+
+SIDECARS = {
+    "-wal": "read with its database",
+    "-shm": "belongs to its database, not read",
+    "-journal": "belongs to its database, not read",
+}
+"""What SQLite keeps beside a database, and what becomes of it; without the database it is a file like any other."""
+
+LIST_LINE = 1 << 16
+"""Bytes of the longest line that a file list may have."""
+
+STDIN = "stdin"
+HINT = "give files, folders or quoted globs, such as logs/ or 'logs/**/*.jsonl'"
+
 
 @dataclass(frozen=True)
 class Input:
-    """One file to read.
+    """One file or object to read.
 
     Args:
         source: how outputs name it: the path below the folder that was given, or the file's name, with as many
             parent folders as tell equals apart. Always with ``/``, and text whatever bytes the name has.
-        path: where it lies, by the name that was given (links are not resolved).
+        path: where it lies, by the name that was given (links are not resolved); None for a URL.
+        url: where it lies, for an object that is no local file. It may hold credentials: only `place` is for showing.
+        inside: names of archive members, from the outermost archive inwards.
     """
 
     source: str
-    path: Path
+    path: Path | None
+    url: str | None = field(default=None, repr=False)
+    inside: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
-        """The folder part of the source; empty where it has none."""
-        return self.source.rpartition("/")[0]
+        """The folder part of the source, or the archive that it lies in; empty where it has none."""
+        return self.source[: max(self.source.rfind("/"), self.source.rfind("!"), 0)]
+
+    @property
+    def place(self) -> str:
+        """The absolute path (links are not resolved), or the URL without credentials."""
+        if self.path is not None:
+            return os.path.abspath(self.path)  # noqa: PTH100 - links stay
+        return remote.redact(self.url or "")
+
+    def open(self) -> BinaryIO:
+        """Open it, read-only and seekable, from its first byte.
+
+        Raises:
+            OSError: if it cannot be opened; its strerror says why.
+        """
+        if self.path is not None:
+            return self.path.open("rb")
+        return remote.open_object(self.url or "")
+
+    def size(self) -> int | None:
+        """How many bytes it has; None if nobody says. Of an object elsewhere, its server is asked."""
+        if self.path is None:
+            return remote.size_of(self.url or "")
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return None
 
 
 @dataclass
 class Found:
-    """What names mean: inputs in order of source, what was skipped and why, and what was named more than once."""
+    """What names mean.
+
+    Args:
+        inputs: what to read, in order of source.
+        skipped: names, and why they are not read: as it should be.
+        refused: names, and why they are not read: a complaint.
+        twice: sources that were named more than once.
+    """
 
     inputs: list[Input] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
 
 
-def find_inputs(names: Iterable[str | os.PathLike[str]]) -> Found:
-    """Find the files that `names` mean: files, folders (walked, links followed) and globs.
+def find_inputs(names: Iterable[str | os.PathLike[str]], *, stdin: Callable[[], Path] | None = None) -> Found:
+    """Find what `names` mean: files, folders (walked, links followed), globs, ``-``, ``@list`` and URLs.
 
-    A file that is reached by several names or links is read once. A link that leads nowhere is an input: that it
-    cannot be read is said when it is.
+    A file that is reached by several names, links or hard links is read once. A link that leads nowhere is an input:
+    that it cannot be read is said when it is. Pipes, sockets and devices are refused and never opened: they would be
+    waited for, or never end.
+
+    Args:
+        names: what was given. ``-``, ``@…`` and URLs only as text: a path object is always a path.
+        stdin: gives a file with all of standard input; called at most once.
 
     Raises:
         InputError: if a name means nothing, or there is none.
     """
-    depths: dict[str, dict[Path, int]] = {}
-    skipped: set[tuple[str, str]] = set()
-    times: dict[str, int] = {}
-    hint = "give files, folders or quoted globs, such as logs/ or 'logs/**/*.jsonl'"
+    search = _Search(stdin)
+    for number, name in enumerate(_listed(names)):
+        complaints = search.complaints
+        found = list(search.meant(name)) if name.text else []
+        if not found and search.complaints == complaints:
+            shown = remote.redact(name.text) if name.special and remote.is_url(name.text) else name.text
+            raise InputError(f"nothing to read at {shown!r}", path=name.path, line=name.line, hint=HINT)
+        for one in found:
+            search.reached.setdefault(one.key, {}).setdefault(one.where, set()).add((number, one.below))
+    if not search.reached and not search.refused:
+        raise InputError("nothing to read was named", hint=HINT)
+    # Of several names of one file: the deepest, then the first in order of text.
+    chosen = {}
+    for ways in search.reached.values():
+        depths = {where: max(below for _, below in reaches) for where, reaches in ways.items()}
+        where = min(depths, key=lambda where: (-depths[where], where.text))
+        chosen[where] = depths[where], sum(len({number for number, _ in reaches}) for reaches in ways.values()) > 1
+    sources = _tell_apart({where: below for where, (below, _) in chosen.items()})
+    inputs = sorted((Input(sources[where], where.path, where.url) for where in chosen), key=lambda one: one.source)
+    twice = sorted(sources[where] for where, (_, again) in chosen.items() if again)
+    return Found(inputs, sorted(search.skipped), sorted(search.refused), twice)
+
+
+@dataclass(frozen=True)
+class _Name:
+    """A name that was given: `folder` is what it is relative to, `path` and `line` where it stands in a list."""
+
+    text: str
+    special: bool
+    folder: str = ""
+    path: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class _Where:
+    """One way to a file or object: its path or URL, and the parts that it may be called by."""
+
+    text: str
+    path: Path | None
+    url: str | None
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _One:
+    """A file or object that was met: `key` is the same however it is reached; its last `below` parts name it."""
+
+    key: object
+    where: _Where
+    below: int
+
+
+# File lists.
+
+
+def _listed(names: Iterable[str | os.PathLike[str]]) -> Iterator[_Name]:
+    """`names`, and in place of each list what it names."""
     for name in names:
         text = os.fspath(name)
-        found = list(_meant(text, skipped)) if text else []
-        if not found:
-            raise InputError(f"nothing to read at {text!r}", hint=hint)
-        for path, parts in found:
-            real, given = os.path.realpath(path), Path(os.path.abspath(path))  # noqa: PTH100 - links stay
-            times[real] = times.get(real, 0) + 1
-            known = depths.setdefault(real, {})
-            known[given] = max(known.get(given, 0), parts)
-    if not depths:
-        raise InputError("nothing to read was named", hint=hint)
-    # Of several names of one file: the deepest, then the first in order of text.
-    chosen = {min(known, key=lambda path: (-known[path], str(path))): real for real, known in depths.items()}
-    sources = _tell_apart({path: depths[real][path] for path, real in chosen.items()})
-    inputs = sorted((Input(source, path) for path, source in sources.items()), key=lambda one: one.source)
-    again = [one.source for one in inputs if times[chosen[one.path]] > 1]
-    return Found(inputs, sorted(skipped), again)
-
-
-def _meant(name: str, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, int]]:
-    """Files that `name` means, each with how many of its last parts name it."""
-    if os.path.lexists(name):
-        yield from _below(Path(name), skipped)
-        return
-    # A pattern that a shell would have expanded: its matches count as named files.
-    for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - the name may be absolute
-        yield from _below(Path(match), skipped)
-
-
-def _below(path: Path, skipped: set[tuple[str, str]]) -> Iterator[tuple[Path, int]]:
-    if not path.is_dir():
-        if _readable(path):
-            yield path, 1
-        else:
-            skipped.add((_text(path.name), "neither file nor folder, not read"))
-        return
-    seen = set()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        below = Path(folder).relative_to(path)
-        real = os.path.realpath(folder)
-        if below.parts and Path(os.path.realpath(path)).is_relative_to(real):
-            skipped.add((_text(below.as_posix()), "link to a folder above, not read"))
-            folders.clear()
+        if not isinstance(name, str) or not text.startswith("@") or os.path.lexists(text):
+            yield _Name(text, special=isinstance(name, str))
             continue
-        if real in seen or set(files) >= CASE_FILES:
-            why = "linked folder that was read already" if real in seen else "a case, not read"
-            skipped.add((_text(below.as_posix()), why))
-            folders.clear()
-            continue
-        seen.add(real)
-        for one in (*folders, *files):
-            if one.startswith("."):
-                skipped.add((_text((below / one).as_posix()), "hidden, not read"))
-        # Links last: a folder that lies here is named by its own name, not by that of a link to it.
-        open_ones = [one for one in folders if not one.startswith(".")]
-        folders[:] = sorted(open_ones, key=lambda one: ((Path(folder) / one).is_symlink(), one))
-        for one in sorted(files):
-            file = Path(folder) / one
-            if one.startswith("."):
+        path = text[1:]
+        if path == "-":
+            raise InputError("a list of names is not read from standard input", hint="write it to a file: @list.txt")
+        try:
+            if stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - as elsewhere here
+                yield from _lines(path)
                 continue
-            if _readable(file):
-                yield file, len(below.parts) + 1
+        except (OSError, ValueError) as problem:
+            why = (problem.strerror if isinstance(problem, OSError) else None) or "not a name"
+            raise InputError(
+                f"cannot read the list: {why}", path=path, hint="@ stands before a list of names"
+            ) from None
+        raise InputError("a list of names is a file", path=path)
+
+
+def _lines(path: str) -> Iterator[_Name]:
+    folder, any_name = os.path.dirname(path), False  # noqa: PTH120 - must stay empty for a bare name
+    try:
+        with Path(path).open("rb") as lines:
+            for number, line in enumerate(iter(lambda: lines.readline(LIST_LINE), b""), 1):
+                # Names are bytes: one that is no UTF-8 comes back as the same bytes.
+                text = line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode("utf-8", "surrogateescape")
+                if len(line) == LIST_LINE or "\0" in text:
+                    raise InputError("not a name", path=path, line=number, hint="a list is UTF-8 text, a name a line")
+                text = text.rstrip("\r\n")
+                if not os.path.lexists(os.path.join(folder, text)):  # noqa: PTH118 - globs and URLs are no paths
+                    text = text.strip()
+                if not text.strip() or text.startswith("#"):
+                    continue
+                if text == "-":
+                    raise InputError("standard input cannot stand in a list", path=path, line=number)
+                if text.startswith("@") and not os.path.lexists(os.path.join(folder, text)):  # noqa: PTH118
+                    raise InputError("a list names no further lists", path=path, line=number)
+                any_name = True
+                yield _Name(text, special=True, folder=folder, path=path, line=number)
+    except OSError as problem:
+        raise InputError(f"cannot read the list: {problem.strerror}", path=path) from None
+    if not any_name:
+        raise InputError("the list names nothing", path=path)
+
+
+class _Search:
+    """What is met on the way; `complaints` counts what was refused, repetitions too."""
+
+    def __init__(self, stdin: Callable[[], Path] | None) -> None:
+        self._stdin = stdin
+        self._spooled: Path | None = None
+        self.skipped: set[tuple[str, str]] = set()
+        self.refused: set[tuple[str, str]] = set()
+        self.complaints = 0
+        self.reached: dict[object, dict[_Where, set[tuple[int, int]]]] = {}
+
+    def meant(self, name: _Name) -> Iterator[_One]:
+        """Files and objects that `name` means."""
+        text = name.text
+        if name.special and text == "-":
+            yield self._standard_input()
+            return
+        if name.special and remote.is_url(text) and not os.path.lexists(text):
+            local = remote.local_path(text)
+            if local is None:
+                yield from self._objects(text)
+                return
+            text = local
+        path = os.path.join(name.folder, text)  # noqa: PTH118 - a trailing slash must stay
+        if os.path.lexists(path):
+            yield from self._below(Path(path))
+        elif "\0" not in path:
+            # A pattern that a shell would have expanded: its matches count as named files.
+            pattern = os.path.join(glob.escape(name.folder), text)  # noqa: PTH118
+            for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - the name may be absolute
+                yield from self._below(Path(match))
+
+    def _refuse(self, name: str, why: str) -> None:
+        self.refused.add((name, why))
+        self.complaints += 1
+
+    def _standard_input(self) -> _One:
+        if self._spooled is None:
+            if self._stdin is None:
+                raise InputError("standard input cannot be read here", hint="name a file instead of -")
+            self._spooled = self._stdin()
+        # Where it was spooled to is nobody's name for it.
+        return _One(STDIN, _Where(STDIN, self._spooled, None, (STDIN,)), 1)
+
+    # Local files.
+
+    def _below(self, path: Path) -> Iterator[_One]:
+        is_folder, why = _kind(path)
+        if why is not None:
+            self._refuse(_text(_own_name(path)), why)
+        elif not is_folder:
+            yield _local(path, 1)
+        else:
+            yield from self._walk(path)
+
+    def _walk(self, top: Path) -> Iterator[_One]:
+        reals: dict[str, str] = {}
+        seen: set[str] = set()
+
+        def unreadable(problem: OSError) -> None:
+            below = PurePath(os.fspath(problem.filename)).relative_to(top)
+            name = below.as_posix() if below.parts else _own_name(top)
+            self._refuse(_text(name), f"folder cannot be listed: {problem.strerror}")
+
+        for folder, folders, files in os.walk(top, onerror=unreadable, followlinks=True):
+            below = PurePath(folder).relative_to(top)
+            name, real = _text(below.as_posix()), os.path.realpath(folder)
+            above = [reals[os.fspath(top / parent)] for parent in below.parents] if below.parts else []
+            reals[os.fspath(top / below)] = real
+            if any(PurePath(one).is_relative_to(real) for one in above):
+                self._refuse(name, "link to a folder above, not read")
+                folders.clear()
+                continue
+            if real in seen or set(files) >= CASE_FILES:
+                met = real in seen
+                self.skipped.add((name, "linked folder that was read already" if met else "a case, not read"))
+                folders.clear()
+                continue
+            seen.add(real)
+            open_folders = []
+            for one in sorted(folders):
+                if (why := _left_out(one, (), folder=True)) is not None:
+                    self.skipped.add((_text((below / one).as_posix()), why))
+                else:
+                    open_folders.append(one)
+            # Links last: a folder that lies here is named by its own name, not by that of a link to it.
+            folders[:] = sorted(open_folders, key=lambda one: (os.path.islink(os.path.join(folder, one)), one))  # noqa: PTH114, PTH118
+            beside = set(files)
+            for one in sorted(files):
+                file, name = Path(folder) / one, _text((below / one).as_posix())
+                if (why := _left_out(one, beside)) is not None:
+                    self.skipped.add((name, why))
+                elif (why := _kind(file)[1]) is not None:
+                    self._refuse(name, why)
+                else:
+                    yield _local(file, len(below.parts) + 1)
+
+    # Objects elsewhere.
+
+    def _objects(self, url: str) -> Iterator[_One]:
+        try:
+            found = remote.find(url)
+        except FileNotFoundError:
+            return
+        except OSError as problem:
+            self._refuse(_text(remote.redact(url)), problem.strerror or "cannot be listed")
+            return
+        beside: dict[tuple[str, ...], set[str]] = {}
+        for one in found:
+            beside.setdefault(one.parts[:-1], set()).add(one.parts[-1])
+        for one in found:
+            why = self._left_out_object(one, beside) if one.walked else None
+            if why is not None:
+                self.skipped.add(why)
             else:
-                skipped.add((_text((below / one).as_posix()), "neither file nor folder, not read"))
+                yield _One(one.key, _Where(one.url, None, one.url, one.parts), one.below)
+
+    @staticmethod
+    def _left_out_object(one: remote.Object, beside: dict[tuple[str, ...], set[str]]) -> tuple[str, str] | None:
+        first = len(one.parts) - one.below
+        for end in range(first, len(one.parts)):
+            if beside.get(one.parts[:end], set()) >= CASE_FILES:
+                return _text("/".join(one.parts[first:end]) or one.parts[end - 1]), "a case, not read"
+            is_folder = end < len(one.parts) - 1
+            why = _left_out(one.parts[end], beside[one.parts[:-1]] if not is_folder else (), folder=is_folder)
+            if why is not None:
+                return _text("/".join(one.parts[first : end + 1])), why
+        return None
 
 
-def _readable(path: Path) -> bool:
-    """Whether to open it: a file, or a link that leads nowhere. Pipes and devices would be waited for, or never end."""
-    return os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 - these do not raise on a loop of links
+def _left_out(name: str, beside: Iterable[str], *, folder: bool = False) -> str | None:
+    """Why a file or folder that was met in a folder is not read; None if it is."""
+    if not folder:
+        if any(fnmatchcase(name.lower(), pattern) for pattern in LOCKS):
+            return "lock file, not read"
+        for suffix, why in SIDECARS.items():
+            if name.endswith(suffix) and name.removesuffix(suffix) in beside:
+                return why
+    elif name == "lost+found":
+        return "kept by the file system, not read"
+    return "hidden, not read" if name.startswith(".") else None
+
+
+def _kind(path: Path) -> tuple[bool, str | None]:
+    """Whether `path` is a folder, and why it cannot be opened; None for a file, or what only opening can tell."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as problem:
+        return False, "a link that leads back to itself, not read" if problem.errno == errno.ELOOP else None
+    if stat.S_ISDIR(mode):
+        return True, None
+    if stat.S_ISREG(mode):
+        return False, None
+    if stat.S_ISFIFO(mode):
+        return False, "a pipe, not read: give - to read standard input"
+    if stat.S_ISSOCK(mode):
+        return False, "a socket, not read"
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return False, "a device, not read"
+    return False, "neither file nor folder, not read"
+
+
+def _local(path: Path, below: int) -> _One:
+    real, given = os.path.realpath(path), Path(os.path.abspath(path))  # noqa: PTH100 - links stay
+    key: object = real
+    try:
+        found = path.stat()
+        # Only where the file says itself that it has several names: not all file systems number their files well.
+        if found.st_nlink > 1 and found.st_ino:
+            key = found.st_dev, found.st_ino
+    except OSError:
+        pass
+    return _One(key, _Where(str(given), given, None, given.parts), below)
+
+
+def _own_name(path: Path) -> str:
+    return PurePath(os.path.abspath(path)).name or "/"  # noqa: PTH100 - links stay
 
 
 def _text(name: str) -> str:
     """A name as text: bytes of it that are not UTF-8 are escaped."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _tell_apart(depth: dict[Path, int]) -> dict[Path, str]:
-    """Name each file by its last parts, with more of them until no two names are equal."""
-    parts = dict(depth)
+def _tell_apart(below: dict[_Where, int]) -> dict[_Where, str]:
+    """Name each by its last parts, with more of them until no two names are equal."""
+    # Where all parts together are equal as text (URLs that differ in a query), more of them would not help.
+    whole = {where: _called(where, len(where.parts)) for where in below}
+    count = dict(below)
     while True:
-        names = {path: _text("/".join(path.parts[-count:]).lstrip("/")) for path, count in parts.items()}
-        seen: dict[str, int] = {}
-        for name in names.values():
-            seen[name] = seen.get(name, 0) + 1
-        clash = [path for path, name in names.items() if seen[name] > 1 and parts[path] < len(path.parts)]
+        names = {where: _called(where, parts) for where, parts in count.items()}
+        equal: dict[str, set[str]] = {}
+        for where, name in names.items():
+            equal.setdefault(name, set()).add(whole[where])
+        clash = [where for where, name in names.items() if len(equal[name]) > 1 and count[where] < len(where.parts)]
         if not clash:
-            return names
-        for path in clash:
-            parts[path] += 1
+            break
+        for where in clash:
+            count[where] += 1
+    taken: dict[str, int] = {}
+    for where in sorted(names, key=lambda where: where.text):
+        name = names[where]
+        taken[name] = taken.get(name, 0) + 1
+        if taken[name] > 1:
+            names[where] = f"{name}~{taken[name]}"
+    return names
+
+
+def _called(where: _Where, count: int) -> str:
+    return _text("/".join(where.parts[-count:]).lstrip("/"))

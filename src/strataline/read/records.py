@@ -1,301 +1,395 @@
-"""Bytes of one input to records: lines with their offsets, and where every byte went.
+"""One input to the records of everything that lies in it: the way from bytes to batches.
 
-A record's offset and length are those in the decompressed stream. Line ends and a byte-order mark are
-separators; every other byte belongs to exactly one record.
+A file is decompressed, its archives are opened, its encoding and container are told from the head of each stream,
+records are cut, wrappers are taken off, and continuation lines are put to their records. Every byte of a stream belongs
+to one record or is a separator between them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from strataline.errors import InputError
+from strataline.read.archives import Stream, stream_at, streams
+from strataline.read.continuation import Grouper
+from strataline.read.delimited import sniff_delimited, split_delimited
+from strataline.read.documents import sniff_documents, split_documents
+from strataline.read.encodings import WIDE, Narrowed, decoded, likely_encoding, sniff_encoding
+from strataline.read.envelope import Envelope, Unwrapper, named, plan
+from strataline.read.frame import CHUNK, HEAD, MAX_RECORD, Batch, Reading, conform
 from strataline.read.inputs import Input
+from strataline.read.lines import sniff_end, sniff_sse, split_lines, split_sse
+from strataline.read.prefixes import PREFIXES
+from strataline.read.streams import Limits
+from strataline.read.tables import TABLE_MAGIC, Table, read_tables
+from strataline.read.wrappers import ENVELOPES
 
-CHUNK = 8 << 20
-MAX_RECORD = 16 << 20
-BOM = b"\xef\xbb\xbf"
-GZIP = b"\x1f\x8b"
-_ZEROS = re.compile(rb"\x00+")
-_ENOUGH = 16
-"""Bytes that tell what a stream is."""
+_DOUBTFUL = 100
+"""Records that an encoding is guessed from."""
 
-_STEP = 1 << 16
-"""Bytes that are decompressed at once: what a damaged stream is looked at again byte by byte for."""
+LOOKED = 400
+"""Records, spread over the head, that wrappers are told from."""
 
-# What lies in these cannot be read as lines. The whole file becomes one reject, never silence.
-UNSUPPORTED = {
-    b"PK\x03\x04": "zip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zXZ\x00": "xz",
-    b"BZh": "bzip2",
-    b"\x04\x22\x4d\x18": "lz4",
-    b"PAR1": "Parquet",
-    b"ARROW1": "Arrow IPC",
-    b"SQLite format 3\x00": "SQLite",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
+Described = Callable[[pl.Series], bool]
+"""Whether a format knows these records (Binary) as they stand."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Records that lie one after another: line, offset, length (Int64) and text (Binary).
+class Options:
+    """How inputs are read.
 
-    A record over the cap has a null text; blank lines are records too.
+    Args:
+        max_record: bytes of the longest record that is kept.
+        chunk: bytes of a stream that are taken at once; no result depends on it.
+        limits: of archives and compressed streams.
+        encoding: source → the encoding it has; null to have it told.
+        described: see `Described`; wrappers are taken off until it is true.
+        wrappers: source → names of the wrappers to take off; null to have them told.
     """
 
-    records: pl.DataFrame
+    max_record: int = MAX_RECORD
+    chunk: int = CHUNK
+    limits: Limits = field(default_factory=Limits)
+    encoding: Callable[[str], str | None] = lambda _: None
+    described: Described = lambda _: False
+    wrappers: Callable[[str], Sequence[str] | None] = lambda _: None
 
 
 @dataclass
-class Reading:
-    """What is known of an input once all of its batches were taken.
+class Source:
+    """One stream or table of an input.
 
     Args:
-        container: lines, or the name of what cannot be read yet.
-        cut: why the stream ended early; null where it did not.
+        one: it, with its way into archives.
+        within: source of the archive or database that it lies in; null for a file.
+        reading: what is known of it, once all batches were taken.
+        batches: its records.
     """
 
-    compression: str | None = None
-    container: str = "lines"
-    digest: str = ""
-    bytes: int = 0
-    stream_digest: str = ""
-    stream_bytes: int = 0
-    lines: int = 0
-    record_bytes: int = 0
-    separator_bytes: int = 0
-    cut: str | None = None
+    one: Input
+    within: str | None
+    reading: Reading
+    batches: Iterator[Batch]
 
 
-def read(one: Input, reading: Reading, max_record: int = MAX_RECORD, chunk: int = CHUNK) -> Iterator[Batch]:
-    """Yield the records of `one`, and fill in `reading` on the way.
+def read(one: Input, options: Options | None = None) -> Iterator[Source]:
+    """Yield what lies in `one`: the file itself, or the members of an archive and last the archive.
 
-    Memory follows `chunk` and `max_record`, not the size of the input.
+    The batches of a source are to be taken before the next source is asked for. Memory follows the options, not the
+    size of the input.
 
     Raises:
         InputError: if the file cannot be opened or read.
     """
+    options = options or Options()
     try:
-        with one.path.open("rb") as file:
-            yield from _records(file, reading, max_record, chunk)
+        size = one.size()
+        found = streams(one.source, one.open, limits=options.limits, chunk=options.chunk, path=one.path, size=size)
+        for stream in found:
+            yield from _sources(one, stream, options)
     except OSError as problem:
-        raise InputError(f"cannot read {one.source}: {problem.strerror}", path=str(one.path)) from problem
+        raise InputError(f"cannot read {one.source}: {problem.strerror or problem}", path=one.place) from problem
 
 
-def at(path: Path, addresses: Sequence[tuple[int, int]]) -> list[bytes]:
-    """Return the bytes at each (offset, length) of the decompressed stream of the file at `path`.
+def reread(one: Input, reading: Reading, encoding: str, options: Options) -> Source:
+    """The stream `one` again, in another encoding; what the first `reading` says of the file stays.
+
+    Raises:
+        InputError: if the file cannot be opened or read.
+    """
+    again = Reading(
+        compression=reading.compression,
+        digest=reading.digest,
+        bytes=reading.bytes,
+        stream_digest=reading.stream_digest,
+        stream_bytes=reading.stream_bytes,
+        cut=reading.cut,
+        notes=list(reading.notes),
+    )
+    stream = Stream(one.source, one.inside, None, again, _pieces(one, options), None, one.open)
+    return Source(one, None, again, _text(stream, options, encoding))
+
+
+def at(one: Input, addresses: Sequence[tuple[int, int]], options: Options | None = None) -> list[bytes]:
+    """Return the bytes at each (offset, length) of the decompressed stream of `one`.
 
     Raises:
         InputError: if the file cannot be read, or ends before an address.
     """
     found: dict[tuple[int, int], bytes] = {}
     wanted = sorted(set(addresses))
-    reading = Reading()
     start, carry = 0, b""
-    try:
-        with path.open("rb") as file:
-            for piece in _stream(file, reading, CHUNK):
-                carry += piece
-                while wanted and sum(wanted[0]) <= start + len(carry):
-                    offset, length = wanted.pop(0)
-                    found[offset, length] = carry[offset - start : offset - start + length]
-                if not wanted:
-                    break
-                keep = min(max(wanted[0][0] - start, 0), len(carry))
-                start, carry = start + keep, carry[keep:]
-    except OSError as problem:
-        raise InputError(f"cannot read: {problem.strerror}", path=str(path)) from problem
+    for piece in _pieces(one, options or Options()):
+        carry += piece
+        while wanted and sum(wanted[0]) <= start + len(carry):
+            offset, length = wanted.pop(0)
+            found[offset, length] = carry[offset - start : offset - start + length]
+        if not wanted:
+            break
+        keep = min(max(wanted[0][0] - start, 0), len(carry))
+        start, carry = start + keep, carry[keep:]
+    else:
+        if start + len(carry) == 0 and wanted and sum(wanted[0]) == 0:
+            found |= {address: b"" for address in wanted if sum(address) == 0}
+            wanted = [address for address in wanted if sum(address)]
     if wanted:
-        raise InputError(f"the stream ends before byte {sum(wanted[0])}", path=str(path))
+        raise InputError(f"the stream ends before byte {sum(wanted[0])}", path=one.place)
     return [found[address] for address in addresses]
 
 
-def _stream(file: BinaryIO, reading: Reading, chunk: int) -> Iterator[bytes]:
-    """Yield the decompressed stream in pieces of about `chunk` bytes, hashing the file and the stream."""
-    whole, stream = hashlib.sha256(), hashlib.sha256()
-    raw = file.read(max(chunk, _ENOUGH))
-    if raw.startswith(GZIP):
-        reading.compression = "gz"
-    plain: Iterator[bytes]
-    plain = _raw(file, raw, reading, whole, chunk)
-    if reading.compression is not None:
-        plain = _unzipped(plain, reading, chunk)
-    for piece in plain:
-        stream.update(piece)
-        reading.stream_bytes += len(piece)
-        yield piece
-    reading.digest, reading.stream_digest = whole.hexdigest(), stream.hexdigest()
+def rows_at(one: Input, table: str, rows: Sequence[int], options: Options | None = None) -> list[bytes]:
+    """Return the rows (by number, from 0) of the source `table` in `one`, as the JSON objects that they were read as.
 
-
-def _raw(file: BinaryIO, raw: bytes, reading: Reading, whole: hashlib._Hash, chunk: int) -> Iterator[bytes]:
-    while raw:
-        whole.update(raw)
-        reading.bytes += len(raw)
-        yield raw
-        raw = file.read(chunk)
-
-
-def _unzipped(pieces: Iterator[bytes], reading: Reading, chunk: int) -> Iterator[bytes]:
-    """Decompress concatenated gzip members, as logrotate and S3 writers leave them; zero padding may follow one.
-
-    Where the stream is cut or damaged, all that can be had of it is yielded, and `reading.cut` says so. The rest of
-    the file is taken in, for its digest.
+    Raises:
+        InputError: if the table cannot be read, or has no such row.
     """
-    made: list[bytes] = []
-    size = 0
-    unzip, begun = zlib.decompressobj(wbits=31), False
-    for piece in pieces:
-        at = 0
-        while at < len(piece) and reading.cut is None:
-            if not begun:
-                at = _after_zeros(piece, at)
-            part = piece[at : at + _STEP]
-            at += len(part)
-            begun = begun or bool(part)
-            while part and reading.cut is None:
-                before = unzip.copy()
-                try:
-                    plain = unzip.decompress(part, chunk)
-                except zlib.error as problem:
-                    plain, reading.cut = _until_damage(before, part), f"gzip stream damaged: {problem}"
-                made.append(plain)
-                size += len(plain)
-                if size >= max(chunk, _ENOUGH):
-                    yield b"".join(made)
-                    made, size = [], 0
-                part = unzip.unconsumed_tail
-                if unzip.eof:
-                    at -= len(unzip.unused_data)
-                    unzip, begun, part = zlib.decompressobj(wbits=31), False, b""
-            # What is inside the decompressor though all input was taken.
-            while begun and reading.cut is None and (plain := unzip.decompress(b"", chunk)):
-                made.append(plain)
-                size += len(plain)
-                yield b"".join(made)
-                made, size = [], 0
-    if begun and reading.cut is None:
-        reading.cut = "gzip stream ends in the middle"
-    if size:
-        yield b"".join(made)
+    options = replace(options or Options(), wrappers=lambda _: ())
+    found: dict[int, bytes] = {}
+    wanted = set(rows)
+    for source in read(one, options):
+        if source.one.source != table:
+            continue
+        for batch in source.batches:
+            here = batch.records.filter(pl.col("offset").is_in(wanted))
+            found |= dict(here.select("offset", "text").iter_rows())
+    missing = sorted(wanted - set(found))
+    if missing:
+        raise InputError(f"the table has no row {missing[0]}", path=one.place)
+    return [found[row] for row in rows]
 
 
-def _after_zeros(piece: bytes, at: int) -> int:
-    """The first place from `at` on that is no zero byte: what pads the end of a member."""
-    found = _ZEROS.match(piece, at)
-    return found.end() if found else at
+def _pieces(one: Input, options: Options) -> Iterator[bytes]:
+    try:
+        yield from stream_at(one.source, one.open, one.inside, limits=options.limits, chunk=options.chunk)
+    except OSError as problem:
+        raise InputError(f"cannot read {one.source}: {problem.strerror or problem}", path=one.place) from problem
 
 
-def _until_damage(unzip: zlib._Decompress, part: bytes) -> bytes:
-    """What comes out before the byte that breaks it."""
-    made = []
-    for at in range(len(part)):
-        try:
-            made.append(unzip.decompress(part[at : at + 1]))
-        except zlib.error:
-            break
-    return b"".join(made)
+def _sources(one: Input, stream: Stream, options: Options) -> Iterator[Source]:
+    reading = stream.reading
+    member = one if stream.source == one.source else replace(one, source=stream.source, inside=stream.inside)
+    if reading.problem is not None or reading.container in ("tar", "zip"):
+        yield Source(member, stream.within, reading, _whole(stream))
+        return
+    head, stream.pieces = _peek(stream.pieces, 16)
+    kind = next((kind for magic, kind in TABLE_MAGIC.items() if head.startswith(magic)), None)
+    if kind is None:
+        yield Source(member, stream.within, reading, _text(stream, options, options.encoding(stream.source)))
+        return
+    reading.container = kind
+    for _ in stream.pieces:
+        pass
+    if kind != "sqlite":
+        yield Source(member, stream.within, reading, _rows(stream, kind, options))
+        return
+    yield from _database(member, stream, options)
 
 
-def _records(file: BinaryIO, reading: Reading, max_record: int, chunk: int) -> Iterator[Batch]:
-    offset, line, carry = 0, 1, b""
-    overlong, ends_in_return = 0, False
-    first = True
-    stream = _stream(file, reading, chunk)
-    for data in stream:
-        if first:
-            first = False
-            known = next((name for magic, name in UNSUPPORTED.items() if data.startswith(magic)), None)
-            if known is not None:
-                reading.container = known
-                for _ in stream:
-                    pass
-                yield _unread(1, 0, reading.stream_bytes, reading)
-                return
-            if data.startswith(BOM):
-                data, offset = data[len(BOM) :], len(BOM)
-                reading.separator_bytes += len(BOM)
-        if overlong:
-            # Inside a record over the cap: count its bytes, keep none of them.
-            end = data.find(b"\n")
-            if end < 0:
-                overlong, ends_in_return = overlong + len(data), data.endswith(b"\r")
-                continue
-            overlong, ends_in_return = overlong + end, data[:end].endswith(b"\r") if end else ends_in_return
-            yield _unread(line, offset, overlong - ends_in_return, reading)
-            reading.separator_bytes += 1 + ends_in_return
-            offset, line, data, overlong = offset + overlong + 1, line + 1, data[end + 1 :], 0
-        data = carry + data
-        last = data.rfind(b"\n")
-        if last < 0:
-            carry = data
-        else:
-            yield _lines(data[: last + 1], line, offset, max_record, reading)
-            line += data.count(b"\n", 0, last + 1)
-            offset, carry = offset + last + 1, data[last + 1 :]
-        # One byte more may be the carriage return of its line end.
-        if len(carry) > max_record + 1:
-            overlong, ends_in_return, carry = len(carry), carry.endswith(b"\r"), b""
-    if overlong:
-        yield _unread(line, offset, overlong - ends_in_return, reading)
-        reading.separator_bytes += ends_in_return
-        line += 1
-    elif carry:
-        yield _lines(carry, line, offset, max_record, reading)
-        line += 1
-    reading.lines = line - 1
+def _database(one: Input, stream: Stream, options: Options) -> Iterator[Source]:
+    """The tables of a database, then the database itself."""
+    file = stream.path or stream.reopen()
+    for table in read_tables("sqlite", file, options.max_record):
+        if table.name is None:
+            stream.reading.problem = table.problem
+            continue
+        reading = Reading(container="sqlite")
+        # Two tables of one file are two streams.
+        name = f"{stream.reading.stream_digest}\0{table.name}".encode("utf-8", "surrogateescape")
+        reading.stream_digest = hashlib.sha256(name).hexdigest()
+        inner = replace(one, source=f"{stream.source}!{table.name}", inside=(*stream.inside, table.name))
+        yield Source(inner, stream.source, reading, _finished(inner.source, _taken(table, reading), reading, options))
+    stream.reading.container = "sqlite"
+    yield Source(one, stream.within, stream.reading, _whole(stream))
 
 
-def _unread(line: int, offset: int, length: int, reading: Reading) -> Batch:
-    """One record whose bytes were counted and not kept."""
-    reading.record_bytes += length
-    return Batch(_frame([line], [offset], [length], pa.nulls(1, pa.large_binary())))
+def _whole(stream: Stream) -> Iterator[Batch]:
+    """What is no record itself (an archive, a database), or could not be opened: then all of it is one reject."""
+    for _ in stream.pieces:
+        pass
+    reading = stream.reading
+    if reading.problem is None:
+        return
+    reading.record_bytes = reading.stream_bytes
+    row = {"line": 1, "offset": 0, "length": reading.stream_bytes, "text": b"", "fault": "unreadable"}
+    yield Batch(conform(pl.DataFrame([{**row, "detail": reading.problem}])))
 
 
-def _lines(data: bytes, line: int, offset: int, max_record: int, reading: Reading) -> Batch:
-    """Cut `data` (whole lines; the last may lack its end) into records."""
-    view = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(view == 0x0A).astype(np.int64)
-    starts = np.concatenate(([0], ends + 1))
-    if len(starts) > len(ends) and starts[-1] == len(data):
-        starts = starts[:-1]
+def _rows(stream: Stream, kind: str, options: Options) -> Iterator[Batch]:
+    reading = stream.reading
+    for table in read_tables(kind, stream.path or stream.reopen(), options.max_record):
+        yield from _finished(stream.source, _taken(table, reading), reading, options)
+    if reading.problem is not None:
+        yield from _whole(stream)
+
+
+def _taken(table: Table, reading: Reading) -> Iterator[pl.DataFrame]:
+    """The rows of a table; what is the matter with it is known when they were taken."""
+    rows = 0
+    for frame in table.frames:
+        rows += frame.height
+        yield frame
+    if rows:
+        reading.cut = reading.cut or table.problem
     else:
-        ends = np.concatenate((ends, [len(data)]))
-    # A carriage return before the line end is part of the separator.
-    last = np.maximum(ends - 1, 0)
-    returns = (ends > starts) & (view[np.minimum(last, len(view) - 1)] == 0x0D)
-    lengths = ends - starts - returns
-    reading.record_bytes += int(lengths.sum())
-    reading.separator_bytes += len(data) - int(lengths.sum())
-    # One buffer, no copies: the separator stays with the line and is cut off as a slice.
-    bounds = np.concatenate((starts, [len(data)]))
-    raw = pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(starts), [None, pa.py_buffer(bounds.tobytes()), pa.py_buffer(data)]
-    )
-    lines = np.arange(line, line + len(starts), dtype=np.int64)
-    frame = _frame(lines, starts + offset, lengths, raw)
-    return Batch(
-        frame.with_columns(
-            text=pl.when(pl.col("length") <= max_record).then(pl.col("text").bin.slice(0, pl.col("length")))
-        )
-    )
+        reading.problem = table.problem
 
 
-def _frame(line: object, offset: object, length: object, text: pa.Array) -> pl.DataFrame:
-    frame = pl.DataFrame(
-        {"line": line, "offset": offset, "length": length},
-        schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64},
-    )
-    column = pl.from_arrow(text)
-    assert isinstance(column, pl.Series)  # noqa: S101 - an array is a series
-    return frame.with_columns(column.cast(pl.Binary).alias("text"))
+def _text(stream: Stream, options: Options, encoding: str | None) -> Iterator[Batch]:
+    """The records of a stream of text."""
+    reading = stream.reading
+    head, pieces = _peek(stream.pieces, HEAD)
+    told, mark = sniff_encoding(head)
+    reading.encoding = encoding = encoding or told
+    pieces, head, start = _without(pieces, mark), head[mark:], mark
+    narrowed = None
+    if encoding in WIDE:
+        narrowed, start = Narrowed(pieces, encoding, mark), 0
+        pieces = iter(narrowed)
+        head, pieces = _peek(pieces, HEAD)
+    end = sniff_end(head)
+    # What is cut in UTF-8 is counted as it lies when it has been turned back.
+    cut = reading if narrowed is None else Reading()
+    frames = _cut(head, pieces, end, start, cut, options.max_record)
+    reading.container = cut.container
+    if narrowed is not None:
+        frames = narrowed.widened(frames, reading)
+    elif encoding is not None:
+        frames = (decoded(frame, encoding) for frame in frames)
+    else:
+        frames = (_judged(frame, reading) for frame in frames)
+    yield from _finished(stream.source, frames, reading, options, end)
+    if narrowed is not None:
+        reading.lines = cut.lines
+        reading.separator_bytes += narrowed.taken - reading.record_bytes
+    reading.separator_bytes += mark
+
+
+def _cut(
+    head: bytes, pieces: Iterator[bytes], end: bytes, start: int, reading: Reading, max_record: int
+) -> Iterator[pl.DataFrame]:
+    """The records of whatever container `head` shows."""
+    whole = len(head) < HEAD
+    documents = sniff_documents(head, whole)
+    if documents is not None:
+        reading.container = documents.kind
+        return split_documents(pieces, documents, reading, max_record, start)
+    if sniff_sse(head, whole=whole):
+        reading.container = "sse"
+        return split_sse(pieces, end, reading, max_record, start)
+    table = sniff_delimited(head, whole)
+    if table is not None:
+        reading.container = "csv"
+        return split_delimited(pieces, table, reading, max_record, start)
+    return split_lines(pieces, end, reading, max_record, start)
+
+
+def _finished(
+    source: str, frames: Iterator[pl.DataFrame], reading: Reading, options: Options, end: bytes = b"\n"
+) -> Iterator[Batch]:
+    """Take the wrappers off, put continuation lines to their records."""
+    frames = (conform(frame) for frame in frames)
+    names = options.wrappers(source)
+    if names is None:
+        first, frames = _sample(frames)
+        looked = [text for text in first["text"].drop_nulls().to_list() if text.strip()]
+        looked = looked[:: max(1, len(looked) // LOOKED)]
+        wrappers = plan(looked, lambda texts: options.described(pl.Series(texts, dtype=pl.Binary)), KNOWN_WRAPPERS)
+    else:
+        wrappers = named(names, KNOWN_WRAPPERS)
+    reading.envelopes = tuple(wrapper.name for wrapper in wrappers)
+    for frame in _grouped(_unwrapped(frames, wrappers, options), reading, options, end):
+        if frame.height:
+            yield Batch(frame)
+
+
+def _unwrapped(frames: Iterator[pl.DataFrame], wrappers: list[Envelope], options: Options) -> Iterator[pl.DataFrame]:
+    if not wrappers:
+        yield from frames
+        return
+    unwrapper = Unwrapper(wrappers, options.max_record)
+    for frame in frames:
+        yield from unwrapper.steps(frame)
+    yield unwrapper.end()
+
+
+def _grouped(frames: Iterator[pl.DataFrame], reading: Reading, options: Options, end: bytes) -> Iterator[pl.DataFrame]:
+    grouper = Grouper(reading, options.max_record, end)
+    for frame in frames:
+        yield grouper.feed(frame)
+    yield grouper.end()
+
+
+KNOWN_WRAPPERS: tuple[Envelope, ...] = (*ENVELOPES, *PREFIXES)
+
+
+def _sample(frames: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, Iterator[pl.DataFrame]]:
+    """The records that lie within the head, whatever the chunk (at least the first), and all frames again."""
+    taken: list[pl.DataFrame] = []
+    found: list[pl.DataFrame] = []
+    rows = 0
+    for frame in frames:
+        taken.append(frame)
+        inside = frame.filter((pl.col("offset") + pl.col("length") <= HEAD) & (pl.int_range(pl.len()) + rows < 10_000))
+        found.append(inside)
+        rows += frame.height
+        if inside.height < frame.height:
+            break
+    if not taken:
+        return conform(pl.DataFrame()), iter(())
+    sample = pl.concat(found)
+    return sample if sample.height else pl.concat(taken).head(1), chain(taken, frames)
+
+
+def _judged(frame: pl.DataFrame, reading: Reading) -> pl.DataFrame:
+    """`frame`, with its records that are not ASCII, and those that are not UTF-8, counted."""
+    text = frame["text"].drop_nulls()
+    try:
+        sound = text.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        for one in text.to_list():
+            reading.not_ascii += not one.isascii()
+            if not _is_utf8(one):
+                reading.not_utf8 += 1
+                reading.doubtful += [one] if len(reading.doubtful) < _DOUBTFUL else []
+    else:
+        reading.not_ascii += int((sound.str.len_bytes() != sound.str.len_chars()).sum())
+    return frame
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def better_encoding(reading: Reading) -> str | None:
+    """The encoding that a source has where more than half of its records with other than ASCII are not UTF-8."""
+    if reading.encoding is not None or 2 * reading.not_utf8 <= reading.not_ascii:
+        return None
+    return likely_encoding(reading.doubtful)
+
+
+def _peek(pieces: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first `size` bytes, or all there are, and all pieces again."""
+    taken: list[bytes] = []
+    found = 0
+    for piece in pieces:
+        taken.append(piece)
+        found += len(piece)
+        if found >= size:
+            break
+    return b"".join(taken)[:size], chain(taken, pieces)
+
+
+def _without(pieces: Iterator[bytes], mark: int) -> Iterator[bytes]:
+    for piece in pieces:
+        rest, mark = piece[mark:], max(0, mark - len(piece))
+        if rest:
+            yield rest
