@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,26 +257,24 @@ def test_telling_takes_any_bytes(head: bytes, whole: bool) -> None:
 
 ELEMENTS = [{"id": number, "text": 'say "}{" \\ \u2028', "inner": [{"n": 1}, {"n": [2]}]} for number in range(200)]
 TEXTS = [json.dumps(element, ensure_ascii=False).encode() for element in ELEMENTS]
+HARMS: list[Callable[[bytes], bytes]] = [
+    lambda text: text[:-1],
+    lambda text: text[:30],
+    lambda text: text[1:],
+    lambda text: text.replace(b'"text"', b'"text', 1),
+    lambda text: text.replace(b'"text": ', b'"text": {', 1),
+    lambda text: text.replace(b'"text": ', b'"text": }', 1),
+    lambda text: text.replace(b'"text": ', b'"text": ]', 1),
+    lambda text: text + b"}",
+    lambda text: text.replace(b"{", b"", 2),
+]
 
 
 @pytest.mark.parametrize(("shape", "joint"), [(ARRAY, b", "), (ARRAY, b","), (DOCUMENTS, b""), (DOCUMENTS, b" ")])
 @pytest.mark.parametrize("number", [0, 1, 3, 150, 199])
-@pytest.mark.parametrize(
-    "harm",
-    [
-        lambda text: text[:-1],
-        lambda text: text[:30],
-        lambda text: text[1:],
-        lambda text: text.replace(b'"text"', b'"text', 1),
-        lambda text: text.replace(b'"text": ', b'"text": {', 1),
-        lambda text: text.replace(b'"text": ', b'"text": }', 1),
-        lambda text: text.replace(b'"text": ', b'"text": ]', 1),
-        lambda text: text + b"}",
-        lambda text: text.replace(b"{", b"", 2),
-    ],
-)
+@pytest.mark.parametrize("harm", HARMS)
 def test_damage_on_one_line_costs_one_element_and_its_neighbour(
-    shape: Shape, joint: bytes, number: int, harm: Any
+    shape: Shape, joint: bytes, number: int, harm: Callable[[bytes], bytes]
 ) -> None:
     texts = [*TEXTS[:number], harm(TEXTS[number]), *TEXTS[number + 1 :]]
     data = joint.join(texts)
@@ -284,6 +282,80 @@ def test_damage_on_one_line_costs_one_element_and_its_neighbour(
     missing = {text for at, text in enumerate(TEXTS) if at not in (number, number + 1)} - set(got)
     # Until a first element is read there is no key that tells where the next one begins.
     assert not missing or (number == 0 and not harm(TEXTS[0]).startswith(b'{"id"'))
+
+
+@pytest.mark.parametrize("size", [20, 200])
+@pytest.mark.parametrize("number", [1, 10, 19])
+@pytest.mark.parametrize("harm", [*HARMS, lambda _: b'{"cut": '])
+def test_a_damaged_array_on_one_line_is_told_and_keeps_what_is_sound(
+    size: int, number: int, harm: Callable[[bytes], bytes]
+) -> None:
+    texts = [*TEXTS[:number], harm(TEXTS[number]), *TEXTS[number + 1 : size]]
+    data = b"[" + b",".join(texts) + b"]\n"
+    shape = sniff_documents(data, True)
+    assert shape == ARRAY
+    assert not {text for at, text in enumerate(TEXTS[:size]) if at != number} - set(split(data, shape).texts)
+
+
+@pytest.mark.parametrize(
+    ("shape", "begins"), [(ARRAY, b"["), (ARRAY, b" \n[ "), (LIST, b'{"records":['), (LIST, b'{"total":9,"records": [')]
+)
+@pytest.mark.parametrize("kept", [1, 7])
+def test_a_container_on_one_line_that_ends_early_keeps_what_is_sound(shape: Shape, begins: bytes, kept: int) -> None:
+    whole = begins + b",".join(TEXTS[:kept])
+    for rest in (b"", b",", b"," + TEXTS[kept][:2], b"," + TEXTS[kept][:30], b"," + TEXTS[kept][:-1] + b"\n"):
+        data = whole + rest
+        assert sniff_documents(data, True) == shape
+        assert split(data, shape).texts[:kept] == TEXTS[:kept]
+
+
+def swallows(shape: Shape, number: int) -> tuple[bytes, list[bytes], tuple[int, int]]:
+    """A container on one line whose elements have objects inside, its elements, and where one of them lies."""
+    elements = [
+        json.dumps(
+            {"_index": "i", "_id": str(at), "_source": {"user": f"u_{at}", "tags": ["a", {"n": at}], "q": "why?"}}
+        )
+        for at in range(12)
+    ]
+    begins, ends = {"array": ("[", "]"), "list": ('{"total": 12, "records": [', "]}")}[shape.kind]
+    if len(shape.path) > 1:
+        begins, ends = '{"took": 1, "hits": {"total": {"value": 12}, "hits": [', "]}}"
+    data = begins + ", ".join(elements) + ends
+    start = data.index(elements[number])
+    return data.encode(), [element.encode() for element in elements], (start, start + len(elements[number]))
+
+
+@pytest.mark.parametrize("shape", [ARRAY, LIST, Shape("list", ("hits", "hits"))])
+@pytest.mark.parametrize("harm", ["delete", '"', "{", "}", "cut"])
+def test_one_byte_of_damage_on_one_line_costs_its_element(shape: Shape, harm: str) -> None:
+    data, elements, (start, end) = swallows(shape, 5)
+    others = {*elements[:5], *elements[6:]}
+    for at in range(start + 1, end):
+        if harm == "cut" and data.count(b"[", start, at) > data.count(b"]", start, at):
+            # Its list and objects then close with the document's: brackets do not tell.
+            continue
+        rest = {"delete": data[at + 1 :], "cut": data[end:]}.get(harm, harm.encode() + data[at:])
+        broken = data[:at] + rest
+        assert sniff_documents(broken, True) == shape
+        got = split(broken, shape)
+        assert not others - set(got.texts)
+        frames = [text for *_, text, fault in got.rows if fault == FRAME]
+        assert len(frames) == (0 if shape == ARRAY else 2)
+
+
+@pytest.mark.parametrize("shape", [ARRAY, LIST])
+def test_damage_that_swallows_is_told_the_same_behind_many_elements(shape: Shape) -> None:
+    """Where many are taken at once, and where a window ends anywhere."""
+    before = {"array": b"[", "list": b'{"records": ['}[shape.kind]
+    texts = [b'{"id": %d, "of": {"a": [{"id": 1}, {"id": 2}]}}' % number for number in range(300)]
+    for place in (100, 297):
+        broken = [*texts]
+        broken[place] = b'{"id": 7, "of": {"a": "x, "b": {"c": [1]}}}'
+        data = before + b", ".join(broken) + (b"]" if shape == ARRAY else b"]}")
+        got = split(data, shape)
+        assert not {*texts[:place], *texts[place + 1 :]} - set(got.texts)
+        assert broken[place] in got.texts
+        assert under(700, 300, data, shape, CAP, 97) == got.rows
 
 
 def test_an_open_element_is_a_record_of_its_own_bytes_up_to_the_next() -> None:
@@ -433,6 +505,26 @@ def test_damage_everywhere_takes_time_in_proportion() -> None:
     assert taken(16_000) < 20 * max(taken(2_000), 0.02)
 
 
+@pytest.mark.parametrize("shape", [ARRAY, LIST])
+def test_elements_that_never_end_take_time_in_proportion(shape: Shape) -> None:
+    def taken(size: int) -> float:
+        data = {"array": b"[", "list": b'{"records": ['}[shape.kind] + b'{"a":1},' + b'{"a":"{"a":"' * (size // 12)
+        begun = time.process_time()
+        assert len(list(split_documents(cut(data, 1 << 20), shape, Reading(), CAP))) > 0
+        return time.process_time() - begun
+
+    assert taken(1 << 19) < 1.5
+    assert taken(1 << 19) < 10 * max(taken(1 << 17), 0.05)
+
+
+@pytest.mark.parametrize("part", [b'{"a":1,', b'{"a":"{"a":"', b'{"a":1},{"a":"', b'{"a":1,\n', b'\n{"a":1}{"a":[}x'])
+def test_telling_takes_no_time(part: bytes) -> None:
+    head = (part * HEAD)[:HEAD]
+    begun = time.process_time()
+    assert sniff_documents(head, True) in (None, DOCUMENTS)
+    assert time.process_time() - begun < 1
+
+
 # --- telling ------------------------------------------------------------------------------------------------------
 
 
@@ -448,6 +540,14 @@ def test_damage_everywhere_takes_time_in_proportion() -> None:
         (b'[2026-01-01 10:00:00] {"a": 1}\n', None),
         (b"[INFO] x\n[WARN] y\n", None),
         (b"[1, 2, 3]", None),
+        (b"[{}] 2026-01-01 INFO ready", None),
+        (b"[{}] [main] INFO ready\n", None),
+        (b"[{main}] ready", None),
+        (b'[{"user": 1}] signed in\n[{"user": 2}] signed in\n', None),
+        (b'[{"user": 1}] [main] x\n[{"user": 2}] [main] y\n', None),
+        (b'{"records": [{"a": 1}]} and more', None),
+        (b'{"records": [{"a": 1}]}\n{"records": [{"a": 1}]}\n', None),
+        (b'{"records": [{"a": 1}]}\ncurl: (23) done\n', None),
         (b"{'a': 1}\n", None),
         (b"", None),
         (b"\n \n", None),
@@ -458,7 +558,12 @@ def test_damage_everywhere_takes_time_in_proportion() -> None:
         (b'[\n{"a": 1}\n]\n', "array"),
         (b'[\n  {\n    "a": 1\n  }\n]\n', "array"),
         (b'[[{"a": 1}], [{"a": 2}]]', "array"),
+        (b'[{"a": 1}][{"a": 2}]', "array"),
+        (b'[{"a": 1}, {"a": ', "array"),
+        (b'[{"a": 1}, {"a": "x\n', "array"),
+        (b"[{", None),
         (b'{"a": 1}{"a": 2}', "documents"),
+        (b'[{"user": 1}] {"a": 1}\n[{"user": 2}] {"a": 2}\n', "documents"),
         (b'{\n  "a": 1\n}\n', "documents"),
         (b'{\n  "a": 1\n}\n{\n  "a": 2\n}\n', "documents"),
         (b'banner\n{\n  "a": 1,\n  "b": 2\n}\nTraceback:\n', "documents"),
@@ -477,6 +582,49 @@ def test_damage_everywhere_takes_time_in_proportion() -> None:
 def test_how_a_stream_lies(head: bytes, kind: str | None) -> None:
     shape = sniff_documents(head, True)
     assert (shape and shape.kind) == kind
+
+
+ROWS = [{"id": number, "text": "x" * 20} for number in range(9)]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"records": ROWS}, ("records",)),
+        ({"data": ROWS, "has_more": False}, ("data",)),
+        ({"data": ROWS, "meta": {"page": 1}}, ("data",)),
+        ({"object": "list", "data": ROWS, "first_id": "a", "last_id": "b"}, ("data",)),
+        ({"events": ROWS, "nextForwardToken": "f/1"}, ("events",)),
+        ({"took": 3, "timed_out": False, "hits": {"max_score": 1.0, "hits": ROWS}}, ("hits", "hits")),
+        ({"@odata.context": "x", "value": ROWS}, ("value",)),
+        # A record of an application that has such a list among what else it says.
+        ({"object": "list", "data": ROWS, "model": "m", "usage": {"total_tokens": 1}}, None),
+        ({"id": "modr-1", "model": "m", "results": ROWS}, None),
+        ({"created": 1, "data": ROWS}, None),
+        ({"title": "deployed", "events": ROWS}, None),
+        ({"name": "span", "events": ROWS}, None),
+        ({"messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": ROWS}, None),
+        ({"resourceSpans": ROWS}, None),
+        ({"records": [1, 2]}, None),
+        ({"records": []}, None),
+        ({"metadata": {"text": "x" * 999}, "records": ROWS}, None),
+        ({"records": {"data": ROWS}}, None),
+    ],
+)
+def test_a_page_is_opened_whatever_its_layout_and_size(
+    document: dict[str, Any], path: tuple[str, ...] | None, indent: int | None
+) -> None:
+    text = json.dumps(document, indent=indent).encode()
+    shape = Shape("list", path) if path else None if indent is None else DOCUMENTS
+    for head in (text, text + b"\n", b"\n" + text + b" \r\n\n"):
+        assert sniff_documents(head, True) == shape
+    if shape is not None and path:
+        assert [json.loads(one) for one in split(text, shape).texts] == ROWS
+    # As the first of several lines it is a record, also where the head ends behind it.
+    if indent is None:
+        assert sniff_documents(text + b"\n" + text + b"\n", True) is None
+        assert sniff_documents(text + b"\n", False) is None
 
 
 @pytest.mark.parametrize(
@@ -537,7 +685,8 @@ def test_real_files_give_what_a_decoder_reads() -> None:
     assert kinds["array"] > 10
     assert kinds["documents"] > 60
     assert kinds["har"] == 1
-    assert kinds["list"] == 1
+    # Pages of two interfaces, of which one wrote its own on one line.
+    assert kinds["list"] == 3
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real logs are not here")

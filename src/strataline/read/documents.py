@@ -14,13 +14,17 @@ What is known of damage:
 - *One line.* An element that does not close within the cap, or before the stream ends, is cut where the next one may
   begin: an object with the first key of an element so far, which does not stand where JSON wants a value. Until then
   an undamaged element may have objects like that inside, so nothing is cut earlier; those behind a damaged element
-  are split by their brackets again.
+  are split by their brackets again. One that closes, but not as many lists as it opens, or that has a string over the
+  beginning of an element, is cut where an element has to begin: an object that stands in another without a key, or
+  before which that string ends.
 - What is left of an element that closed too early (a colon or a closing brace where elements are expected) is one
   record up to the next element that can be told.
 
 What cannot be had: behind damage on one line, an element is lost with it if its first key is new (eight keys of the
 first 64 elements are known), or if `,{"key"` of an element stands inside the damaged one; the elements' own objects
 that begin like elements are then records. A list's tail that lost a bracket takes what follows it.
+An element that lost its end inside a list of its own may close with the document's brackets, one for one, and then
+holds all that follows it; a bracket too many that opens a list before an element makes the rest one element.
 """
 
 from __future__ import annotations
@@ -58,6 +62,12 @@ _SINGLE = 8
 
 _WINDOW = 64
 """Brackets that are looked at together after something was damaged: few, so that damage is never dear."""
+
+_LEVEL = 40
+"""Bits that are enough for the number of a bracket in a window."""
+
+_PAUSE = 64
+"""Elements at most that are taken one by one before it is tried again to take many."""
 
 _QUOTE, _NEWLINE, _COMMA, _COLON = b'"\n,:'
 _OPEN, _CLOSE, _LIST, _END = b"{}[]"
@@ -110,6 +120,7 @@ class _Brackets:
         at: places of brackets outside strings.
         depth: the depth after each of them.
         lines: places of line ends.
+        cuts: places of objects before which a string was taken to end: damage, each of them.
         inside: whether the text ends inside a string.
         odd: whether it ends in a backslash that holds for the byte behind it.
     """
@@ -117,12 +128,18 @@ class _Brackets:
     at: Places
     depth: Places
     lines: Places
+    cuts: Places
     inside: bool
     odd: bool
 
     def index(self, place: int) -> int:
         """The first bracket at `place` or behind it."""
         return _search(self.at, place)
+
+    def end(self) -> int | None:
+        """Where what the first bracket opens ends."""
+        ends = np.flatnonzero(self.depth <= 0)
+        return int(self.at[ends[0]]) + 1 if len(ends) else None
 
     def before(self, index: int) -> int:
         """The depth before bracket `index`."""
@@ -157,6 +174,7 @@ def _brackets(
     kind = np.int32 if high < 2**31 else np.int64
     found: list[Places] = []
     ends: list[Places] = []
+    broken: list[Places] = []
     for start in range(0, len(whole), _STEP):
         part = whole[start : start + _STEP]
         quotes = np.flatnonzero(part == _QUOTE)
@@ -169,6 +187,7 @@ def _brackets(
             cuts = _cuts(data, low + start, brackets, state, whole, start, keys)
             if cuts is not None:
                 turns = _turns(quotes, np.sort(np.concatenate((lines, cuts))), inside=inside)
+                broken.append((cuts[np.isin(cuts, turns)] + (low + start)).astype(kind))
                 state = (np.searchsorted(turns, brackets, "right") + inside) & 1
         found.append((brackets[state == 0] + (low + start)).astype(kind))
         ends.append((lines + (low + start)).astype(kind))
@@ -177,13 +196,19 @@ def _brackets(
     # Bit 1 tells what opens from what closes.
     steps = (np.frombuffer(data, np.uint8)[at] & 2).astype(np.int8) - 1
     depth = np.cumsum(steps, dtype=kind)
-    return _Brackets(at, depth, np.concatenate(ends) if ends else np.zeros(0, kind), inside, odd)
+    none = np.zeros(0, kind)
+    return _Brackets(at, depth, np.concatenate([none, *ends]), np.concatenate([none, *broken]), inside, odd)
 
 
 def _search(places: Places, place: int) -> int:
     """The first of `places` (in order) that is not before `place`."""
     # A number of another type would have the whole array converted for each search.
-    return int(np.searchsorted(places, places.dtype.type(place)))
+    return int(places.searchsorted(places.dtype.type(place)))
+
+
+def _by_depth(depth: Places, index: Places) -> Places:
+    """Numbers that sort brackets by their depth, and by their order where that is the same."""
+    return np.asarray((depth.astype(np.int64) << _LEVEL) + index)
 
 
 def _turns(quotes: Places, cuts: Places, *, inside: bool) -> Places:
@@ -225,23 +250,23 @@ class _Window:
         self.data = data
         self.bytes = np.frombuffer(data, np.uint8)
         self.brackets = brackets
-        self._order: Places | None = None
-        self._sorted: Places = brackets.depth[:0]
+        self._sorted: Places | None = None
+        self._lists: Places | None = None
         self._starts: list[int] | None = None
+        self._joints: list[int] | None = None
 
     def sort(self) -> None:
         """Make `close` take the same time wherever the end lies: for when several elements have none."""
-        if self._order is None:
-            depth = self.brackets.depth
-            self._order = np.argsort(depth, kind="stable")
-            self._sorted = depth[self._order]
+        if self._sorted is None:
+            self._sorted = np.sort(_by_depth(self.brackets.depth, np.arange(len(self.brackets.at))))
 
     def close(self, index: int, depth: int, stop: int) -> int | None:
         """The first bracket from `index` on and before `stop` after which the depth is `depth`."""
-        if self._order is not None:
-            level = self._order[_search(self._sorted, depth) : _search(self._sorted, depth + 1)]
-            place = _search(level, index)
-            return int(level[place]) if place < len(level) and level[place] < stop else None
+        if self._sorted is not None:
+            first = (depth << _LEVEL) + index
+            place = _search(self._sorted, first)
+            found = int(self._sorted[place]) - first + index if place < len(self._sorted) else stop
+            return found if found < stop else None
         step = _WINDOW
         while index < stop:
             hits = np.flatnonzero(self.brackets.depth[index : min(index + step, stop)] == depth)
@@ -259,11 +284,54 @@ class _Window:
             at = at[self.bytes[at - back] == byte]
         return np.asarray(at)
 
+    @property
+    def lists(self) -> Places:
+        """How many lists are open after each bracket, less those that were open before the first."""
+        if self._lists is None:
+            of_lists = self.bytes[self.brackets.at] & 0x20 == 0
+            steps = np.diff(self.brackets.depth, prepend=0)
+            self._lists = np.cumsum(np.where(of_lists, steps, 0), dtype=self.brackets.depth.dtype)
+        return self._lists
+
+    def even(self, begins: Places, ends: Places) -> npt.NDArray[np.bool_]:
+        """Whether elements from brackets `begins` to `ends` close as many lists as they open, and end all strings.
+
+        One that does not is damaged. Of those that took in the elements behind them up to the end of the document,
+        nearly all do not: a bracket of the document closed one of theirs.
+        """
+        lists, at, cuts = self.lists, self.brackets.at, self.brackets.cuts
+        before = np.where(begins > 0, lists[begins - 1], 0)
+        sound = np.asarray(lists[ends] == before)
+        if len(cuts):
+            sound &= np.searchsorted(cuts, at[begins], "right") == np.searchsorted(cuts, at[ends])
+        return sound
+
     def starts(self, keys: tuple[bytes, ...]) -> list[int]:
         """Places where an element with one of `keys` first may begin: not where JSON wants a value."""
         if self._starts is None:
             self._starts = [place for place in self._named(keys) if self._before(place, b"") not in (_COLON, _LIST)]
         return self._starts
+
+    def joints(self, keys: tuple[bytes, ...]) -> list[int]:
+        """Those of `starts` where an element has to begin: JSON has no object there inside another one.
+
+        They stand in an object without a key, or a string would reach over them.
+        """
+        if self._joints is None:
+            at, depth = self.brackets.at, self.brackets.depth
+            starts = np.array(self.starts(keys), at.dtype)
+            index = np.searchsorted(at, starts)
+            opens = np.flatnonzero(np.diff(depth, prepend=0) > 0)
+            levels = np.sort(_by_depth(depth[opens], opens))
+            # The last bracket that led to the depth before a start is the one it stands in; itself goes deeper.
+            wanted = _by_depth(depth[index] - 1, index)
+            place = np.searchsorted(levels, wanted) - 1
+            found = levels[np.maximum(place, 0)] if len(levels) else wanted
+            held = (place >= 0) & (found >> _LEVEL == wanted >> _LEVEL)
+            parent = at[np.where(held, found & ((1 << _LEVEL) - 1), 0)] if len(at) else starts
+            certain = (held & (self.bytes[parent] == _OPEN)) | np.isin(starts, self.brackets.cuts)
+            self._joints = starts[certain].tolist()
+        return self._joints
 
     def ends_in(self, place: int) -> bool:
         """Whether something closed right before `place`."""
@@ -273,11 +341,9 @@ class _Window:
         if not keys:
             return
         one_of = b"|".join(re.escape(key) for key in keys)
-        at = self.brackets.at
-        for found in re.finditer(rb"\{[ \t\r\n]{0,64}(?:" + one_of + rb")[ \t]{0,8}:", self.data):
-            index = self.brackets.index(found.start())
-            if index < len(at) and at[index] == found.start():
-                yield found.start()
+        found = re.finditer(rb"\{[ \t\r\n]{0,64}(?:" + one_of + rb")[ \t]{0,8}:", self.data)
+        places = np.array([match.start() for match in found], self.brackets.at.dtype)
+        yield from places[np.isin(places, self.brackets.at, assume_unique=True)].tolist()
 
     def _before(self, place: int, also: bytes) -> int | None:
         text = self.data[max(0, place - 64) : place].rstrip(b" \t\r\n" + also)
@@ -370,6 +436,10 @@ class _Splitter:
     horizon: int = -1
     misses: int = 0
     width: int = _WINDOW
+    # Where all is damaged, trying to take many at once is given up for a while.
+    pause: int = 0
+    wait: int = 0
+    steps: int | None = None  # what may be taken one by one before `scan` gives up; null: all
     record_bytes: int = 0
     frames: list[pl.DataFrame] = field(default_factory=list)
     _spans: list[tuple[int, int]] = field(default_factory=list)
@@ -397,10 +467,19 @@ class _Splitter:
                     more = True
                     break
                 if self.learned.seen >= _LEARN and self._learning() and data[begins] in _OPENS:
-                    taken = self._bulk(place)
+                    taken = place if self.wait else self._bulk(place)
                     if taken > place:
-                        place = taken
+                        place, self.pause = taken, 0
                         continue
+                    if self.wait:
+                        self.wait -= 1
+                    else:
+                        self.pause = self.wait = min(2 * self.pause + 1, _PAUSE)
+                if self.steps is not None:
+                    if not self.steps:
+                        more = True
+                        break
+                    self.steps -= 1
                 place = self._inside(place, begins) if self.inside else self._outside(place, begins)
         except _More:
             more = True
@@ -508,6 +587,7 @@ class _Splitter:
                 # A mark inside an element is for `_element` to judge.
                 sound &= np.searchsorted(marks, starts, "right") == np.searchsorted(marks, stops)
             sound &= self._parted(np.append(place, stops[:-1]), starts)
+            sound &= window.even(first + begins, first + ends)
             good = len(sound) if sound.all() else int(np.argmin(sound))
             if good:
                 self._gather()
@@ -583,7 +663,7 @@ class _Splitter:
         if self.offset + start < self.half:
             limit = min(limit, self.horizon - self.offset)
         while True:
-            mark = _search(self._marks, start + 1) if learning else len(self._marks)
+            mark = _search(self._marks, start + 1) if learning and len(self._marks) else len(self._marks)
             begun = int(self._marks[mark]) if mark < len(self._marks) else None
             if begun is not None and begun > limit:
                 begun = None
@@ -594,7 +674,8 @@ class _Splitter:
                 if window.bytes[end - 1] != window.bytes[start] + 2:
                     return self._lost(start)
                 self._count(own)
-                return self._put(start, end)
+                joint = self._joint(start, end, index, close) if learning and not self.learned.by_line else None
+                return self._put(start, end) if joint is None else self._cut(start, joint)
             if begun is not None:
                 self.width = _WINDOW
                 self._believe(start, begun)
@@ -616,6 +697,18 @@ class _Splitter:
             limit = start + self.cap
         self._count(own)
         return self._rest(start, "element")
+
+    def _joint(self, start: int, end: int, index: int, close: int | None) -> int | None:
+        """Where the next element begins inside the one from `start` to `end`, if this took it in."""
+        window = self._window
+        if close is None or window.even(np.array([index]), np.array([close]))[0]:
+            return None
+        joints = window.joints(self.learned.keys)
+        place = bisect.bisect_right(joints, start)
+        if place == len(joints) or joints[place] >= end:
+            return None
+        self.width = _WINDOW
+        return joints[place]
 
     def _rest(self, start: int, kind: str, depth: int = 0) -> int:
         """A record that ends behind the window, or with the stream."""
@@ -945,10 +1038,16 @@ def _enough(frames: list[pl.DataFrame]) -> bool:
 
 _ARRAY = re.compile(rb'\[[ \t\r\n\[]*+\{[ \t\r\n]*+["}]')
 _NOTHING = re.compile(rb"\[[ \t\r\n]*+\]\Z")
+# What may follow a bracket that closes all others: the end of its line, more of a damaged array, or another array; not
+# the text of a log line that begins with a list (`[{"user": 1}] signed in`).
+_CLOSED = re.compile(rb"[ \t\r]*+(?:\Z|[\n,\]}]|" + _ARRAY.pattern + rb")")
 _OBJECT = re.compile(rb'\{[ \t\r\n]*+["}]')
 _PRETTY = re.compile(rb'\{[ \t]*+\r?\n[ \t\r\n]*+["}]')
 _LINES = 256
 """Lines that tell whether a stream is one document on each."""
+
+_STEPS = 4096
+"""Lines and damaged documents after which it is told from what was seen, whatever follows them."""
 
 _MEMBERS = 256
 """Members of an object among which a list of records is looked for."""
@@ -994,46 +1093,49 @@ def sniff_documents(head: bytes, whole: bool) -> Shape | None:
     text = head.strip(b" \t\r\n")
     if not text:
         return None
-    brackets = _brackets(text) if text[0] == _OPEN else None
-    # A browser's archive is a container whatever its layout; any other document on one line is a record.
-    if brackets is not None and _locate(text, brackets, 0, _HAR, len(text)) is not None:
-        return Shape("har", _HAR)
     lines = head.split(b"\n")
     if not whole and len(lines) > 1:
         lines.pop()
     lines = [line for line in lines if line.strip(b" \t\r")]
-    if len(lines) == 1 and whole and text[0] == _LIST:
-        return Shape("array") if (_ARRAY.match(text) and _complete(text)) or _NOTHING.match(text) else None
     begun = [line for line in lines if line[0] in _OPENS][:_LINES]
-    if 2 * sum(map(_complete, begun)) > len(begun):
-        return None
-    if text[0] == _LIST and (_ARRAY.match(text) or (whole and _NOTHING.match(text))):
-        return Shape("array")
-    if brackets is not None and (b"\n" in text or not whole) and (path := _listed(text, brackets)) is not None:
-        return Shape("list", path)
+    # A line alone may be a container, sound or not. Of several, each is a record if most are sound.
+    single = b"\n" not in (text if whole else head.lstrip(b" \t\r\n"))
+    by_line = not single and 2 * sum(map(_complete, begun)) > len(begun)
+    if text[0] in _OPENS:
+        brackets = _brackets(text)
+        end = brackets.end()
+        # A browser's archive is one whatever stands behind it.
+        if text[0] == _OPEN and _locate(text, brackets, 0, _HAR, len(text)) is not None:
+            return Shape("har", _HAR)
+        if by_line:
+            return None
+        if text[0] == _OPEN and (path := _listed(text, brackets)) is not None:
+            return Shape("list", path)
+        if (_ARRAY.match(text) and (end is None or _CLOSED.match(text, end))) or (whole and _NOTHING.match(text)):
+            return Shape("array")
+        if single and (text[0] == _LIST or end == len(text)):
+            return None
     long = len(lines) == 1 and not whole and _OBJECT.match(text) is not None
-    return Shape("documents") if long or _documents(head, whole=whole) else None
+    return Shape("documents") if not by_line and (long or _documents(head, whole=whole)) else None
 
 
 def _complete(line: bytes) -> bool:
     """Whether `line` is one object or array, all of it."""
     line = line.strip(b" \t\r\n")
-    brackets = _brackets(line)
-    ends = np.flatnonzero(brackets.depth <= 0)
-    return len(ends) > 0 and bool(brackets.at[0] == 0) and bool(brackets.at[ends[0]] == len(line) - 1)
+    return line[0] in _OPENS and _brackets(line).end() == len(line)
 
 
 def _documents(head: bytes, *, whole: bool) -> bool:
     """Whether most of `head` is documents of several lines, or several on a line."""
     if not any(bracket in head for bracket in (b"{", b"[")):
         return False
-    splitter = _Splitter("documents", (), len(head) + 1, 0)
+    splitter = _Splitter("documents", (), len(head) + 1, 0, steps=_STEPS)
     place, more = 0, False
     while not more and place < len(head):
         done, more = splitter.scan(head[place:], final=whole)
         place += done
     spans = [row for frame in splitter.frames for row in frame.select("offset", "length").iter_rows()]
-    if place < len(head):
+    if splitter.steps and place < len(head):
         spans.append((place, len(head) - place))
     of_documents, several, before, size = 0, False, -1, 0
     for start, length in spans:
@@ -1059,40 +1161,48 @@ def _listed(text: bytes, brackets: _Brackets) -> tuple[str, ...] | None:
     It is opened only if it is most of the document, or goes on behind the head, and if nothing stands beside it that
     says more than which page it is.
     """
-    ends = np.flatnonzero(brackets.depth == 0)
-    size = int(brackets.at[ends[0]]) + 1 if len(ends) else len(text)
-    if size < len(text):
-        return None
+    size, over = len(text), brackets.end()
+    early = over is not None and over != size
+    # More behind it: another document, or more of this one, which ended too early by brackets that do not match.
+    odd = over is not None and not _Window(text, brackets).even(np.array([0]), np.array([brackets.index(over - 1)]))[0]
     for path, beside in _LISTS.items():
-        found = _locate(text, brackets, 0, path, size)
+        others: set[bytes] = set()
+        found = _locate(text, brackets, 0, path, size, others)
         if found is None:
             continue
         start = int(brackets.at[found])
         closed = np.flatnonzero(brackets.depth[found:] < brackets.depth[found])
-        end = int(brackets.at[found + closed[0]]) + 1 if len(closed) else len(text)
+        end = int(brackets.at[found + closed[0]]) + 1 if len(closed) else size
+        if early:
+            if not odd and text[end - 1] == _END:
+                continue
+            end = size
         first = _WHITE.match(text, start + 1)
         objects = first is not None and text[first.end() : first.end() + 1] == b"{"
-        others = {name for level in _levels(text, brackets, path, size) for name in level}
-        others -= {name.encode() for name in path}
         if objects and 2 * (end - start) > size and others <= _PAGING | beside:
             return path
     return None
 
 
-def _levels(text: bytes, brackets: _Brackets, path: tuple[str, ...], stop: int) -> Iterator[list[bytes]]:
-    """The keys of each object on the way to the list at `path`."""
-    index = 0
-    for name in path:
-        members = list(_members(text, brackets, index, stop))
-        yield [key for key, _ in members]
-        index = next(child for key, child in members if key == name.encode() and child is not None)
-
-
-def _locate(data: bytes, brackets: _Brackets, index: int, path: tuple[str, ...], stop: int) -> int | None:
-    """The bracket that opens the list at `path` of the object that bracket `index` opens."""
+def _locate(
+    data: bytes,
+    brackets: _Brackets,
+    index: int,
+    path: tuple[str, ...],
+    stop: int,
+    others: set[bytes] | None = None,
+) -> int | None:
+    """The bracket that opens the list at `path` of the object that bracket `index` opens; `others` gets other keys."""
     for depth, name in enumerate(path, 1):
-        members = _members(data, brackets, index, stop)
-        child = next((child for key, child in members if key == name.encode() and child is not None), None)
+        child = None
+        for key, opens in _members(data, brackets, index, stop):
+            if key != name.encode():
+                if others is not None:
+                    others.add(key)
+            elif child is None:
+                child = opens
+            if child is not None and others is None:
+                break
         if child is None or data[brackets.at[child]] != (_LIST if depth == len(path) else _OPEN):
             return None
         index = child
