@@ -98,7 +98,7 @@ def test_what_the_csv_module_writes_comes_back(
 
 MESS = st.lists(
     st.sampled_from(
-        [b"a", b",", b'"', b"\n", b"\r\n", b"\r", b'""', b"\0", b"\xff", b"a,b,c\n", b'"x\ny",', "é".encode()]
+        [b"a", b",", b'"', b"\n", b"\r\n", b"\r", b"\r\r\n", b'""', b"\0", b"\xff", b"a,b,c\n", b'"x\ny",', b"\xc3\xa9"]
     ),
     max_size=40,
 ).map(b"".join)
@@ -242,7 +242,7 @@ def test_a_row_over_the_cap(size: int) -> None:
     assert values(frame) == [["1", "2", "3"]]
 
 
-@pytest.mark.parametrize("ending", [b"", b"\r", b"\n", b"\r\n"])
+@pytest.mark.parametrize("ending", [b"", b"\r", b"\n", b"\r\n", b"\r\r\n", b"\r\r\r\r\n"])
 @pytest.mark.parametrize("size", [1, 13, 1 << 20])
 def test_a_last_row_over_the_cap(ending: bytes, size: int) -> None:
     data = b"a,b,c\n1,2," + b"x" * 100 + ending
@@ -250,6 +250,17 @@ def test_a_last_row_over_the_cap(ending: bytes, size: int) -> None:
     check_laws(data, frame, reading)
     assert frame["length"].to_list() == [5, 104]
     assert frame["text"].to_list() == [b"a,b,c", None]
+
+
+def test_line_ends_that_windows_wrote_twice() -> None:
+    data = b'time,"a b",c\r\r\n1,"2\r\r\n3","4"\r\r\n5,6,7\r\r\n'
+    shape = sniff_delimited(data, whole=True)
+    assert shape == Delimited(",", ("time", "a b", "c"), 3)
+    for size in (1, 7, 1000):
+        frame, reading = split(data, shape, size)
+        check_laws(data, frame, reading)
+        assert frame["fault"].to_list() == [FRAME, None, None]
+        assert values(frame) == [["1", "2\r\r\n3", "4"], ["5", "6", "7"]]
 
 
 def test_frames_are_big_and_long_lines_are_not_kept() -> None:
@@ -340,6 +351,25 @@ def test_tables_without_a_header() -> None:
     csvlog = b'2026-11-21 23:44:56.274 CET,,,5205,,6b.1455,1,,"",LOG,"two, ""x"""\n'
     assert sniff_delimited(csvlog * 3, whole=True) == Delimited(",", (), 11)
     assert sniff_delimited(b"2026-11-21 23:44:56,274 a, b, c, d, e, f, g, h\n" * 3, whole=True) is None
+
+
+@pytest.mark.parametrize("lost", [b"\0" * 300, b"\0" * 300 + b"\n", b"\0" * 300 + b"\r\n4,5,6\n"])
+@pytest.mark.parametrize("head", [b"time,host,service\n", b""])
+def test_rows_of_zeros_do_not_make_it_other_text(head: bytes, lost: bytes) -> None:
+    rows = b"1,2,3\n" if head else b'1,"2",3,4,5,6,7,8,9\n' * 3
+    whole = head + rows
+    shape = sniff_delimited(whole, whole=True)
+    assert shape is not None
+    lost = lost if head else lost.partition(b"\r")[0]
+    assert sniff_delimited(whole + lost, whole=True) == shape
+    assert sniff_delimited(head + b"\0" * 300 + b"\n" + rows, whole=True) == (shape if head else None)
+    frame, _ = split(whole + lost, shape)
+    assert frame["fault"].to_list().count("nul_bytes") == 1
+
+
+def test_a_quoted_column_alone_is_lines() -> None:
+    assert sniff_delimited(b'"message"\n' + b'"{""a"": 1, ""b"": 2}"\n' * 5, whole=True) is None
+    assert sniff_delimited("time,host\n1,2\n".encode("utf-16-le") * 9, whole=True) is None
 
 
 NOT_TABLES = [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -219,6 +220,21 @@ def test_rejects_pass() -> None:
     found = Unwrapper([A]).feed(frame)
     assert found["text"].to_list() == [None, b"x", b"Ay"]
     assert found.filter(pl.Series([True, False, True])).equals(frame.filter(pl.Series([True, False, True])))
+
+
+def test_what_is_not_unpacked_is_a_reject() -> None:
+    def read(text: bytes) -> list[Inner] | None:
+        known = {"id": "i"}
+        return [Inner(text, known, fault="not_unpacked", detail="met") if text == b"bad" else Inner(text + b"!", known)]
+
+    one = Envelope("packed", read)
+    found = unwrap([b"good", b"bad"], one, tagged("json", b"b"))
+    assert [(row["text"], row["fault"], row["detail"]) for row in found] == [
+        (b"good!", None, None),
+        (b"bad", "not_unpacked", "met"),
+    ]
+    assert names(plan([b"bad"], lambda _: False, [one])) == ["packed"]
+    assert plan([b"bad"], lambda _: False, [replace(one, weak=True)]) == []
 
 
 def test_an_envelope_with_nothing_in_it_is_a_skip() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from strataline.read.envelope import Inner
+from strataline.read.envelope import Inner, plan
 from strataline.read.prefixes import FACILITIES, PREFIXES, SEVERITIES
+from strataline.read.wrappers import ENVELOPES
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 real = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real records is not here")
@@ -40,7 +42,8 @@ def lines(path: str) -> list[bytes]:
 
 def test_order_is_from_the_most_specific_to_shapes_of_no_tool() -> None:
     assert [one.name for one in PREFIXES] == [
-        *("cri", "kubectl", "compose", "journalctl", "syslog", "stern-text", "timestamped", "prefixed"),
+        *("cri", "kubectl", "compose", "journalctl", "syslog", "stern-text", "logcli", "fluentd", "cf"),
+        *("timestamped", "prefixed"),
     ]
 
 
@@ -483,6 +486,68 @@ def test_timestamped_leaves_application_lines(line: bytes) -> None:
     assert claims(line) == []
 
 
+# logcli, fluentd, cf
+
+
+def test_logcli() -> None:
+    at = {"time": "2026-11-21T22:44:00Z", "time_role": "write"}
+    line = b'2026-11-21T22:44:00Z {pod="p", app="x", path="C:\\\\a \\"b\\"", empty=""}   {"a": 1}'
+    known = at | {"pod": "p", "service": "x", "labels.path": 'C:\\a "b"'}
+    assert inside("logcli", line) == Inner(b'{"a": 1}', known)
+    assert claims(line)[0] == "logcli"
+    assert inside("logcli", b"2026-11-21T22:44:00Z {} a line") == Inner(b"a line", at)
+    coloured = b'\x1b[34m2026-11-21T22:44:00Z\x1b[0m \x1b[31m{app="x"}\x1b[0m a line'
+    assert inside("logcli", coloured) == Inner(b"a line", at | {"service": "x"})
+    for other in (b"{} ", b'{"a": 1}', b'{app="x} y', b'{app="x",} y', b'{app="x" b="y"} y', b"{app} y"):
+        assert OPEN["logcli"](b"2026-11-21T22:44:00Z " + other) is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "stamp"),
+    [
+        (b"2026-11-21T22:44:00Z\tkube.app\t", "2026-11-21T22:44:00Z"),
+        (b"2026-11-21T22:44:00+01:00\tkube.app\t", "2026-11-21T22:44:00+01:00"),
+        (b"2026-11-21 22:44:00.000000000 +0000 kube.app: ", "2026-11-21 22:44:00.000000000 +0000"),
+    ],
+)
+def test_fluentd(prefix: bytes, stamp: str) -> None:
+    known = {"time": stamp, "time_role": "write", "labels.tag": "kube.app"}
+    for text in (
+        b'{"a": 1}',
+        b'{"log": "x", "stream": "queue"}',
+        b'{"log": "x", "stream": "stdout", "kubernetes": {}}',
+    ):
+        assert inside("fluentd", prefix + text) == Inner(text, known)
+        assert claims(prefix + text)[0] == "fluentd"
+    known["stream"] = "stdout"
+    whole = prefix + b'{"log": "x\\r\\n", "stream": "stdout"}'
+    assert inside("fluentd", whole) == Inner(b"x", known, joins="stdout")
+    piece = prefix + b'{"stream": "stdout", "log": "x"}'
+    assert inside("fluentd", piece) == Inner(b"x", known, more=True, joins="stdout")
+    assert OPEN["fluentd"](prefix + b"text") is None
+    assert OPEN["fluentd"](prefix + b'{"a": 1} text') is None
+
+
+def test_what_fluentd_took_from_containers_is_opened() -> None:
+    record = {"container_id": "ab", "container_name": "/x", "source": "stdout", "log": '{"a": 1}'}
+    lines_of = [b"2026-11-21T22:44:00Z\tdocker.app\t" + json.dumps(record).encode()]
+    chosen = plan(lines_of, lambda _: False, [*ENVELOPES, *PREFIXES])
+    assert [one.name for one in chosen] == ["fluentd", "collector"]
+
+
+def test_cf() -> None:
+    known = {
+        "time": "2026-11-21T22:44:00.12-0500",
+        "time_role": "write",
+        "stream": "stderr",
+        "labels.source": "APP/PROC/WEB/0",
+    }
+    assert inside("cf", b"   2026-11-21T22:44:00.12-0500 [APP/PROC/WEB/0] ERR  msg") == Inner(b" msg", known)
+    assert inside("cf", b"2026-11-21T22:44:00.12-0500 [RTR/1]      OUT x").known["labels.source"] == "RTR/1"
+    for other in (b"2026-11-21T22:44:00.12Z [APP/0] OUT x", b"2026-11-21T22:44:00.12-0500 [INFO] OUT of memory"):
+        assert OPEN["cf"](other) is None
+
+
 # a prefix, then an object
 
 
@@ -561,6 +626,7 @@ WRAPPED = {
     "journalctl": b"2026-11-21T22:29:34.378184+0000 host1 guard[812]: ",
     "syslog": b'<34>1 2026-11-21T22:29:34.378Z host1 guard 812 - [a@1 b="c"] ',
     "stern-text": b"api-7d9f8b6c5-x2x4z app ",
+    "cf": b"   2026-11-21T22:29:34.12-0500 [APP/PROC/WEB/0]      OUT ",
     "timestamped": b"2026-11-21T22:29:34.378000+00:00 ecs/web/0123456789abcdef ",
 }
 
@@ -619,6 +685,8 @@ HEADS = [
     b"Nov 21 22:29:34 ",
     b"a ",
     b'INFO {"',
+    b'2026-11-21T22:29:34Z {a="',
+    b"2026-11-21T22:29:34Z\ta\t{",
 ]
 
 

@@ -31,9 +31,10 @@ def claims(record: bytes) -> list[str]:
 
 
 def opened(name: str, record: object) -> list[tuple[bytes, dict[str, str]]]:
-    """What `name`, and no other envelope (but that of any list), finds inside of a record: text, and what is known."""
+    """What `name`, and no other envelope (but those of any list or cell), finds inside: text, and what is known."""
     text = record if isinstance(record, bytes) else json.dumps(record).encode()
-    assert claims(text) in ([name], [name, "array"])
+    assert claims(text)[0] == name
+    assert set(claims(text)[1:]) <= {"array", "cell"}
     inside = NAMED[name].open(text)
     assert inside is not None
     for one in inside:
@@ -84,7 +85,7 @@ def test_no_application_record_is_taken_for_an_envelope() -> None:
         "gcp_logging/panther_gcp_http_lb.jsonl": {"gcp": 6},
         "gcp_logging/structured_log_handler_stdout.jsonl": {"gcp-stdout": 4},
         "har/console_messages.json": {"array": 1},
-        "journald/journalctl_o_json.jsonl": {"journald": 3},
+        "journald/journalctl_o_json.jsonl": {"journald": 3, "cell": 1},
         "loki/logcli_jsonl.jsonl": {"loki": 4},
         "splunk/search_export_jsonl.jsonl": {"splunk": 4},
         "splunk/search_export_raw.jsonl": {"splunk": 2},
@@ -143,8 +144,6 @@ def test_what_is_no_envelope(record: object) -> None:
         b'{"log":"\\ud800","stream":"stdout","time":"t"}',
         b'{"log":"a\x01","stream":"stdout","time":"t"}',
         b'{"messageType":"DATA_MESSAGE","logGroup":"g","logEvents":[{"message":NaN}]}',
-        b'{"awslogs":{"data":"no base64!"}}',
-        b'{"awslogs":{"data":"' + base64.b64encode(gzip.compress(b"{}" * 50)[:-9]) + b'"}}',
         b'{"\xff":1}',
         b'{"a":1}{"b":2}',
     ],
@@ -158,7 +157,7 @@ def test_hostile_text_takes_linear_time(unit: bytes) -> None:
     text = unit * (1_000_000 // len(unit))
     start = time.perf_counter()
     for one in (text, b"[" + text, b'{"awslogs":{"data":"' + text + b'"}}', b'{"records":' + text):
-        assert set(claims(one)) <= {"array"}
+        assert set(claims(one)) <= {"array", "cloudwatch"}
     assert time.perf_counter() - start < 2
 
 
@@ -438,10 +437,138 @@ def test_firehose() -> None:
     assert opened("firehose", stream) == [(b"e", {"time": "1.5", "time_role": "received", "id": "k"})]
 
 
-def test_a_damaged_gzip_stream_stays_as_it_was_written() -> None:
+NOT_UNPACKED = ("not_unpacked", "base64 or gzip that does not decode")
+
+
+def test_what_does_not_decode_is_told() -> None:
     whole = gzip.compress(b"text " * 100)
-    for data in (whole[:-12], whole + whole, whole[:20] + b"\x00" * 20):
-        assert opened("firehose", {"recordId": "r", "data": packed(data)}) == [(packed(data).encode(), {"id": "r"})]
+    damaged = [packed(data) for data in (whole[:-12], whole + whole, whole[:20] + b"\x00" * 20)]
+    for data in [*damaged, packed(b'{"a": 1}')[:-1], "!!!"]:
+        kinesis = {"kinesis": {"data": data}, "eventID": "r", "eventSource": "aws:kinesis"}
+        for name, record in (
+            ("firehose", {"recordId": "r", "data": data}),
+            ("firehose", {"Records": [kinesis]}),
+            ("firehose", {"requestId": "r", "records": [{"data": data}]}),
+            ("cloudwatch", {"awslogs": {"data": data}}),
+        ):
+            (row,) = unwrap([json.dumps(record).encode()], [name])
+            assert (row["text"], row["fault"], row["detail"]) == (data.encode(), *NOT_UNPACKED)
+            assert not row["raw"]
+
+
+def test_a_record_that_does_not_decode_costs_itself() -> None:
+    data = [packed(f'{{"a": {number}}}'.encode()) for number in range(4)]
+    data[2] = packed(gzip.compress(b"b")[:-9])
+    records = [{"data": one} for one in data]
+    document = json.dumps({"records": [*records, {"other": 1}]}).encode()
+    found = unwrap([document], ["firehose"])
+    assert [row["text"] for row in found] == [b'{"a": 0}', b'{"a": 1}', data[2].encode(), b'{"a": 3}', b'{"other": 1}']
+    assert [row["fault"] for row in found] == [None, None, "not_unpacked", None, None]
+    taken_apart = [json.dumps(record).encode() for record in records]
+    assert [one.name for one in plan(taken_apart, lambda _: False, ENVELOPES)] == ["firehose-data"]
+    assert [row["fault"] for row in unwrap(taken_apart, ["firehose-data"])] == [None, None, "not_unpacked", None]
+
+
+@pytest.mark.parametrize("record", [{"records": [{"data": "hello"}]}, {"records": [{"data": packed(b"\x01\x02")}]}, {}])
+def test_words_are_no_packed_records(record: object) -> None:
+    assert claims(json.dumps(record).encode()) == []
+    assert plan([b'{"data": "hello"}', b'{"data": "!"}'], lambda _: False, ENVELOPES) == []
+
+
+def pairs(**row: str) -> list[dict[str, str]]:
+    return [{"field": f"@{name}", "value": value} for name, value in row.items()]
+
+
+EVENT = {"id": "e", "timestamp": 1, "message": "x"}
+LOG = {"id": "1", "type": "log", "attributes": {"message": "x"}}
+COLUMNS = [{"name": "a"}, {"name": "b"}]
+HOLDS: dict[str, tuple[str, Callable[[list[object]], object], object, list[object]]] = {
+    "cloudwatch": (
+        "cloudwatch",
+        lambda found: {"messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": found},
+        EVENT,
+        [None, "x", [1], {"id": "e", "timestamp": 1}],
+    ),
+    "events": (
+        "cloudwatch-events",
+        lambda found: {"events": found, "nextToken": None},
+        {"timestamp": 1, "message": "x", "eventId": "e"},
+        [None, "x", {"timestamp": 1}],
+    ),
+    "insights": (
+        "cloudwatch-insights",
+        lambda found: {"results": found, "status": "Complete"},
+        pairs(message="x"),
+        [[], None, "x", [{"field": "@message"}]],
+    ),
+    "firehose": (
+        "firehose",
+        lambda found: {"requestId": "q", "timestamp": 7, "records": found},
+        {"data": packed(b"x")},
+        [None, "x", {"no": 1}],
+    ),
+    "splunk": (
+        "splunk",
+        lambda found: {"preview": False, "init_offset": 0, "results": found},
+        {"_raw": "x"},
+        [None, "x", [1], {"_raw": None, "a": 1}],
+    ),
+    "loki": (
+        "loki",
+        lambda found: {
+            "status": "success",
+            "data": {"resultType": "streams", "result": [{"stream": {}, "values": found}]},
+        },
+        ["1", "x"],
+        [None, ["1"], "x", ["1", "x", "y"], [1, "x"]],
+    ),
+    "loki, streams": (
+        "loki",
+        lambda found: {"streams": found},
+        {"stream": {}, "values": [["1", "x"]]},
+        [None, "x", {"stream": {}, "values": "x"}, {"metric": {}, "values": [[1, "2"]]}],
+    ),
+    "datadog": ("datadog", lambda found: {"data": found}, LOG, [None, "x", {"id": "1", "type": "log"}]),
+    "azure-tables": (
+        "azure-tables",
+        lambda found: {"tables": [{"name": "T", "columns": COLUMNS, "rows": found}]},
+        [1, 2],
+        [None, "x", [1], [1, 2, 3], {"a": 1}],
+    ),
+    "azure-records": (
+        "azure-records",
+        lambda found: {"records": found},
+        {"time": "1", "category": "c"},
+        [None, "x", [1], {"x": 1}],
+    ),
+    "graph": ("graph", lambda found: {"@odata.context": "c", "value": found}, {"a": 1}, [None, "x", [1]]),
+    "elasticsearch": (
+        "elasticsearch",
+        lambda found: {"took": 1, "hits": {"hits": found}},
+        {"_index": "i", "_id": "x", "_source": {"a": 1}},
+        [None, "x", {"_id": "x"}],
+    ),
+    "array": ("array", lambda found: found, {"a": 1}, [None, "x", [1]]),
+}
+
+
+@pytest.mark.parametrize("kind", HOLDS)
+def test_an_odd_element_costs_itself(kind: str) -> None:
+    name, hold, sound, odd = HOLDS[kind]
+    (expected,) = opened(name, hold([sound]))
+    for one in odd:
+        found = opened(name, hold([sound, sound, one, sound]))
+        assert [found[place] for place in (0, 1, 3)] == [expected] * 3
+        assert found[2][0] == json.dumps(one).encode()
+    if kind != "cloudwatch":  # its own keys are marks enough
+        assert claims(json.dumps(hold([one for one in odd if one is None or isinstance(one, str)])).encode()) == []
+
+
+def test_log_events_that_are_no_list() -> None:
+    record = {"messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": {"message": "x"}}
+    assert opened("cloudwatch", record) == [(b'{"message": "x"}', {"log": "g"})]
+    packed_up = {"awslogs": {"data": packed(gzip.compress(b'{"messageType": '))}}
+    assert opened("cloudwatch", packed_up) == [(b'{"messageType": ', {})]
 
 
 # --- Google Cloud
@@ -739,6 +866,59 @@ def test_elasticsearch_and_beats() -> None:
 def test_an_array_of_real_decisions() -> None:
     whole = json.loads((SHARED / "real_logs/opa/upload_array_doc.json").read_bytes())
     assert opened("array", whole) == [(json.dumps(whole[0]).encode(), {})]
+
+
+# --- cells
+
+
+def test_the_console_s_table_of_cloudwatch() -> None:
+    known = {"time": "1795300000001", "time_role": "event"}
+    assert opened("cloudwatch-events", {"timestamp": "1795300000001", "message": "a"}) == [(b"a", known)]
+    row = {"timestamp": "2026-11-21T22:00:01Z", "message": '{"a": 1}'}
+    assert opened("cell", row) == [(b'{"a": 1}', {"time": row["timestamp"], "time_role": "received"})]
+
+
+@pytest.mark.parametrize(
+    ("row", "known"),
+    [
+        ({"dt": "2026-11-21", "raw": "HELD"}, {"labels.dt": "2026-11-21"}),
+        ({"Time": "1", "Line": "HELD", "tsNs": "2", "id": None}, {"time": "1", "labels.tsNs": "2"}),
+        (
+            {"labels": '{"pod": "p", "job": "j"}', "Time": "1", "Line": "HELD", "labelTypes": "{}"},
+            {"pod": "p", "labels.job": "j", "time": "1", "labels.labelTypes": "{}"},
+        ),
+        ({"labels": "x", "PAYLOAD": "HELD"}, {"labels.labels": "x"}),
+        ({"_messagetime": 1, "_raw": "HELD", "_sourcehost": "h"}, {"time": "1", "labels._sourcehost": "h"}),
+        ({"message": "HELD"}, {}),
+        ({"TimeGenerated": "1", "Log_s": "HELD"}, {"labels.TimeGenerated": "1"}),
+        ({"@timestamp": None, "message": "HELD", "note": "{no object"}, {"labels.note": "{no object"}),
+        ({"time": "t", "AuditData": "HELD", "ok": True}, {"time": "t", "labels.ok": "true"}),
+    ],
+)
+def test_a_cell_that_holds_an_object(row: dict[str, object], known: dict[str, str]) -> None:
+    held = '{"a": 1.50}'
+    text = json.dumps(row).replace("HELD", json.dumps(held)[1:-1]).encode()
+    role = {"time_role": "received"} if "time" in known else {}
+    assert opened("cell", text) == [(held.encode(), known | role)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"role": "user", "content": "{}"},
+        {"request_id": "r", "message": "{}"},
+        {"requestId": "r", "body": "{}"},
+        {"message": "{}", "body": "{}"},
+        {"message": "{}", "more": {}},
+        {"message": "{"},
+        {"message": "[]"},
+        {"message": {}},
+        {"text": "{}"},
+        {"message": "{}"} | {str(number): number for number in range(12)},
+    ],
+)
+def test_records_of_their_own_are_no_cells(row: dict[str, object]) -> None:
+    assert claims(json.dumps(row).encode()) == []
 
 
 # --- any nesting

@@ -38,6 +38,10 @@ _VALUE = re.compile(
     r"|(?=[a-f]*\d)[0-9a-f]{8,}|[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}"  # hash, UUID
     r"|\w+://.*|[\[{<\"'].*"  # URL, JSON, markup
 )
+_ZEROS = re.compile(rb"\0{4,}")
+_BEGUN = 1 << 16
+_RETURNS = 4
+"""Carriage returns before a line feed that are a line's end, at most: Windows makes two where a writer gave one."""
 _RULE = re.compile(r"[-+|:=\s]+")
 
 
@@ -91,7 +95,9 @@ def sniff_delimited(head: bytes, whole: bool) -> Delimited | None:
     """
     start = _after_hint(head)
     first, _, rest = head[start:].partition(b"\n")
-    if not first.strip() or first[:1] in b"[{<" or head.count(0, 0, STEP) > len(head[:STEP]) // 20:
+    # Zeros one by one are another encoding; a run of them is a row that was lost.
+    begun = _ZEROS.sub(b"", head[:_BEGUN])
+    if not first.strip() or first[:1] in b"[{<" or begun.count(0) > len(begun) // 20:
         return None
     if _RULE.fullmatch(rest.partition(b"\n")[0].decode("utf-8", "replace").strip() or "x"):
         return None  # a drawn table
@@ -113,6 +119,9 @@ def _after_hint(head: bytes) -> int:
     return len(line) + 1 if _HINT.fullmatch(line.rstrip(b"\r").decode("ascii", "replace")) else 0
 
 
+_NO_SIGN = (None, "invalid_utf8", "nul_bytes")
+
+
 def _with_header(head: bytes, start: int, whole: bool, delimiter: str) -> Delimited | None:
     cells = _first_row(head, start, delimiter)
     if cells is None or not 2 <= len(cells) <= _WIDEST or not _are_names(cells):
@@ -121,7 +130,7 @@ def _with_header(head: bytes, start: int, whole: bool, delimiter: str) -> Delimi
     block = _Block(head[start:], whole, shape, len(head))
     good = len(block.rows)
     # Bytes that are no text are damage; they do not speak against a table.
-    other = sum(1 for _, fault, _ in block.others.values() if fault not in (None, FRAME, "invalid_utf8", "nul_bytes"))
+    other = sum(1 for _, fault, _ in block.others.values() if fault not in (FRAME, *_NO_SIGN))
     if not good and not other and not whole and block.consumed < len(block.data):
         # The first row is longer than the head.
         begun, _ = _cells(_text(block.data[block.consumed :]), delimiter)
@@ -137,7 +146,7 @@ def _without_header(head: bytes, start: int, whole: bool, delimiter: str) -> Del
     shape = Delimited(delimiter, (), len(cells))
     block = _Block(head[start:], whole, shape, len(head))
     sparse = len(block.rows) < 2 and (delimiter != "\t" or shape.columns < 20)
-    if sparse or any(fault for _, fault, _ in block.others.values()):
+    if sparse or any(fault not in _NO_SIGN for _, fault, _ in block.others.values()):
         return None
     quoted = re.search(rb'(?:^|[%s\n])"[^"]*"(?:[%s\r\n]|$)' % ((re.escape(delimiter.encode()),) * 2), head)
     return shape if delimiter == "\t" or quoted else None
@@ -153,7 +162,7 @@ def _first_row(head: bytes, start: int, delimiter: str) -> list[str] | None:
         if quotes % 2 == 0 or stop == len(head):
             break
         end = stop + 1
-    cells, state = _cells(_text(head[start:stop].removesuffix(b"\r")), delimiter)
+    cells, state = _cells(_text(head[start:stop].rstrip(b"\r")), delimiter)
     return None if state == _OPEN else [cell or "" for cell in cells]
 
 
@@ -199,7 +208,7 @@ def split_delimited(
         Frames with line, offset, length, text, raw, fault and detail, in order of offset.
     """
     offset, line, carry = start, 1, b""
-    over, ends_in_return = 0, False
+    over, tail = 0, b""
     source, ended = iter(pieces), False
     while not ended:
         parts, size = [carry], 0
@@ -215,11 +224,12 @@ def split_delimited(
         if over:
             # Inside a line over the cap: its bytes are counted, none is kept.
             end = data.find(b"\n")
-            if end < 0 and not ended:
-                over, ends_in_return, carry = over + len(data), data.endswith(b"\r"), b""
-                continue
             rest = len(data) if end < 0 else end
-            returns = data[:rest].endswith(b"\r") if rest else ends_in_return
+            tail = (tail + data[max(0, rest - _RETURNS) : rest])[-_RETURNS:]
+            if end < 0 and not ended:
+                over, carry = over + len(data), b""
+                continue
+            returns = len(tail) - len(tail.rstrip(b"\r"))
             length = over + rest - returns
             reading.record_bytes += length
             reading.separator_bytes += returns + (end >= 0)
@@ -231,9 +241,9 @@ def split_delimited(
             reading.separator_bytes += block.consumed - block.record_bytes
             yield block.frame()
         offset, line, carry = offset + block.consumed, line + block.lines, data[block.consumed :]
-        # One byte more may be the carriage return of its line end.
-        if not ended and not block.pending and len(carry) > max_record + 1:
-            over, ends_in_return, carry = len(carry), carry.endswith(b"\r"), b""
+        # A few bytes more may be the carriage returns of its line end.
+        if not ended and not block.pending and len(carry) > max_record + _RETURNS:
+            over, tail, carry = len(carry), carry[-_RETURNS:], b""
     reading.lines = line - 1
 
 
@@ -282,7 +292,9 @@ class _Block:
         if self.ended and len(data) > (int(after[-1]) if len(after) else 0):
             ends, after = np.append(ends, len(data)), np.append(after, len(data))
         self._starts = np.concatenate(([0], after))[: len(ends)].astype(np.int64)
-        stops = ends - ((ends > self._starts) & (view[ends - 1] == 0x0D)) if len(ends) else ends
+        stops = ends
+        for _ in range(_RETURNS if len(ends) else 0):
+            stops = stops - ((stops > self._starts) & (view[stops - 1] == 0x0D))
         quotes = np.searchsorted(np.flatnonzero(view == 0x22), ends)
         odd = np.flatnonzero(np.diff(quotes, prepend=0) % 2)
         self._firsts: list[int] = []
@@ -338,7 +350,7 @@ class _Block:
                 if close < len(starts):
                     if stops[close] - begin <= reach and self._fits(begin, stops[close]):
                         last = close
-                elif not self.ended and len(self.data) - begin <= reach + 1:
+                elif not self.ended and len(self.data) - begin <= reach + _RETURNS:
                     self.pending = True
                     break
             self._take(at, begin, stops[last], alone=last == at)

@@ -73,6 +73,8 @@ class Inner:
         more: the next record of that stream continues this one.
         joins: the stream whose pieces belong together, ``""`` where there is only one; null: never in pieces.
         over: what is inside expands to more than may be kept, and `text` is not it.
+        fault: the reason of the reject that it is already known to be; `text` is then what stands in the wrapper.
+        detail: what exactly was met.
     """
 
     text: bytes
@@ -80,6 +82,8 @@ class Inner:
     more: bool = False
     joins: str | None = None
     over: bool = False
+    fault: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,12 @@ class Envelope:
         name: as it stands in ``envelope``.
         open: what is inside of a record; null: the record is not of this kind; empty: an envelope with nothing in it
             (a control message), which is a counted skip. It raises nothing.
+        weak: its marks are so few that records in which all is damaged do not speak for it.
     """
 
     name: str
     open: Callable[[bytes], list[Inner] | None]
+    weak: bool = False
 
 
 def plan(
@@ -142,7 +148,7 @@ def _opened(one: Envelope, records: list[bytes]) -> list[tuple[bytes, list[Inner
     opened = []
     for text in records:
         inside = one.open(text)
-        if inside is not None:
+        if inside is not None and not (one.weak and all(piece.fault for piece in inside)):
             opened.append((text, inside))
         elif allowed:
             allowed -= 1
@@ -401,7 +407,9 @@ class Unwrapper:
                 merged(record.known, inner.known),
                 names,
             )
-            if inner.joins is None or not (inner.more or self._pending):
+            if inner.fault is not None:
+                self._give(inside, inner.fault, inner.detail, length)
+            elif inner.joins is None or not (inner.more or self._pending):
                 self._descend(inside, depth + 1, length)
             else:
                 self._join(inside, depth, inner, (depth, inner.joins, *map(record.known.get, _SCOPE)), length)

@@ -19,8 +19,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
+
+import msgspec
 
 from strataline.read.envelope import Envelope, Inner
+from strataline.read.wrappers import loki_known
 
 SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 """The low three bits of a syslog priority."""
@@ -337,6 +341,90 @@ def _structured(message: bytes, at: int, known: dict[str, str]) -> int:
     return end + (end > at and message.startswith(b" ", end))
 
 
+_QUOTED = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
+_LOGCLI = re.compile(
+    rb"%s(?P<time>%s)%s %s\{(?P<labels>(?:[A-Za-z_][\w.]{0,200}=%s(?:, ?(?=\w)|(?=\})))*+)\}%s(?: ++|\Z)"
+    % (_COLOUR, _ZONED, _COLOUR, _COLOUR, _QUOTED, _COLOUR)
+)
+_LABEL_OF_LOGCLI = re.compile(rb"([A-Za-z_][\w.]*)=(%s)" % _QUOTED)
+_BACKSLASH = re.compile(rb"\\(.)")
+_FLUENTD = re.compile(
+    rb"(?:(?P<time>%s)\t(?P<tag>[^\t\n]{1,400})\t|(?P<second>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9} [+-]\d{4}) "
+    rb"(?P<name>[^\s:{]{1,400}): )(?=\{)" % _ZONED
+)
+_CF = re.compile(
+    rb" {0,8}(?P<time>%s(?:\.\d{1,9})?[+-]\d{4}) \[(?P<source>[A-Z]{2,20}(?:/[A-Za-z0-9_.-]{1,200}){1,8})\] {1,40}"
+    rb"(?P<stream>OUT|ERR)(?: |\Z)" % _SECOND
+)
+
+
+def open_logcli(record: bytes) -> list[Inner] | None:
+    """Open what logcli prints: ``TIME {name="value", …} line``, its labels padded; it trims the line itself."""
+    match = _LOGCLI.match(record)
+    if match is None or (not match["labels"] and match.end() == len(record)):
+        return None
+    known = _known(match)
+    known.pop("labels", None)
+    labels = {
+        _text(name): _text(_BACKSLASH.sub(lambda one: _GO.get(one[1], one[1]), value[1:-1]))
+        for name, value in _LABEL_OF_LOGCLI.findall(match["labels"])
+    }
+    said = {word: value for word, value in loki_known(labels).items() if value}
+    return [Inner(record[match.end() :], said | known)]
+
+
+_GO = {b"n": b"\n", b"t": b"\t", b"r": b"\r"}
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    """A line as a container's log file has it, once the time was taken out of it."""
+
+    log: str
+    stream: Literal["stdout", "stderr"]
+
+
+_LINE = msgspec.json.Decoder(_Line)
+
+
+def open_fluentd(record: bytes) -> list[Inner] | None:
+    """Open what Fluentd writes to a file or prints: ``TIME<TAB>tag<TAB>{…}``, ``TIME tag: {…}``.
+
+    Where the object is no more than ``log`` and ``stream``, of which its parser had taken the time, the line is that of
+    a container, cut in pieces as the log driver cuts it.
+    """
+    match = _FLUENTD.match(record)
+    if match is None or not record.rstrip().endswith(b"}"):
+        return None
+    known = {
+        "time": _text(match["time"] or match["second"]),
+        "time_role": "write",
+        "labels.tag": _text(match["tag"] or match["name"]),
+    }
+    text = record[match.end() :]
+    try:
+        line = _LINE.decode(text)
+        log = line.log.encode()
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return [Inner(text, known)]
+    known["stream"] = line.stream
+    more = not log.endswith(b"\n")
+    return [Inner(log if more else log[:-1].removesuffix(b"\r"), known, more=more, joins=line.stream)]
+
+
+def open_cf(record: bytes) -> list[Inner] | None:
+    """Open what ``cf logs`` prints: ``   TIME [APP/PROC/WEB/0] OUT message``; the source is ``labels.source``."""
+    match = _CF.match(record)
+    if match is None:
+        return None
+    known = {
+        "time": _text(match["time"]),
+        "time_role": "write",
+        "stream": "stdout" if match["stream"] == b"OUT" else "stderr",
+        "labels.source": _text(match["source"]),
+    }
+    return [Inner(record[match.end() :], known)]
+
+
 _LEVEL = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
 _OBJECT = re.compile(rb"\{\s{0,64}[\"}]")
 _ARRAY = re.compile(rb"\[\s{0,64}\{\s{0,64}[\"}]")
@@ -442,6 +530,9 @@ PREFIXES: tuple[Envelope, ...] = (
     Envelope("journalctl", open_journalctl),
     Envelope("syslog", open_syslog),
     Envelope("stern-text", open_stern),
+    Envelope("logcli", open_logcli),
+    Envelope("fluentd", open_fluentd),
+    Envelope("cf", open_cf),
     Envelope("timestamped", open_timestamped),
     Envelope("prefixed", open_prefixed),
 )

@@ -16,6 +16,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
@@ -33,6 +34,7 @@ _TEXT = msgspec.json.Decoder(str)
 _NUMBERS = msgspec.json.Decoder(list[int])
 _GZIP = b"\x1f\x8b"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_MILLISECONDS = re.compile(rb'"\d{13}"')
 _TRACE = re.compile(r"projects/[^/]+/traces/(.+)")
 
 
@@ -109,26 +111,40 @@ def _object(pairs: Iterable[tuple[str, bytes]]) -> bytes:
     return b"{" + b",".join(msgspec.json.encode(name) + b":" + value for name, value in pairs) + b"}"
 
 
-def _unpacked(value: bytes | None) -> tuple[bytes, bool]:
-    """What base64 holds, and gzip in it; whether that is more than a record may have.
+def _unpacked(value: bytes | None) -> Inner:
+    """What base64 holds, and gzip in it.
 
-    Other text is as it is, and so is what holds a gzip stream that is damaged, or more than one.
+    Text that is no base64, or holds a gzip stream that is damaged, or more than one, is as it is, with a fault. What is
+    no text is not packed.
     """
     text = _content(value)
+    if not _is_text(value):
+        return Inner(text, {})
+    damaged = Inner(text, {}, fault="not_unpacked", detail="base64 or gzip that does not decode")
     try:
         data = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error:
-        return text, False
+        return damaged
     if not data.startswith(_GZIP):
-        return data, False
+        return Inner(data, {})
     unzip = zlib.decompressobj(wbits=31)
     try:
         made = unzip.decompress(data, MAX_RECORD + 1)
     except zlib.error:
-        return text, False
+        return damaged
     if len(made) <= MAX_RECORD and (not unzip.eof or unzip.unused_data):
-        return text, False
-    return made, len(made) > MAX_RECORD
+        return damaged
+    return Inner(made, {}) if len(made) <= MAX_RECORD else Inner(b"", {}, over=True)
+
+
+def _each(
+    elements: Iterable[bytes], read: Callable[[bytes], Inner | None], known: dict[str, str] | None = None
+) -> list[Inner] | None:
+    """What `read` finds in each element, and those in which it finds nothing as they stand; null where all are such."""
+    inside = [(read(one), one) for one in elements]
+    if inside and all(one is None for one, _ in inside):
+        return None
+    return [Inner(raw, known or {}) if one is None else one for one, raw in inside]
 
 
 # --- Amazon Web Services
@@ -143,10 +159,9 @@ def _cloudwatch(fields: Fields, _: bytes) -> list[Inner] | None:
         data = _fields(fields["awslogs"]).get("data")
         if not _is_text(data):
             return None
-        document, over = _unpacked(data)
-        if over:
-            return [Inner(b"", {}, over=True)]
-        return _subscription(document)
+        packed = _unpacked(data)
+        found = None if packed.over or packed.fault else _subscription(packed.text)
+        return [packed] if found is None else found
     if not {"messageType", "logGroup", "logEvents"} <= fields.keys():
         return None
     if _said(fields["messageType"]) == "CONTROL_MESSAGE":
@@ -156,10 +171,16 @@ def _cloudwatch(fields: Fields, _: bytes) -> list[Inner] | None:
         "labels.log_stream": _said(fields.get("logStream")),
         "labels.owner": _said(fields.get("owner")),
     }
+    if not _is_list(fields["logEvents"]):
+        return [Inner(fields["logEvents"], _known(place))]
     inside = []
-    for one in map(_fields, _elements(fields["logEvents"])):
+    for raw in _elements(fields["logEvents"]):
+        one = _fields(raw)
+        if "message" not in one:
+            inside.append(Inner(raw, _known(place)))
+            continue
         said = {"time": _said(one.get("timestamp")), "time_role": "event", "id": _said(one.get("id"))}
-        inside.append(Inner(_line(_content(one.get("message"))), _known(place | said)))
+        inside.append(Inner(_line(_content(one["message"])), _known(place | said)))
     return inside
 
 
@@ -185,8 +206,10 @@ _LOG_EVENTS = {
 
 
 def _log_event(fields: Fields) -> Inner | None:
-    if not {"message", "timestamp"} < fields.keys() or not fields.keys() <= _LOG_EVENT:
+    if not {"message", "timestamp"} <= fields.keys() or not fields.keys() <= _LOG_EVENT:
         return None
+    if len(fields) == 2 and not _MILLISECONDS.fullmatch(fields["timestamp"]):
+        return None  # a row of the console's CSV has no more; applications write such records, too
     said = {
         "time": _said(fields["timestamp"]),
         "time_role": "event",
@@ -199,15 +222,13 @@ def _log_event(fields: Fields) -> Inner | None:
 
 
 def _cloudwatch_events(fields: Fields, _: bytes) -> list[Inner] | None:
-    """What ``filter-log-events`` and ``get-log-events`` print, whole or event by event, and the live tail."""
+    """What ``filter-log-events`` and ``get-log-events`` print, whole or by event, the live tail, the console's CSV."""
     if "events" not in fields:
         one = _log_event(fields)
         return None if one is None else [one]
     if len(fields) < 2 or not fields.keys() <= _LOG_EVENTS or not _is_list(fields["events"]):
         return None
-    inside = [_log_event(_fields(one)) for one in _elements(fields["events"])]
-    found = [one for one in inside if one is not None]
-    return found if len(found) == len(inside) else None
+    return _each(_elements(fields["events"]), lambda one: _log_event(_fields(one)))
 
 
 def _insights_row(fields: Fields) -> Inner:
@@ -246,11 +267,17 @@ def _cloudwatch_insights(fields: Fields, _: bytes) -> list[Inner] | None:
     """CloudWatch Logs Insights: the document of ``get-query-results``, or rows of its CSV and JSON downloads."""
     if "@message" in fields and ("@timestamp" in fields or "@ptr" in fields):
         return [_insights_row(fields)]
-    if not {"results", "statistics", "status"} <= fields.keys():
+    if not {"results", "status"} <= fields.keys():
         return None
-    rows = [_pairs(one) for one in _elements(fields["results"])]
-    found = [_insights_row(row) for row in rows if row is not None]
-    return found if len(found) == len(rows) else None
+    rows = _elements(fields["results"])
+    if not rows and "statistics" not in fields:
+        return None
+
+    def read(one: bytes) -> Inner | None:
+        row = _pairs(one)
+        return None if row is None else _insights_row(row)
+
+    return _each(rows, read)
 
 
 _insights_object = _from_object(_cloudwatch_insights)
@@ -283,8 +310,8 @@ def _eventbridge(fields: Fields, _: bytes) -> list[Inner] | None:
 
 
 def _packed(raw: bytes | None, said: Mapping[str, str]) -> Inner:
-    data, over = _unpacked(raw)
-    return Inner(b"" if over else _line(data), _known(said), over=over)
+    inside = _unpacked(raw)
+    return replace(inside, text=inside.text if inside.fault else _line(inside.text), known=_known(said))
 
 
 def _firehose_record(fields: Fields) -> Inner | None:
@@ -311,18 +338,39 @@ def _firehose(fields: Fields, _: bytes) -> list[Inner] | None:
     one = _firehose_record(fields)
     if one is not None:
         return [one]
-    records = fields.get("records", fields.get("Records"))
-    inside = []
-    for record in map(_fields, _elements(records)):
+    records = _elements(fields.get("records", fields.get("Records")))
+    said = {
+        "time": _said(fields.get("timestamp")),
+        "time_role": "received" if "timestamp" in fields else "",
+        "id": _said(fields.get("requestId")),
+    }
+    inside, sound = [], 0
+    for raw in records:
+        record = _fields(raw)
         one = _firehose_record(record)
-        if one is None and "requestId" in fields and set(record) == {"data"}:
-            said = {"time": _said(fields.get("timestamp")), "time_role": "received", "id": _said(fields["requestId"])}
+        if one is None and set(record) == {"data"} and fields.keys() <= {"records", "requestId", "timestamp"}:
             one = _packed(record["data"], said)
+            sound += "requestId" in fields or (not one.fault and _is_readable(one))
+        elif one is not None or {"recordId", "result"} <= record.keys():
+            sound += 1
         if one is not None:
             inside.append(one)
         elif not {"recordId", "result"} <= record.keys():
-            return None
-    return inside if inside or _elements(records) else None
+            inside.append(Inner(raw, {}))
+    return inside if sound else None
+
+
+def _is_readable(inside: Inner) -> bool:
+    """Whether what was packed is text: any word of so many letters is base64 of something."""
+    return inside.over or (len(inside.text) > 1 and inside.text.decode("utf-8", "replace").isprintable())
+
+
+def _firehose_data(fields: Fields, _: bytes) -> list[Inner] | None:
+    """A record of what an endpoint gets, where its document was already taken apart."""
+    if set(fields) != {"data"} or not _is_text(fields["data"]):
+        return None
+    inside = _packed(fields["data"], {})
+    return [inside] if inside.fault or _is_readable(inside) else None
 
 
 # --- Containers and hosts
@@ -574,34 +622,36 @@ def _gcp_stdout(fields: Fields, text: bytes) -> list[Inner] | None:
 def _azure_tables(fields: Fields, _: bytes) -> list[Inner] | None:
     """The answer of Log Analytics, Application Insights or Kusto: each row as an object of its columns."""
     tables = _elements(fields.get("tables", fields.get("Tables")))
-    inside = []
-    for table in map(_fields, tables):
-        small = {name.lower(): value for name, value in table.items()}
+    inside, sound = [], []
+    for table in tables:
+        small = {name.lower(): value for name, value in _fields(table).items()}
         if not {"columns", "rows"} <= small.keys():
-            return None
+            inside.append(Inner(table, {}))
+            continue
         described = map(_fields, _elements(small["columns"]))
         columns = [_said(column.get("name", column.get("ColumnName"))) for column in described]
         log = _said(small.get("name", small.get("tablename")))
         for row in _elements(small["rows"]):
             values = _elements(row)
-            if len(values) != len(columns):
-                return None
-            pairs = zip(columns, values, strict=True)
-            inside.append(Inner(_object(pairs), _known({"log": log})))
-    return inside if tables else None
+            fits = len(values) == len(columns) and bool(values)
+            sound.append(fits)
+            text = _object(zip(columns, values, strict=True)) if fits else row
+            inside.append(Inner(text, _known({"log": log})))
+    return inside if tables and (any(sound) or not inside) else None
 
 
 def _azure_records(fields: Fields, _: bytes) -> list[Inner] | None:
     """Resource logs as diagnostic settings send them to an event hub or a storage account."""
     if set(fields) != {"records"}:
         return None
-    inside = []
-    for one in _elements(fields["records"]):
+
+    def read(one: bytes) -> Inner | None:
         record = _fields(one)
         if "time" not in record or not {"resourceId", "category", "operationName", "metricName"} & record.keys():
             return None
-        inside.append(Inner(one, _known({"log": _said(record.get("category"))})))
-    return inside or None
+        return Inner(one, _known({"log": _said(record.get("category"))}))
+
+    return _each(_elements(fields["records"]), read) or None
 
 
 def _event_hub(fields: Fields, _: bytes) -> list[Inner] | None:
@@ -610,9 +660,10 @@ def _event_hub(fields: Fields, _: bytes) -> list[Inner] | None:
         return None
     body, over = _content(fields["Body"]), False
     if _is_text(fields["Body"]):
-        unpacked, over = _unpacked(fields["Body"])
-        if over or unpacked[:1] in {b"{", b"["}:
-            body = unpacked
+        unpacked = _unpacked(fields["Body"])
+        over = unpacked.over
+        if unpacked.text[:1] in {b"{", b"["}:
+            body = unpacked.text
     said = _labels(_fields(fields.get("Properties"))) | {
         "time": _said(fields["EnqueuedTimeUtc"]),
         "time_role": "received",
@@ -691,8 +742,7 @@ def _graph(fields: Fields, _: bytes) -> list[Inner] | None:
     """A page of a Microsoft Graph or other OData collection."""
     if not {"@odata.context", "value"} <= fields.keys() or not _is_list(fields["value"]):
         return None
-    elements = _elements(fields["value"])
-    return [Inner(one, {}) for one in elements] if all(map(_is_object, elements)) else None
+    return _each(_elements(fields["value"]), lambda one: Inner(one, {}) if _is_object(one) else None)
 
 
 # --- Log stores
@@ -710,7 +760,7 @@ def _splunk_row(fields: Fields, whole: bytes) -> Inner:
         "labels.index": _said(fields.get("index")),
     }
     raw = fields.get("_raw")
-    return Inner(whole if raw is None else _line(_content(raw)), _known(said))
+    return Inner(whole if raw in {None, b"null"} else _line(_content(raw)), _known(said))
 
 
 def _splunk(fields: Fields, text: bytes) -> list[Inner] | None:
@@ -721,12 +771,12 @@ def _splunk(fields: Fields, text: bytes) -> list[Inner] | None:
     computed something) the result itself is the record.
     """
     if "preview" in fields and {"result", "lastrow"} & fields.keys():
-        if fields["preview"] == b"true" or not _is_object(fields.get("result")):
+        if fields["preview"] == b"true" or fields.get("result", b"null") == b"null":
             return []
         return [_splunk_row(_fields(fields["result"]), fields["result"])]
     if "results" in fields and {"preview", "init_offset"} <= fields.keys():
         rows = _elements(fields["results"])
-        return [_splunk_row(_fields(row), row) for row in rows] if all(map(_is_object, rows)) else None
+        return _each(rows, lambda row: _splunk_row(_fields(row), row) if _is_object(row) else None)
     if "_raw" in fields and {"_time", "_cd", "sourcetype", "splunk_server"} & fields.keys():
         return [_splunk_row(fields, text)]
     return None
@@ -766,15 +816,20 @@ _LOKI_WORDS = {
 }
 
 
-def _loki_labels(labels: Fields) -> dict[str, str]:
+def loki_known(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return what the labels of a Loki stream say, in the words of an envelope."""
     said = {}
     used = set()
     for word, names in _LOKI_WORDS.items():
         name = next((one for one in names if one in labels), None)
         if name is not None:
-            said[word] = _said(labels[name])
+            said[word] = labels[name]
             used.add(name)
-    return said | _labels(labels, used)
+    return said | {f"labels.{name}": value for name, value in labels.items() if name not in used}
+
+
+def _loki_labels(labels: Fields) -> dict[str, str]:
+    return loki_known({name: _said(value) for name, value in labels.items()})
 
 
 def _loki_stream(fields: Fields) -> list[Inner] | None:
@@ -782,16 +837,18 @@ def _loki_stream(fields: Fields) -> list[Inner] | None:
     if not _is_object(fields.get("stream")) or not _is_list(fields.get("values")):
         return None
     labels = _fields(fields["stream"])
-    inside = []
-    for value in map(_elements, _elements(fields["values"])):
-        if not 2 <= len(value) <= 3 or not _is_text(value[0]) or not _is_text(value[1]):
+
+    def read(one: bytes) -> Inner | None:
+        value = _elements(one)
+        if not 2 <= len(value) <= 3 or not all(map(_is_text, value[:2])) or not all(map(_is_object, value[2:])):
             return None
         more = _fields(value[2]) if len(value) == 3 else {}
         if more.keys() & {"structuredMetadata", "parsed"} and all(map(_is_object, more.values())):
             more = {name: one for kind in more.values() for name, one in _fields(kind).items()}
         said = _loki_labels(labels | more) | {"time": _said(value[0]), "time_role": "event"}
-        inside.append(Inner(_line(_content(value[1])), _known(said)))
-    return inside
+        return Inner(_line(_content(value[1])), _known(said))
+
+    return _each(_elements(fields["values"]), read, _known(_loki_labels(labels)))
 
 
 def _loki(fields: Fields, _: bytes) -> list[Inner] | None:
@@ -812,13 +869,10 @@ def _loki(fields: Fields, _: bytes) -> list[Inner] | None:
         streams = data.get("result")
     if streams is None:
         return None
-    inside: list[Inner] = []
-    for stream in map(_fields, _elements(streams)):
-        lines = _loki_stream(stream)
-        if lines is None:
-            return None
-        inside += lines
-    return inside
+    found = [(_loki_stream(_fields(one)), one) for one in _elements(streams)]
+    if found and all(lines is None for lines, _ in found):
+        return None
+    return [one for lines, raw in found for one in ([Inner(raw, {})] if lines is None else lines)]
 
 
 def _tags(raw: bytes | None) -> dict[str, str]:
@@ -874,9 +928,7 @@ def _datadog(fields: Fields, _: bytes) -> list[Inner] | None:
     if one is not None:
         return [one]
     if "data" in fields and fields.keys() <= {"data", "links", "meta"}:
-        events = [_datadog_event(_fields(event)) for event in _elements(fields["data"])]
-        found = [event for event in events if event is not None]
-        return found if found and len(found) == len(events) else None
+        return _each(_elements(fields["data"]), lambda event: _datadog_event(_fields(event))) or None
     if {"_id", "date"} <= fields.keys() and {"message", "attributes"} & fields.keys() and "source" in fields:
         said = {
             "time": _said(fields["date"]),
@@ -913,9 +965,7 @@ def _elasticsearch(fields: Fields, _: bytes) -> list[Inner] | None:
         return [one]
     if "hits" not in fields or not {"took", "timed_out", "_shards", "_scroll_id"} & fields.keys():
         return None
-    hits = [_hit(_fields(hit)) for hit in _elements(_fields(fields["hits"]).get("hits"))]
-    found = [hit for hit in hits if hit is not None]
-    return found if len(found) == len(hits) else None
+    return _each(_elements(_fields(fields["hits"]).get("hits")), lambda hit: _hit(_fields(hit)))
 
 
 _BESIDE_MESSAGE = {
@@ -979,14 +1029,15 @@ def _beats(fields: Fields, _: bytes) -> list[Inner] | None:
 
 
 def _open_array(text: bytes) -> list[Inner] | None:
-    """A list of objects as one record: LiteLLM's batches, OPA's uploads, audit interfaces."""
+    """A list of objects, or of little else, as one record: LiteLLM's batches, OPA's uploads, audit interfaces."""
     if not text.startswith(b"["):
         return None
     try:
         elements = _elements(text)
     except _UNREADABLE:
         elements = _sound_elements(text)
-    return [Inner(one, {}) for one in elements] if elements and all(map(_is_object, elements)) else None
+    odd = sum(not _is_object(one) for one in elements)
+    return [Inner(one, {}) for one in elements] if odd < len(elements) - odd else None
 
 
 def _sound_elements(text: bytes) -> list[bytes]:
@@ -1010,6 +1061,52 @@ def _sound_elements(text: bytes) -> list[bytes]:
 
 
 _LENIENT = json.JSONDecoder(strict=False, parse_float=str, parse_int=str, parse_constant=str)
+
+
+_CARRIERS = {
+    *("message", "@message", "_raw", "raw", "log", "line", "payload", "body", "content", "msg", "event_data", "record"),
+    *("data", "auditdata", "log_s", "logmessage"),
+}
+_CARRIED_TIMES = ("time", "@timestamp", "timestamp", "_messagetime", "tsns", "date")
+_OF_AN_EVENT = {
+    *("action", "completion", "conversationid", "decision", "event", "eventname", "eventtype", "method", "model"),
+    *("operation", "path", "prompt", "query", "question", "request", "requestid", "response", "role", "sessionid"),
+    *("statuscode", "uri", "url", "user", "userid"),
+}
+"""Keys, without the marks between words, of what is a record of its own, whatever text it holds."""
+
+_WIDEST_CELL = 12
+
+
+def _cell(fields: Fields, _: bytes) -> list[Inner] | None:
+    """A row or a record of a few plain values, one of which is text that holds a whole JSON object.
+
+    That is what is left of a table or a log store whose download no other wrapper here knows. ``labels`` and
+    ``labelTypes``, which Grafana writes as objects of their own, stand beside.
+    """
+    if not 1 <= len(fields) <= _WIDEST_CELL or any(_is_object(one) or _is_list(one) for one in fields.values()):
+        return None
+    if any(name.lower().replace("_", "").replace("-", "") in _OF_AN_EVENT for name in fields):
+        return None
+    texts = ((name, _content(one).strip()) for name, one in fields.items() if _is_text(one))
+    held = {name: text for name, text in texts if text.startswith(b"{") and _opens(text)}
+    labels = held.pop("labels", None)
+    held.pop("labelTypes", None)
+    if len(held) != 1:
+        return None
+    ((name, text),) = held.items()
+    if name.lower() not in _CARRIERS:
+        return None
+    small = {one.lower(): one for one in fields}
+    at = next((small[one] for one in _CARRIED_TIMES if one in small), None)
+    said = _labels(fields, {name, at or name, "labels"})
+    if labels is not None:
+        said |= _loki_labels(_fields(labels))
+    elif "labels" in fields:
+        said["labels.labels"] = _said(fields["labels"])
+    if at is not None and fields[at] != b"null":
+        said |= {"time": _said(fields[at]), "time_role": "received"}
+    return [Inner(text, _known(said))]
 
 
 ENVELOPES = (
@@ -1037,5 +1134,7 @@ ENVELOPES = (
     Envelope("collector", _from_object(_collector)),
     Envelope("gcp-stdout", _from_object(_gcp_stdout)),
     Envelope("array", _open_array),
+    Envelope("firehose-data", _from_object(_firehose_data), weak=True),
+    Envelope("cell", _from_object(_cell)),
 )
 """Every JSON envelope, the most specific first."""
