@@ -9,6 +9,7 @@ import io
 import lzma
 import random
 import shutil
+import sqlite3
 import stat
 import struct
 import subprocess
@@ -18,6 +19,7 @@ import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -423,6 +425,59 @@ def test_hidden_members_are_noted_and_not_read(make: Callable[[Members], bytes])
     assert found.notes == [f"{name}: hidden, not read" for name in hidden]
 
 
+@pytest.mark.parametrize("make", [a_tar, a_zip])
+def test_what_is_left_out_of_a_folder_is_left_out_of_an_archive(make: Callable[[Members], bytes]) -> None:
+    found = Taken(make(dict.fromkeys(["a.log", "run/app.pid", "App.LCK", "~$t.xlsx", "./lost+found/b"], LINES)))
+    assert list(found.files) == ["a.log"]
+    assert found.notes == [
+        "run/app.pid: a lock file, not read",
+        "App.LCK: a lock file, not read",
+        "~$t.xlsx: a lock file, not read",
+        "./lost+found/b: kept by the file system, not read",
+    ]
+
+
+@pytest.fixture(scope="module")
+def sidecars(tmp_path_factory: pytest.TempPathFactory) -> Members:
+    """What SQLite itself keeps beside a database, while it is at work."""
+    folder = tmp_path_factory.mktemp("databases")
+    made: Members = {}
+    with closing(sqlite3.connect(folder / "a.db", isolation_level=None)) as log:
+        log.execute("PRAGMA journal_mode = wal")
+        log.execute("CREATE TABLE t (a)")
+        made |= {suffix: (folder / f"a.db{suffix}").read_bytes() for suffix in ("-wal", "-shm")}
+    with closing(sqlite3.connect(folder / "b.db", isolation_level=None)) as journal:
+        # So small a cache that changes are written, and the journal with them, before they are final.
+        journal.execute("PRAGMA cache_size = 2")
+        journal.execute("CREATE TABLE t (a)")
+        journal.execute("INSERT INTO t VALUES (zeroblob(200000))")
+        journal.execute("BEGIN")
+        journal.execute("UPDATE t SET a = randomblob(200000)")
+        made["-journal"] = (folder / "b.db-journal").read_bytes()
+        journal.execute("ROLLBACK")
+    return made
+
+
+@pytest.mark.parametrize("make", [a_tar, a_zip])
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_what_belongs_to_a_database_is_left_out_wherever_it_lies(
+    make: Callable[[Members], bytes], suffix: str, sidecars: Members
+) -> None:
+    name, start = f"app/audit.db{suffix}", sidecars[suffix]
+    note = f"{name}: belongs to its database, which is read without it"
+    for members in (
+        {"app/audit.db": LINES, name: b"as it may be"},
+        {"./app/audit.db": LINES, name: b""},
+        {name: start, "app/audit.db": LINES},
+    ):
+        found = Taken(make({**members, "z": LINES}))
+        assert name not in found.files
+        assert found.files["z"] == LINES
+        assert found.notes == [note]
+    found = Taken(make({name: LINES, "other/audit.db": LINES}))
+    assert (list(found.files), found.notes) == ([name, "other/audit.db"], []), "a name alone says little"
+
+
 # Tar, as it really comes.
 
 
@@ -695,7 +750,7 @@ def test_zip_cut_anywhere_keeps_what_lies_before_the_cut(method: int, streamed: 
                 assert reading.problem is not None
         if kept >= directory and (not streamed or method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)):
             assert found.files == members
-        assert found.of["x"].cut == "zip ends without its directory: its members were looked for one by one"
+        assert found.of["x"].cut == "zip ends without its directory; its members were found one by one"
 
 
 def test_damage_in_a_zip_without_directory_costs_that_member_alone() -> None:

@@ -165,7 +165,7 @@ def test_linked_folder_that_leads_back_is_a_complaint_and_all_else_is_read(tmp_p
     (tmp_path / "logs" / "app" / "over").symlink_to(tmp_path, target_is_directory=True)
     found = find_inputs([tmp_path / "logs"])
     assert [one.source for one in found.inputs] == ["app/a.log"]
-    why = "link to a folder above, not read"
+    why = "a link to a folder above"
     assert found.refused == [("app/over", why), ("app/self", why), ("app/up", why)]
     assert (found.skipped, found.twice) == ([], [])
 
@@ -179,7 +179,7 @@ def test_links_that_lead_to_one_another_end(tmp_path: Path) -> None:
     (tmp_path / "disk2" / "back").symlink_to(tmp_path / "logs", target_is_directory=True)
     found = find_inputs([tmp_path / "logs"])
     assert [one.source for one in found.inputs] == ["logs.log", "there/disk2.log"]
-    assert found.refused == [("there/back", "link to a folder above, not read")]
+    assert found.refused == [("there/back", "a link to a folder above")]
 
 
 def test_folder_that_two_links_lead_to_is_walked_once_and_no_complaint(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_folder_that_two_links_lead_to_is_walked_once_and_no_complaint(tmp_path:
         (tmp_path / "logs" / name).symlink_to(tmp_path / "disk2", target_is_directory=True)
     found = find_inputs([tmp_path / "logs"])
     assert [one.source for one in found.inputs] == ["one/a.log"]
-    assert found.skipped == [("two", "linked folder that was read already")]
+    assert found.skipped == [("two", "a linked folder that was read already")]
     assert found.refused == []
 
 
@@ -213,8 +213,8 @@ def test_link_that_leads_to_itself_is_a_complaint(tmp_path: Path) -> None:
     (tmp_path / "live.log").write_bytes(b"x\n")
     found = find_inputs([tmp_path])
     assert [one.source for one in found.inputs] == ["live.log"]
-    assert found.refused == [(name, "a link that leads back to itself, not read") for name in "abc"]
-    assert find_inputs([tmp_path / "a"]).refused == found.refused[:1]
+    assert found.refused == [(name, "a link that leads back to itself") for name in "abc"]
+    assert find_inputs([tmp_path / "a"]).refused == [(str(tmp_path / "a"), found.refused[0][1])]
 
 
 def test_hard_links_are_one_file(tmp_path: Path) -> None:
@@ -254,13 +254,13 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path / "logs"
 
 
-PIPE = "a pipe, not read: give - to read standard input"
+PIPE = "a pipe; give - to read standard input"
 
 
 def test_pipes_and_sockets_in_a_folder_are_not_waited_for(odd: Path) -> None:
     found = find_inputs([odd])
     assert [one.source for one in found.inputs] == ["a.log"]
-    assert found.refused == [("pipe", PIPE), ("pipe-link", PIPE), ("socket", "a socket, not read")]
+    assert found.refused == [("pipe", PIPE), ("pipe-link", PIPE), ("socket", "a socket")]
     assert found.skipped == []
 
 
@@ -268,8 +268,25 @@ def test_pipe_and_device_that_are_named_are_refused_whatever_else_is_named(odd: 
     both: list[str | Path] = [odd / "pipe", os.devnull]
     for names in (both, [*both[::-1], odd / "a.log"]):
         found = find_inputs(names)
-        assert found.refused == [("null", "a device, not read"), ("pipe", PIPE)]
+        assert found.refused == [(os.devnull, "a device"), (str(odd / "pipe"), PIPE)]
         assert [one.source for one in found.inputs] == ["a.log"][: len(names) - 2]
+
+
+def test_what_is_refused_is_shown_as_it_was_given(odd: Path) -> None:
+    (odd / "list.txt").write_text("p*e\n")
+    found = find_inputs(["./pipe", "pip*-link", f"file://{odd}/socket", "@list.txt"])
+    assert found.refused == [
+        ("./pipe", PIPE),
+        (f"file://{odd}/socket", "a socket"),
+        ("pipe", PIPE),
+        ("pipe-link", PIPE),
+    ]
+
+
+def test_match_of_a_glob_in_a_list_is_shown_as_the_list_has_it(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (odd.parent / "list.txt").write_text("logs/p*e\n")
+    monkeypatch.chdir("/")
+    assert find_inputs([f"@{odd.parent / 'list.txt'}"]).refused == [("logs/pipe", PIPE)]
 
 
 def test_folder_that_cannot_be_listed_is_a_complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,8 +303,9 @@ def test_folder_that_cannot_be_listed_is_a_complaint(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "scandir", refusing)
     found = find_inputs([tmp_path / "logs"])
     assert [one.source for one in found.inputs] == ["open/a.log"]
-    assert found.refused == [("locked", "folder cannot be listed: Permission denied")]
-    assert find_inputs([tmp_path / "logs" / "locked"]).refused == found.refused
+    why = "the folder cannot be listed (Permission denied)"
+    assert found.refused == [("locked", why)]
+    assert find_inputs([f"{tmp_path}/logs/locked/"]).refused == [(f"{tmp_path}/logs/locked/", why)]
 
 
 # What programs leave beside files.
@@ -301,7 +319,7 @@ def test_lock_file_is_left_out_of_a_folder_and_read_when_it_is_named(tmp_path: P
     (tmp_path / name).write_bytes(b"x\n")
     found = find_inputs([tmp_path])
     assert [one.source for one in found.inputs] == ["a.log"]
-    assert found.skipped == [(name, "lock file, not read")]
+    assert found.skipped == [(name, "a lock file, not read")]
     assert found.refused == []
     assert sources(tmp_path / name) == [name]
 
@@ -505,10 +523,43 @@ def test_case_inside_a_folder_is_skipped_with_all_that_lies_below_it(tmp_path: P
 
 
 def test_case_that_is_named_itself_is_nothing_to_read(tmp_path: Path) -> None:
+    (tmp_path / "CASE").mkdir()
     for name in ("manifest.json", "inputs.local.json", "events.parquet"):
-        (tmp_path / name).write_bytes(b"{}\n")
-    with pytest.raises(InputError, match="nothing to read"):
-        find_inputs([tmp_path])
+        (tmp_path / "CASE" / name).write_bytes(b"{}\n")
+    for given in (tmp_path / "CASE", f"{tmp_path}/CASE/", f"{tmp_path}/C*"):
+        with pytest.raises(InputError) as refused:
+            find_inputs([given])
+        assert refused.value.message == f"nothing to read at {str(given)!r}: it is a case"
+        assert refused.value.hint
+    (tmp_path / "a.log").write_bytes(b"x\n")
+    found = find_inputs([f"{tmp_path}/*"])
+    assert [one.source for one in found.inputs] == ["a.log"]
+    assert found.skipped == [("CASE", "a case, not read")]
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ([".a.log"], "hidden"),
+        ([".git/config", ".env"], "hidden"),
+        (["CASE/manifest.json", "CASE/inputs.local.json"], "a case"),
+        (["app.lock", ".env"], "a lock file or hidden"),
+        ([".audit.db", ".audit.db-wal"], "hidden"),
+        (["lost+found/a.log"], "kept by the file system"),
+    ],
+)
+def test_folder_of_what_is_skipped_alone_is_nothing_to_read_and_says_why(
+    tmp_path: Path, names: list[str], why: str
+) -> None:
+    logs = tmp_path / "logs"
+    for name in names:
+        (logs / name).parent.mkdir(parents=True, exist_ok=True)
+        (logs / name).write_bytes(b"x\n")
+    (tmp_path / "a.log").write_bytes(b"x\n")
+    with pytest.raises(InputError) as refused:
+        find_inputs([tmp_path / "a.log", logs])
+    assert refused.value.message == f"nothing to read at {str(logs)!r}: what lies in it is {why}"
+    assert ("hidden" in str(refused.value.hint)) == ("hidden" in why)
 
 
 def test_folder_with_a_manifest_alone_is_no_case(tmp_path: Path) -> None:

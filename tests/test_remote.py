@@ -147,8 +147,8 @@ def test_folder_of_a_bucket_is_named_below_itself_as_a_local_one_is(name: str) -
         (".cache", "hidden, not read"),
         ("CASE", "a case, not read"),
         ("app/.hidden", "hidden, not read"),
-        ("app/a.log.lck", "lock file, not read"),
-        ("app/store.db-wal", "read with its database"),
+        ("app/a.log.lck", "a lock file, not read"),
+        ("app/store.db-wal", "belongs to its database, which is read without it"),
     ]
     assert (found.refused, found.twice) == ([], [])
     assert [one.folder for one in found.inputs] == ["app/old", "app", "app", ""]
@@ -178,6 +178,57 @@ def test_glob_does_not_mean_hidden_objects_unless_it_says_so() -> None:
     assert (".cache", "hidden, not read") in found.skipped
     assert found.twice == []
     assert sources("s3://exports/logs/app/.h*") == [".hidden"]
+
+
+@pytest.mark.parametrize("place", ["s3://exports/day/", "memory://day/", "memory:///day/"])
+@pytest.mark.parametrize(
+    ("pattern", "named"),
+    [
+        ("**", {"comp/a.jsonl.gz": b"a", "comp/deep/b.log": b"b", "c.log": b"c"}),
+        ("*/*", {"a.jsonl.gz": b"a", "b.log": b"b"}),
+        ("*", {"a.jsonl.gz": b"a", "deep/b.log": b"b", "c.log": b"c"}),
+        ("**/*", {"a.jsonl.gz": b"a", "deep/b.log": b"b", "c.log": b"c"}),
+        ("comp/**", {"a.jsonl.gz": b"a", "deep/b.log": b"b"}),
+        ("**/*.log", {"b.log": b"b", "c.log": b"c"}),
+    ],
+)
+@pytest.mark.usefixtures("s3")
+def test_what_a_glob_matches_can_be_opened(place: str, pattern: str, named: dict[str, bytes]) -> None:
+    """A pattern of two stars means the folder before it as well, whose name has no slash at its end."""
+    store = fsspec.filesystem(place.partition(":")[0])
+    root = "/day" if place.startswith("memory") else "exports/day"
+    for key, data in {"comp/a.jsonl.gz": b"a", "comp/deep/b.log": b"b", "c.log": b"c"}.items():
+        store.pipe_file(f"{root}/{key}", data)
+    found = find_inputs([place + pattern])
+    assert contents(found) == named
+    assert not any("//" in one.place.partition("://")[2].lstrip("/") for one in found.inputs)
+
+
+@pytest.mark.usefixtures("s3")
+def test_glob_over_a_whole_bucket_can_be_opened() -> None:
+    found = find_inputs(["s3://other/**", "s3://other/*"])
+    assert contents(found) == {"ui.jsonl": b"other\n"}
+    assert found.inputs[0].place == "s3://other/logs/ui.jsonl"
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("name", "why"), [("s3://exports/logs/CASE/", "it is a case"), ("s3://exports/logs/.cache", None)]
+)
+def test_folder_of_a_bucket_with_nothing_to_read_says_why(name: str, why: str | None) -> None:
+    """A hidden folder that is named itself is read."""
+    if why is None:
+        assert sources(name) == ["state"]
+        return
+    with pytest.raises(InputError) as refused:
+        find_inputs([name])
+    assert refused.value.message == f"nothing to read at {name!r}: {why}"
+
+
+def test_folder_of_hidden_objects_says_why() -> None:
+    fsspec.filesystem("memory").pipe_file("/logs/.c.log", b"x")
+    with pytest.raises(InputError, match="nothing to read at 'memory://logs': what lies in it is hidden"):
+        find_inputs(["memory://logs"])
 
 
 @pytest.mark.usefixtures("s3")
@@ -277,7 +328,7 @@ def test_object_that_is_gone_since_it_was_found_is_said_when_it_is_read() -> Non
     store.rm_file("exports/brief.log")
     with pytest.raises(FileNotFoundError) as gone:
         one.open()
-    assert gone.value.strerror == "no such object"
+    assert gone.value.strerror == "no such object at s3://exports/brief.log"
     assert one.size() is None
 
 
@@ -306,7 +357,7 @@ def test_store_that_does_not_answer_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fsspec.get_filesystem_class("s3"), "retries", 1)
     found = find_inputs(["s3://exports/logs/"])
     assert (found.inputs, found.refused) == ([], [("s3://exports/logs/", "no connection to the server")])
-    with pytest.raises(OSError, match="no connection to the server"):
+    with pytest.raises(OSError, match=re.escape("no connection to the server at s3://exports/logs/ui.jsonl")):
         open_object("s3://exports/logs/ui.jsonl")
 
 
@@ -518,7 +569,7 @@ def test_bytes_are_those_of_the_object_whatever_the_server_calls_them(site: Site
 def test_connection_that_ends_early_is_no_end_of_the_file(sized: bool) -> None:
     with serving(Site({"/a.log": LARGE}, sized=sized, cut=1 << 20)) as site, open_object(f"{site.url}/a.log") as file:
         assert file.read(1 << 10) == LARGE[: 1 << 10]
-        with pytest.raises(OSError, match="the connection to the server ended early"):
+        with pytest.raises(OSError, match=f"the connection to the server ended early at {site.url}/a.log"):
             drain(file)
 
 
@@ -537,7 +588,7 @@ def test_object_that_changes_between_two_requests_is_no_mixture(site: Site) -> N
     [
         (401, "access denied (HTTP 401)"),
         (403, "access denied (HTTP 403)"),
-        (404, "no such object"),
+        (404, "no such object (HTTP 404)"),
         (410, "no such object (HTTP 410)"),
         (503, "the server answered with an error (HTTP 503)"),
     ],
@@ -547,7 +598,7 @@ def test_refusal_of_a_web_server_is_said_when_the_object_is_read(site: Site, sta
     (one,) = find_inputs([f"{site.url}/a.log?token={SECRET}"]).inputs
     with pytest.raises(OSError, match=re.escape(words)) as refused:
         one.open()
-    assert refused.value.strerror == words
+    assert refused.value.strerror == f"{words} at {site.url}/a.log?…"
     assert SECRET not in f"{refused.value}{refused.value.filename}"
     assert one.size() is None
 
@@ -606,7 +657,7 @@ def test_listing_of_a_web_server_is_a_folder(listed: Site) -> None:
     found = find_inputs([f"{listed.url}/logs/"])
     names = ["a.log", "app/deep/h.log", "app/g.log", "b c&d.log", "e.log", "f.log"]
     assert contents(found) == {name: name.encode() for name in names}
-    assert found.skipped == [(".hidden", "hidden, not read"), ("app.log.lck", "lock file, not read")]
+    assert found.skipped == [(".hidden", "hidden, not read"), ("app.log.lck", "a lock file, not read")]
     assert {path.partition("?")[0] for _, path, _ in listed.asked if path.endswith("/")} == {
         "/logs/", "/logs/app/", "/logs/app/deep/"
     }  # fmt: skip
@@ -617,6 +668,22 @@ def test_glob_over_a_listing_names_its_matches(listed: Site) -> None:
     assert sources(f"{listed.url}/logs/**/*.log") == ["a.log", "b c&d.log", "e.log", "f.log", "g.log", "h.log"]
     assert sources(f"{listed.url}/logs/ap*") == ["app.log.lck", "deep/h.log", "g.log"]
     assert find_inputs([f"{listed.url}/logs/*"]).skipped == [(".hidden", "hidden, not read")]
+
+
+@pytest.mark.usefixtures("s3")
+def test_glob_with_a_query_is_refused_with_a_hint(listed: Site) -> None:
+    """Its matches would need queries of their own; asking for an object of that name would give a bare 404."""
+    for place in (f"{listed.url}/logs/*.log", "s3://exports/logs/*.gz"):
+        with pytest.raises(InputError) as refused:
+            find_inputs([f"{place}?token={SECRET}"])
+        assert refused.value.message == f"a glob with a query is not expanded: {place}?…"
+        assert "%2A" in str(refused.value.hint)
+        assert SECRET not in str(refused.value)
+    listed.files["/a*.log"] = LINES
+    (one,) = find_inputs([f"{listed.url}/a%2A.log?token={SECRET}"]).inputs
+    with one.open() as file:
+        assert file.read() == LINES
+    assert one.source == "a*.log"
 
 
 @pytest.mark.parametrize("name", ["/none/", "/logs/*.gz", "/empty/"])
@@ -655,8 +722,10 @@ def test_signed_url_works_and_its_signature_is_shown_nowhere(site: Site) -> None
     assert "Authorization: Basic " in site.said[-1]
     assert found.inputs[0].place == f"{site.url}/exports/a.jsonl?…"
     assert SECRET not in repr(found)
-    with pytest.raises(PermissionError, match="query of its URL was not kept"):
+    with pytest.raises(PermissionError) as refused:
         Input("a.jsonl", None, found.inputs[0].place).open()
+    words = "the query of its URL was not kept; name it again, or give --inputs DIR"
+    assert refused.value.strerror == f"{words}: {found.inputs[0].place}"
 
 
 def test_urls_that_differ_in_a_query_are_told_apart(site: Site) -> None:

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from strataline.errors import InputError
 from strataline.read.frame import CHUNK, Reading
+from strataline.read.inputs import left_out
 from strataline.read.streams import Budget, Bytes, Limits, Member, Rewinding, after, codec_of, peeked, unpacked
 from strataline.read.tar import BLOCK, header_of, tar_members
 from strataline.read.zip import zip_members
@@ -33,6 +34,15 @@ _HEAD = 4096
 
 _THREAD = 1 << 17
 """Bytes of a piece that is worth another thread's time."""
+
+_SIDECARS = {
+    "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),
+    "-shm": (b"\x18\xe2\x2d\x00", b"\x00\x2d\xe2\x18"),
+    "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",),
+}
+"""How that begins which SQLite keeps beside a database."""
+
+_START = 8
 
 _NOT_READ = {
     "link": "a link inside an archive, not followed",
@@ -334,6 +344,7 @@ def _members(
         return
     walk = tar_members(content, reading, budget) if kind == "tar" else zip_members(content, reading, budget, chunk)
     times: dict[str, int] = {}
+    met: set[tuple[str, ...]] = set()
     for member in walk:
         budget.members += 1
         if budget.members > budget.limits.max_members:
@@ -341,7 +352,7 @@ def _members(
             return
         why = _NOT_READ.get(member.kind)
         if member.kind == "file":
-            why = "hidden, not read" if _hidden(member.name) else None
+            member, why = _left_out(member, met)
         if why is not None:
             reading.notes.append(("not_read", f"{member.name}: {why}", 1))
         elif member.kind == "file":
@@ -362,6 +373,25 @@ def _own(name: str, times: dict[str, int]) -> str:
     return own
 
 
-def _hidden(name: str) -> bool:
-    parts = name.replace("\\", "/").split("/")
-    return any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in parts)
+def _left_out(member: Member, met: set[tuple[str, ...]]) -> tuple[Member, str | None]:
+    """Why a file is not read that would not be in a folder either; it comes back, since its start may be looked at.
+
+    `met` are the names of files so far. What belongs to a database may lie before it: that is told from how it begins.
+    """
+    parts = tuple(part for part in member.name.replace("\\", "/").split("/") if part not in ("", ".", ".."))
+    *folders, own = parts or ("",)
+    met.add(parts)
+    for folder in folders:
+        why = "hidden, not read" if folder == "__MACOSX" else left_out(folder, (), folder=True)
+        if why is not None:
+            return member, why
+    beside = set()
+    for suffix, starts in _SIDECARS.items():
+        database = own.removesuffix(suffix)
+        if database == own:
+            continue
+        head, pieces = peeked(member.content.pieces, _START)
+        member = replace(member, content=replace(member.content, pieces=pieces))
+        if (*folders, database) in met or head.startswith(starts):
+            beside.add(database)
+    return member, left_out(own, beside)

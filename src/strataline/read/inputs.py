@@ -6,7 +6,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
@@ -24,9 +24,13 @@ LOCKS = ("*.lock", "*.lck", "*.pid", "~$*", ".~lock.*#", "*.swp")
 SIDECARS = {
     "-wal": "read with its database",
     "-shm": "belongs to its database, not read",
-    "-journal": "belongs to its database, not read",
+    "-journal": "read with its database",
 }
 """What SQLite keeps beside a database, and what becomes of it; without the database it is a file like any other."""
+
+_ALONE = "belongs to its database, which is read without it"
+_CASE = "a case, not read"
+_HIDDEN = "hidden, not read"
 
 LIST_LINE = 1 << 16
 """Bytes of the longest line that a file list may have."""
@@ -90,8 +94,8 @@ class Found:
 
     Args:
         inputs: what to read, in order of source.
-        skipped: names, and why they are not read: as it should be.
-        refused: names, and why they are not read: a complaint.
+        skipped: names, and what becomes of them, as a note says it (``hidden, not read``): as it should be.
+        refused: names, and why they are not read, as it follows after "was not read:" (``a device``): a complaint.
         twice: sources that were named more than once.
     """
 
@@ -118,10 +122,11 @@ def find_inputs(names: Iterable[str | os.PathLike[str]], *, stdin: Callable[[], 
     search = _Search(stdin)
     for number, name in enumerate(_listed(names)):
         complaints = search.complaints
+        search.passed.clear()
         found = list(search.meant(name)) if name.text else []
         if not found and search.complaints == complaints:
-            shown = remote.redact(name.text) if name.special and remote.is_url(name.text) else name.text
-            raise InputError(f"nothing to read at {shown!r}", path=name.path, line=name.line, hint=HINT)
+            why, hint = _why_nothing(search.passed)
+            raise InputError(f"nothing to read at {name.shown!r}{why}", path=name.path, line=name.line, hint=hint)
         for one in found:
             search.reached.setdefault(one.key, {}).setdefault(one.where, set()).add((number, one.below))
     if not search.reached and not search.refused:
@@ -147,6 +152,11 @@ class _Name:
     folder: str = ""
     path: str | None = None
     line: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """As it was given, without what may be a secret in a URL."""
+        return _text(remote.redact(self.text) if self.special and remote.is_url(self.text) else self.text)
 
 
 @dataclass(frozen=True)
@@ -219,8 +229,23 @@ def _lines(path: str) -> Iterator[_Name]:
         raise InputError("the list names nothing", path=path)
 
 
+def _why_nothing(passed: list[tuple[str, str]]) -> tuple[str, str]:
+    """What there is at a name that has nothing to read, and what to do, from what was `passed` over on the way."""
+    if not passed:
+        return "", HINT
+    if all(below == "" for below, _ in passed):
+        return ": it is a case", "name the logs that it was made of, or a folder of others"
+    kinds = {why for _, why in passed}
+    hint = "a hidden file or folder is read if it is named itself" if _HIDDEN in kinds else HINT
+    return f": what lies in it is {' or '.join(sorted(why.removesuffix(', not read') for why in kinds))}", hint
+
+
 class _Search:
-    """What is met on the way; `complaints` counts what was refused, repetitions too."""
+    """What is met on the way.
+
+    `complaints` counts what was refused, repetitions too; `passed` is what was skipped of the name at hand: where below
+    it (empty for a case that was named itself), and why.
+    """
 
     def __init__(self, stdin: Callable[[], Path] | None) -> None:
         self._stdin = stdin
@@ -228,6 +253,7 @@ class _Search:
         self.skipped: set[tuple[str, str]] = set()
         self.refused: set[tuple[str, str]] = set()
         self.complaints = 0
+        self.passed: list[tuple[str, str]] = []
         self.reached: dict[object, dict[_Where, set[tuple[int, int]]]] = {}
 
     def meant(self, name: _Name) -> Iterator[_One]:
@@ -239,17 +265,20 @@ class _Search:
         if name.special and remote.is_url(text) and not os.path.lexists(text):
             local = remote.local_path(text)
             if local is None:
-                yield from self._objects(text)
+                yield from self._objects(text, name.shown)
                 return
             text = local
         path = os.path.join(name.folder, text)  # noqa: PTH118 - a trailing slash must stay
         if os.path.lexists(path):
-            yield from self._below(Path(path))
+            yield from self._below(Path(path), name.shown)
         elif "\0" not in path:
             # A pattern that a shell would have expanded: its matches count as named files.
-            pattern = os.path.join(glob.escape(name.folder), text)  # noqa: PTH118
-            for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - the name may be absolute
-                yield from self._below(Path(match))
+            for match in sorted(glob.glob(text, root_dir=name.folder or None, recursive=True)):  # noqa: PTH207 - the name may be absolute
+                yield from self._below(Path(name.folder, match), _text(match))
+
+    def _skip(self, below: str, why: str, top: str = "") -> None:
+        self.skipped.add((below or top, why))
+        self.passed.append((below, why))
 
     def _refuse(self, name: str, why: str) -> None:
         self.refused.add((name, why))
@@ -265,43 +294,44 @@ class _Search:
 
     # Local files.
 
-    def _below(self, path: Path) -> Iterator[_One]:
+    def _below(self, path: Path, shown: str) -> Iterator[_One]:
+        """Files at or below `path`, which is `shown` as it was given."""
         is_folder, why = _kind(path)
         if why is not None:
-            self._refuse(_text(_own_name(path)), why)
+            self._refuse(shown, why)
         elif not is_folder:
             yield _local(path, 1)
         else:
-            yield from self._walk(path)
+            yield from self._walk(path, shown)
 
-    def _walk(self, top: Path) -> Iterator[_One]:
+    def _walk(self, top: Path, shown: str) -> Iterator[_One]:
         reals: dict[str, str] = {}
         seen: set[str] = set()
 
         def unreadable(problem: OSError) -> None:
             below = PurePath(os.fspath(problem.filename)).relative_to(top)
-            name = below.as_posix() if below.parts else _own_name(top)
-            self._refuse(_text(name), f"folder cannot be listed: {problem.strerror}")
+            name = _text(below.as_posix()) if below.parts else shown
+            self._refuse(name, f"the folder cannot be listed ({problem.strerror})")
 
         for folder, folders, files in os.walk(top, onerror=unreadable, followlinks=True):
             below = PurePath(folder).relative_to(top)
-            name, real = _text(below.as_posix()), os.path.realpath(folder)
+            name, real = _text(below.as_posix()) if below.parts else "", os.path.realpath(folder)
             above = [reals[os.fspath(top / parent)] for parent in below.parents] if below.parts else []
             reals[os.fspath(top / below)] = real
             if any(PurePath(one).is_relative_to(real) for one in above):
-                self._refuse(name, "link to a folder above, not read")
+                self._refuse(name, "a link to a folder above")
                 folders.clear()
                 continue
             if real in seen or set(files) >= CASE_FILES:
                 met = real in seen
-                self.skipped.add((name, "linked folder that was read already" if met else "a case, not read"))
+                self._skip(name, "a linked folder that was read already" if met else _CASE, _text(_own_name(top)))
                 folders.clear()
                 continue
             seen.add(real)
             open_folders = []
             for one in sorted(folders):
-                if (why := _left_out(one, (), folder=True)) is not None:
-                    self.skipped.add((_text((below / one).as_posix()), why))
+                if (why := left_out(one, (), folder=True)) is not None:
+                    self._skip(_text((below / one).as_posix()), why)
                 else:
                     open_folders.append(one)
             # Links last: a folder that lies here is named by its own name, not by that of a link to it.
@@ -309,8 +339,8 @@ class _Search:
             beside = set(files)
             for one in sorted(files):
                 file, name = Path(folder) / one, _text((below / one).as_posix())
-                if (why := _left_out(one, beside)) is not None:
-                    self.skipped.add((name, why))
+                if (why := left_out(one, beside, local=True)) is not None:
+                    self._skip(name, why)
                 elif (why := _kind(file)[1]) is not None:
                     self._refuse(name, why)
                 else:
@@ -318,48 +348,56 @@ class _Search:
 
     # Objects elsewhere.
 
-    def _objects(self, url: str) -> Iterator[_One]:
+    def _objects(self, url: str, shown: str) -> Iterator[_One]:
         try:
             found = remote.find(url)
         except FileNotFoundError:
             return
         except OSError as problem:
-            self._refuse(_text(remote.redact(url)), problem.strerror or "cannot be listed")
+            self._refuse(shown, problem.strerror or "the place cannot be listed")
             return
         beside: dict[tuple[str, ...], set[str]] = {}
         for one in found:
             beside.setdefault(one.parts[:-1], set()).add(one.parts[-1])
         for one in found:
             why = self._left_out_object(one, beside) if one.walked else None
-            if why is not None:
-                self.skipped.add(why)
-            else:
+            if why is None:
                 yield _One(one.key, _Where(one.url, None, one.url, one.parts), one.below)
+            else:
+                self._skip(*why, one.parts[-one.below - 1])
 
     @staticmethod
     def _left_out_object(one: remote.Object, beside: dict[tuple[str, ...], set[str]]) -> tuple[str, str] | None:
         first = len(one.parts) - one.below
         for end in range(first, len(one.parts)):
             if beside.get(one.parts[:end], set()) >= CASE_FILES:
-                return _text("/".join(one.parts[first:end]) or one.parts[end - 1]), "a case, not read"
+                return _text("/".join(one.parts[first:end])), _CASE
             is_folder = end < len(one.parts) - 1
-            why = _left_out(one.parts[end], beside[one.parts[:-1]] if not is_folder else (), folder=is_folder)
+            why = left_out(one.parts[end], beside[one.parts[:-1]] if not is_folder else (), folder=is_folder)
             if why is not None:
                 return _text("/".join(one.parts[first : end + 1])), why
         return None
 
 
-def _left_out(name: str, beside: Iterable[str], *, folder: bool = False) -> str | None:
-    """Why a file or folder that was met in a folder is not read; None if it is."""
-    if not folder:
-        if any(fnmatchcase(name.lower(), pattern) for pattern in LOCKS):
-            return "lock file, not read"
-        for suffix, why in SIDECARS.items():
-            if name.endswith(suffix) and name.removesuffix(suffix) in beside:
-                return why
-    elif name == "lost+found":
+def left_out(name: str, beside: Container[str], *, folder: bool = False, local: bool = False) -> str | None:
+    """Why a file or folder that was met in a folder, or in an archive, is not read; null if it is.
+
+    Args:
+        name: its own name.
+        beside: names of the files in its folder.
+        folder: whether it is one.
+        local: whether it lies in a folder of this machine, where a database is read with what lies beside it.
+    """
+    if folder and name == "lost+found":
         return "kept by the file system, not read"
-    return "hidden, not read" if name.startswith(".") else None
+    if not folder and any(fnmatchcase(name.lower(), pattern) for pattern in LOCKS):
+        return "a lock file, not read"
+    if name.startswith("."):
+        return _HIDDEN
+    for suffix, why in SIDECARS.items():
+        if not folder and name.endswith(suffix) and name.removesuffix(suffix) in beside:
+            return why if local else _ALONE
+    return None
 
 
 def _kind(path: Path) -> tuple[bool, str | None]:
@@ -367,18 +405,18 @@ def _kind(path: Path) -> tuple[bool, str | None]:
     try:
         mode = path.stat().st_mode
     except OSError as problem:
-        return False, "a link that leads back to itself, not read" if problem.errno == errno.ELOOP else None
+        return False, "a link that leads back to itself" if problem.errno == errno.ELOOP else None
     if stat.S_ISDIR(mode):
         return True, None
     if stat.S_ISREG(mode):
         return False, None
     if stat.S_ISFIFO(mode):
-        return False, "a pipe, not read: give - to read standard input"
+        return False, "a pipe; give - to read standard input"
     if stat.S_ISSOCK(mode):
-        return False, "a socket, not read"
+        return False, "a socket"
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        return False, "a device, not read"
-    return False, "neither file nor folder, not read"
+        return False, "a device"
+    return False, "neither file nor folder"
 
 
 def _local(path: Path, below: int) -> _One:

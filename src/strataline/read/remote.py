@@ -116,15 +116,18 @@ def open_object(url: str) -> BinaryIO:
     """Open the object at `url`: read-only, seekable, from its first byte.
 
     Raises:
-        OSError: if it cannot be opened; its strerror says why. Reading raises the same.
+        OSError: if it cannot be opened; its strerror says why, and where it lies. Reading raises the same.
     """
     if _HIDDEN in url:
-        raise PermissionError(errno.EACCES, "the query of its URL was not kept; name it again")
+        raise PermissionError(
+            errno.EACCES, f"the query of its URL was not kept; name it again, or give --inputs DIR: {url}"
+        )
     try:
         system, path = _system(url)
     except InputError as problem:
         raise OSError(errno.EPROTONOSUPPORT, f"{problem.message}: {problem.hint}") from None
-    raw = _WebObject(system, path) if _scheme(url) in _WEB else _StoredObject(system, path)
+    shown = redact(url)
+    raw = _WebObject(system, path, shown) if _scheme(url) in _WEB else _StoredObject(system, path, shown)
     return io.BufferedReader(raw, 1 << 17)
 
 
@@ -228,7 +231,8 @@ def _matches(system: Any, url: str, path: str, fixed: int) -> list[Object]:
     for name, info in sorted(system.glob(path, detail=True).items()):
         if name.startswith(tuple(walked)):
             continue
-        at = start + name[fixed:]
+        # What ``**`` matches may be the folder before it: its URL ends where that of any folder does.
+        at = start + name[fixed:] if len(name) > fixed else start.removesuffix("/")
         if info["type"] == "directory":
             walked.append(f"{name}/")
             found += _below(system, at, name)
@@ -236,8 +240,17 @@ def _matches(system: Any, url: str, path: str, fixed: int) -> list[Object]:
             hidden = _hidden(name[fixed:], path[fixed:])
             found.append(_object(system, at, name, below=name.count("/", fixed) + 1 if hidden else 1, walked=hidden))
     if not found:
+        if _PARAMETERS.search(url):
+            raise _glob_with_query(url)
         raise FileNotFoundError(path)
     return found
+
+
+def _glob_with_query(url: str) -> InputError:
+    return InputError(
+        f"a glob with a query is not expanded: {redact(url)}",
+        hint="name each object, with its own query; in the name of one object, write * as %2A and [ as %5B",
+    )
 
 
 def _hidden(name: str, pattern: str) -> bool:
@@ -260,7 +273,9 @@ def _find_on_web(system: Any, url: str) -> list[Object]:
     bare = re.split(r"[?#]", url, maxsplit=1)[0]
     authority = len(bare) - len(bare.partition("://")[2].partition("/")[2])
     magic = re.search(r"[*\[]", bare[authority:])
-    if bare == url and magic:
+    if magic and bare != url:
+        raise _glob_with_query(url)
+    if magic:
         fixed = bare.rfind("/", 0, authority + magic.start()) + 1
         found = _web_matches(system, bare[:fixed], bare[fixed:])
     elif bare == url and url.endswith("/"):
@@ -333,16 +348,13 @@ def _web_object(url: str, below: int = 1, *, walked: bool = False) -> Object:
 # What lies there.
 
 
-class _StoredObject(io.RawIOBase):
-    """An object of a store, by blocks; the stores' clients see to it that all of them are of one version."""
+class _Elsewhere(io.RawIOBase):
+    """An object that is read by asking for its bytes; `shown` is its URL as it may be said."""
 
-    def __init__(self, system: Any, path: str) -> None:
+    def __init__(self, shown: str) -> None:
         super().__init__()
+        self._shown = shown
         self._at = 0
-        with _told():
-            self._file = system.open(path, "rb", block_size=BLOCK, cache_type="readahead")
-            if isinstance(self._file, io.BytesIO):  # of memory://, which hands out the one it keeps
-                self._file = io.BytesIO(self._file.getvalue())
 
     def readable(self) -> bool:
         return True
@@ -352,58 +364,8 @@ class _StoredObject(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer).cast("B")
-        with _told():
-            self._file.seek(self._at)
-            data = self._file.read(len(view))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with _told():
-            base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}.get(whence)
-            base = self._file.seek(0, os.SEEK_END) if base is None else base
-        self._at = _place(base + offset)
-        return self._at
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
-
-
-class _WebObject(io.RawIOBase):
-    """An object of a web server, as one stream.
-
-    Many servers give neither the size nor a range: one stream from the first byte is read from all of them. Elsewhere
-    than where the stream is, a range is asked for; without ranges it is read again from the start.
-    """
-
-    def __init__(self, system: Any, url: str) -> None:
-        super().__init__()
-        self._system, self._url = system, url
-        self._at = 0
-        self._size: int | None = None
-        self._version: dict[str, str] = {}
-        self._ranges = True
-        self._stream: Any = None
-        self._stream_at = 0
-        self._begin(0)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        view = memoryview(buffer).cast("B")
-        if self._at != self._stream_at:
-            ahead = self._at - self._stream_at
-            if ahead < 0 or (ahead > _SKIP and self._ranges):
-                self._begin(self._at)
-            self._pass(self._at - self._stream_at)
-        data = self._take(len(view)) if self._at == self._stream_at else b""
+        with _told(self._shown):
+            data = self._bytes(len(view))
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
@@ -411,18 +373,84 @@ class _WebObject(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}.get(whence)
         if base is None:
-            if self._size is None:
-                while self._take(BLOCK):
-                    pass
-                self._size = self._stream_at
-            base = self._size
-        self._at = _place(base + offset)
+            with _told(self._shown):
+                base = self._end()
+        if base + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = base + offset
         return self._at
+
+    def _bytes(self, count: int) -> bytes:
+        """At most `count` bytes from where it is; none at the end."""
+        raise NotImplementedError
+
+    def _end(self) -> int:
+        """How many bytes it has."""
+        raise NotImplementedError
+
+
+class _StoredObject(_Elsewhere):
+    """An object of a store, by blocks; the stores' clients see to it that all of them are of one version."""
+
+    def __init__(self, system: Any, path: str, shown: str) -> None:
+        super().__init__(shown)
+        with _told(shown):
+            self._file = system.open(path, "rb", block_size=BLOCK, cache_type="readahead")
+            if isinstance(self._file, io.BytesIO):  # of memory://, which hands out the one it keeps
+                self._file = io.BytesIO(self._file.getvalue())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    def _bytes(self, count: int) -> bytes:
+        self._file.seek(self._at)
+        data: bytes = self._file.read(count)
+        return data
+
+    def _end(self) -> int:
+        end: int = self._file.seek(0, os.SEEK_END)
+        return end
+
+
+class _WebObject(_Elsewhere):
+    """An object of a web server, as one stream.
+
+    Many servers give neither the size nor a range: one stream from the first byte is read from all of them. Elsewhere
+    than where the stream is, a range is asked for; without ranges it is read again from the start.
+    """
+
+    def __init__(self, system: Any, url: str, shown: str) -> None:
+        super().__init__(shown)
+        self._system, self._url = system, url
+        self._size: int | None = None
+        self._version: dict[str, str] = {}
+        self._ranges = True
+        self._stream: Any = None
+        self._stream_at = 0
+        with _told(shown):
+            self._begin(0)
 
     def close(self) -> None:
         if not self.closed and self._stream is not None:
             self._stream.close()
         super().close()
+
+    def _bytes(self, count: int) -> bytes:
+        if self._at != self._stream_at:
+            ahead = self._at - self._stream_at
+            if ahead < 0 or (ahead > _SKIP and self._ranges):
+                self._begin(self._at)
+            self._pass(self._at - self._stream_at)
+        return self._take(count) if self._at == self._stream_at else b""
+
+    def _end(self) -> int:
+        if self._size is None:
+            while self._take(BLOCK):
+                pass
+            self._size = self._stream_at
+        return self._size
 
     def _begin(self, at: int) -> None:
         """Open the stream at byte `at` or, from a server without ranges, at its start."""
@@ -435,9 +463,8 @@ class _WebObject(io.RawIOBase):
             **self._system.kwargs.get("headers", {}),
             **({"Range": f"bytes={at}-"} if at and self._ranges else {}),
         }
-        with _told():
-            # A block size of 0 asks for a stream, and a size keeps it from asking the server for one first.
-            self._stream = self._system.open(self._url, "rb", block_size=0, size=1, headers=headers)
+        # A block size of 0 asks for a stream, and a size keeps it from asking the server for one first.
+        self._stream = self._system.open(self._url, "rb", block_size=0, size=1, headers=headers)
         answer = self._stream.r
         span = re.match(r"bytes (\d+)-\d+/(\d+)?", answer.headers.get("Content-Range", ""))
         if answer.status == 206 and not (span and int(span[1]) == at):
@@ -455,20 +482,13 @@ class _WebObject(io.RawIOBase):
     def _take(self, count: int) -> bytes:
         if self._stream is None or count <= 0:
             return b""
-        with _told():
-            data: bytes = self._stream.read(count)
+        data: bytes = self._stream.read(count)
         self._stream_at += len(data)
         return data
 
     def _pass(self, count: int) -> None:
         while count > 0 and (data := self._take(min(count, BLOCK))):
             count -= len(data)
-
-
-def _place(at: int) -> int:
-    if at < 0:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    return at
 
 
 # What went wrong, in words.
@@ -494,30 +514,40 @@ _WORDS = (
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn whatever a file system raises into an OSError that says in words what is the matter, and no secret."""
+def _told(shown: str | None = None) -> Iterator[None]:
+    """Turn whatever a file system raises into an OSError that says in words what is the matter, and no secret.
+
+    Args:
+        shown: the URL of the object that it is about, as it may be said; null where it is said anyhow.
+    """
     try:
         yield
     except InputError:
         raise
     except Exception as problem:  # noqa: BLE001 - each client has exceptions of its own
-        raise _as_os_error(problem) from None
+        number, words = _in_words(problem)
+        if shown is not None:
+            # The client for web servers says only by its class that the answer was 404.
+            answered = isinstance(problem, FileNotFoundError) and _scheme(shown) in _WEB
+            words += f"{' (HTTP 404)' if answered else ''} at {shown}"
+        raise OSError(number, words) from None
 
 
-def _as_os_error(problem: Exception) -> OSError:
+def _in_words(problem: Exception) -> tuple[int, str]:
+    """The number of an OSError for `problem`, and what it says."""
     status = getattr(problem, "status", None)
     if isinstance(status, int) and status >= 400:
         number = {401: errno.EACCES, 403: errno.EACCES, 404: errno.ENOENT, 410: errno.ENOENT}.get(status, errno.EIO)
         words = {errno.EACCES: "access denied", errno.ENOENT: "no such object"}.get(
             number, "the server answered with an error"
         )
-        return OSError(number, f"{words} (HTTP {status})")
+        return number, f"{words} (HTTP {status})"
     kinds = {kind.__name__ for kind in type(problem).__mro__}
     for classes, number, words in _WORDS:
         if kinds & classes:
-            return OSError(number, words)
+            return number, words
     said = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-    return OSError(getattr(problem, "errno", None) or errno.EIO, _scrub(str(said)))
+    return getattr(problem, "errno", None) or errno.EIO, _scrub(str(said))
 
 
 def _scrub(text: str) -> str:

@@ -213,7 +213,7 @@ def _without_directory(content: Bytes, reading: Reading, budget: Budget, chunk: 
         if len(name) < names or len(extra) < extras:
             break
         if not found:
-            reading.cut = reading.cut or "zip ends without its directory: its members were looked for one by one"
+            reading.cut = reading.cut or "zip ends without its directory; its members were found one by one"
             found = True
         size, packed = _wide(extra, [size, packed])
         entry = _Entry(name_of(name), _kind(name, size), flags, method, crc, packed, size, at)
