@@ -321,7 +321,7 @@ def test_a_file_that_cannot_be_read_is_a_complaint_and_the_others_are_read(log: 
     (tmp_path / "logs" / "gateway.log").symlink_to(UNREADABLE)
     made = cli("reconstruct", tmp_path / "logs", "-o", tmp_path / "CASE")
     assert made.status == 1
-    assert "gateway.log was not read" in made.err
+    assert "gateway.log: cannot be read" in made.err
     case = Case.open(tmp_path / "CASE")
     assert case.sources["source"].to_pylist() == ["gateway.log", "uvicorn.log"]
     assert [note["source"] for note in case.notes.to_pylist() if note["topic"] == "unreadable"] == ["gateway.log"]

@@ -359,7 +359,7 @@ def damaged(desk: Path) -> strataline.Case:
     """A case of all that can be the matter with a line, or a file."""
     logs = desk / "logs"
     line = files(page("formats"))["logs/guard.log"].splitlines()[0].encode()
-    (logs / "desk.jsonl").write_bytes(b"\n".join([*[SOUND] * 3, *DAMAGED]) + b"\n")
+    (logs / "desk.jsonl").write_bytes(b"\n".join([*[SOUND] * 3, *DAMAGED, bytes(9) + SOUND]) + b"\n")
     (logs / "guard.log").write_bytes(b"\n".join([*[line] * 3, line[:50], line[:20] + line]) + b"\n")
     (logs / "notes.txt").write_bytes(b"nobody\nknows\n")
     (logs / "same.txt").write_bytes(b"nobody\nknows\n")
@@ -372,6 +372,12 @@ def damaged(desk: Path) -> strataline.Case:
     (logs / "rows.parquet").write_bytes(whole.getvalue()[:4] + b"\xff" * 900 + whole.getvalue()[904:])
     (logs / "guard-old.log").write_bytes(b"\n".join([line] * 3 + [line.replace(b"guard", b"gu\xe4rd")]) + b"\n")
     os.mkfifo(logs / "pipe")
+    (logs / "nothing.log").write_bytes(b"")
+    (logs / "pod.log").write_bytes(
+        b"2026-11-21T00:00:00.1Z stdout F x\n" * 9 + b"2026-11-21T00:00:00.1Z stdout P cut\n"
+    )
+    packed = [{"recordId": "1", "data": data} for data in ("eA==", "eA==", "eA==", "!!")]
+    (logs / "packed.log").write_text("".join(json.dumps(one) + "\n" for one in packed), encoding="utf-8")
     docker = json.dumps({"log": '{"trace": "x"}\n', "stream": "stdout", "time": "2026-11-21T00:00:00Z"})
     (logs / "wrapped.log").write_text(f"{docker}\n" * 3, encoding="utf-8")
     twin = (desk / "formats" / "desk_log.py").read_text(encoding="utf-8").replace('"desk_log"', '"desk_twin"')

@@ -41,6 +41,21 @@ def test_records_of_two_byte_units_lie_where_they_say(text: str, encoding: str, 
     assert rows == read_wide(data, encoding, 10_000)[0]
 
 
+@pytest.mark.parametrize("encoding", WIDE)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("stray", [b"", b"x", b"\x00"])
+def test_stray_or_missing_byte_costs_its_line_and_no_other(encoding: str, size: int, stray: bytes) -> None:
+    lines = [f"{{line {number}: größer}}\n".encode(encoding) for number in range(9)]
+    hit = lines[3][:8] + stray + lines[3][9 - bool(stray) :]
+    data = b"".join([*lines[:3], hit, *lines[4:]])
+    rows, _, whole = read_wide(data, encoding, size)
+    texts = [text.decode("utf-8", "replace") for *_, text in rows]
+    assert [text for text in texts if text.startswith("{line")][-5:] == [f"{{line {n}: größer}}" for n in range(4, 9)]
+    assert whole == len(data)
+    ends = [offset + length for offset, length, _ in rows]
+    assert all(offset >= end for (offset, *_), end in zip(rows[1:], ends, strict=False))
+
+
 def test_lone_half_of_a_surrogate_pair_is_not_taken_for_text() -> None:
     rows, *_ = read_wide(b"a\x00\x00\xd8b\x00\n\x00c\x00", "utf-16-le", 3)
     assert [(offset, length) for offset, length, _ in rows] == [(0, 6), (8, 2)]

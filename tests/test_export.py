@@ -245,6 +245,7 @@ def tables() -> dict[str, pl.DataFrame]:
         {"source": "app/prompt.jsonl", "line": 9, "offset": 800, "reason": "truncated_json"},
         {"source": "app/prompt.jsonl", "line": 4, "offset": 300, "reason": "truncated_json"},
         {"source": "app/uvi|corn.log", "line": 5, "offset": 444, "reason": "nul_bytes"},
+        {"source": "notes.txt", "line": 1, "offset": 0, "reason": "unrecognised_format"},
     )
     notes = frame(
         NOTES,

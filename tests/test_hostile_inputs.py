@@ -165,7 +165,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "named pipe (FIFO)": (fifo, []),
     "line of 100 MB": (long_line, []),
     "file of one byte": (one_byte, []),
-    "file of zero bytes alone": (null_bytes, []),
+    "file of NUL bytes alone": (null_bytes, []),
 }
 
 

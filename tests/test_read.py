@@ -122,7 +122,7 @@ def test_record_over_the_cap_loses_its_text_and_nothing_else(scratch: Path, chun
     data = b"ab\n" + b"x" * 20 + end
     after = end and b"cd\n"
     found = taken(scratch, data + after, max_record=8, chunk=chunk)
-    assert found.texts == [b"ab", None, *([b"cd"] if after else [])]
+    assert found.texts == [b"ab", b"x" * 20, *([b"cd"] if after else [])], "its beginning is kept"
     assert [row[:2] for row in found.rows] == [(1, 0), (2, 3), (3, len(data))][: len(found.rows)]
     assert found.rows[1][2] == 20, "the separator is no part of the record"
     assert found.reading.record_bytes + found.reading.separator_bytes == found.reading.stream_bytes
@@ -148,7 +148,7 @@ def test_memory_follows_the_options_and_not_the_input(scratch: Path) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert [(length, text) for _, _, length, text in found.rows] == [(64 << 20, None)]
+    assert [(length, text) for _, _, length, text in found.rows] == [(64 << 20, b"x" * 200)]
     assert peak < 8 << 20
 
 
@@ -156,7 +156,7 @@ pieces = st.sampled_from(
     [b"\n", b"\r\n", b"\r", b"", b"a", b"{}", b" ", b"\x00", b"\xff", b"x" * 9, BOM, BOM[:2], b"\x1f\x8b", b"PK"]
 )
 streams = st.one_of(st.binary(max_size=60), st.lists(pieces, max_size=25).map(b"".join))
-plain = streams.filter(lambda data: not data.startswith(b"\x1f\x8b"))
+plain = streams.filter(lambda data: not data.startswith((b"\x1f\x8b", b"PK\x03\x04")))
 
 
 BETWEEN = {
@@ -231,7 +231,7 @@ def test_gzip_members_read_as_their_contents_one_after_another(
 ) -> None:
     """Concatenated members, empty ones among them, and the zero padding that tapes and object stores leave."""
     stream = b"".join(members)
-    assume(not stream.startswith(b"\x1f\x8b"))
+    assume(not stream.startswith((b"\x1f\x8b", b"PK\x03\x04")))
     packed = b"".join(gzip.compress(one, mtime=0) for one in members) + bytes(padding)
     found = taken(scratch, packed, chunk=chunk)
     assert found.rows == taken(scratch, stream).rows
@@ -303,7 +303,7 @@ def test_damage_inside_a_gzip_stream_costs_nothing_that_lies_before_it(scratch: 
 
 
 def test_file_that_is_gone_is_refused_by_its_source(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot read a\.log"):
+    with pytest.raises(InputError, match="cannot be read"):
         list(read(Input("a.log", tmp_path / "a.log")))
 
 
@@ -317,7 +317,11 @@ def test_batch_has_the_columns_that_parsing_takes(scratch: Path) -> None:
 # Evidence, read again by its address.
 
 
-@given(data=streams.filter(lambda data: not data.startswith(b"\x1f\x8b")), packed=st.booleans(), seed=st.integers(0, 9))
+@given(
+    data=streams.filter(lambda data: not data.startswith((b"\x1f\x8b", b"PK\x03\x04"))),
+    packed=st.booleans(),
+    seed=st.integers(0, 9),
+)
 def test_every_record_is_found_again_at_its_address(scratch: Path, data: bytes, packed: bool, seed: int) -> None:
     """In any order, named twice, and through gzip."""
     file = written(scratch, gzip.compress(data, mtime=0) if packed else data)
@@ -348,7 +352,7 @@ def test_address_beyond_the_stream_is_refused(scratch: Path) -> None:
 
 
 def test_address_in_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         at(Input("a.log", tmp_path / "gone.log"), [(0, 1)])
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from strataline.read.frame import FRAME, Reading, conform
-from strataline.read.lines import sniff_end, sniff_sse, split_lines, split_sse
+from strataline.read.lines import HEAD_BYTES, sniff_end, sniff_sse, split_lines, split_sse
 
 CAP = 40
 
@@ -30,9 +30,9 @@ def events(data: bytes, size: int, cap: int = 1000) -> tuple[pl.DataFrame, Readi
     return pl.concat([conform(pl.DataFrame()).clear(), *frames]), reading
 
 
-BYTES = st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b" ", b"\x00", b"\xff", b"x" * 39, b"x" * 41])).map(
-    b"".join
-)
+BYTES = st.lists(
+    st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b" ", b"\x00", b"\xff", b"x" * 39, b"x" * 41, bytes(39), bytes(43)])
+).map(b"".join)
 
 
 @given(BYTES, st.integers(1, 50))
@@ -44,12 +44,12 @@ def test_every_byte_of_a_line_file_is_in_one_record_or_separator(data: bytes, si
     at = 0
     for offset, length, text in found.select("offset", "length", "text").iter_rows():
         assert set(data[at:offset]) <= set(b"\r\n")
-        assert text is None if length > CAP else text == data[offset : offset + length]
+        assert text == data[offset : offset + (length if length <= CAP else min(length, HEAD_BYTES))]
         assert end not in data[offset : offset + length]
         at = offset + length
     assert set(data[at:]) <= set(b"\r\n")
     assert reading.record_bytes + reading.separator_bytes == len(data)
-    assert reading.lines == found.height
+    assert reading.lines == found["line"].n_unique()
 
 
 @given(BYTES, st.integers(1, 50))
@@ -90,9 +90,18 @@ def test_event_stream_gives_the_data_of_each_event_and_what_stands_beside_it(end
     assert b"".join(spans) + bytes(reading.separator_bytes) == b"".join(spans) + bytes(len(data) - sum(map(len, spans)))
 
 
+def test_line_of_an_event_stream_that_is_no_field_is_a_record() -> None:
+    data = b'data: 1\ncurl: (18) transfer closed\n{"error": "x"}\ndata: 2\n\n'
+    found, reading = events(data, 5)
+    assert found["text"].to_list() == [b"1", b"curl: (18) transfer closed", b'{"error": "x"}', b"2"]
+    assert found["raw"].to_list() == [False, True, True, False]
+    assert reading.record_bytes + reading.separator_bytes == len(data)
+
+
 def test_event_that_outgrows_the_cap_loses_its_text_and_no_other_does() -> None:
     found, reading = events(b"data: " + b"x" * 60 + b"\n\ndata: y\n\n", 5, cap=50)
-    assert found["text"].to_list() == [None, b"y"]
+    assert found["fault"].to_list() == ["too_long", None]
+    assert found["text"].to_list()[1] == b"y"
     assert reading.record_bytes + reading.separator_bytes == 77
 
 

@@ -380,7 +380,9 @@ def test_real_exports_are_told_for_what_they_are_and_nothing_of_them_is_lost(nam
 @pytest.mark.parametrize("end", ["\n", ""])
 def test_text_inside_of_a_wrapper_is_found_in_its_record_alone(tmp_path: Path, end: str) -> None:
     """A log driver that leaves out the line ends writes whole lines all the same."""
-    rows = [{"log": app(n, text=f"word{n}é").decode() + end, "stream": "stdout", "time": DOCKER_TIME} for n in range(20)]
+    rows = [
+        {"log": app(n, text=f"word{n}é").decode() + end, "stream": "stdout", "time": DOCKER_TIME} for n in range(20)
+    ]
     (tmp_path / "app.log").write_bytes(lines(*(json.dumps(row).encode() for row in rows)))
     strataline.reconstruct(tmp_path).write(tmp_path / "C")
     case = Case.open(tmp_path / "C")
@@ -389,3 +391,83 @@ def test_text_inside_of_a_wrapper_is_found_in_its_record_alone(tmp_path: Path, e
         found = case.find(text=f"word{n}É")
         assert found.height == 1
         assert [json.loads(one or b"")["log"] for one in case.evidence(found)] == [rows[n]["log"]]
+
+
+def test_input_that_changed_gives_no_evidence_and_is_not_searched(tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl"
+    log.write_bytes(lines(app(1), app(2, text="needle")))
+    assert run("reconstruct", log, "-o", tmp_path / "C")[0] == 0
+    log.write_bytes(lines(app(9), app(2, text="noodle")))
+    status, output, printed = run("evidence", tmp_path / "C", "a.jsonl@0")
+    assert status == 2
+    assert "not what was read" in output
+    assert b"req_" not in printed
+    assert run("verify", tmp_path / "C")[0] == 1
+    assert "a.jsonl" in run("find", tmp_path / "C", "--text", "noodle")[1]
+    assert Case.open(tmp_path / "C").find(text="noodle").is_empty()
+
+
+def test_text_of_one_message_is_found_in_that_message_alone(tmp_path: Path) -> None:
+    messages = [
+        {"id": str(n), "timestamp": 1795300000000 + n, "message": app(n, text=f"w{n}w").decode()} for n in range(50)
+    ]
+    record = {"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logStream": "s", "logEvents": messages}
+    (tmp_path / "f.json").write_bytes(json.dumps(record | {"subscriptionFilters": ["f"]}).encode())
+    found = strataline.reconstruct(tmp_path).find(text="w17w")
+    assert found["item"].to_list() == [17]
+
+
+def test_zero_bytes_before_a_record_cost_no_record(tmp_path: Path) -> None:
+    data = bytes(700) + lines(*(app(n) for n in range(9)))
+    (tmp_path / "a.jsonl").write_bytes(data)
+    for cap in (1 << 20, 300):
+        case = strataline.reconstruct(tmp_path, max_record=cap)
+        assert case.frames["rejects"].select("offset", "length", "reason").rows() == [(0, 700, "nul_bytes")]
+        first = case.frames["events"].sort("offset").row(0, named=True)
+        assert (first["offset"], first["length"]) == (700, len(app(0)))
+        assert case.evidence(case.frames["events"].sort("offset").head(1)) == [app(0)]
+        (source,) = case.sources.to_pylist()
+        assert source["record_bytes"] + source["separator_bytes"] == len(data)
+
+
+def test_bytes_that_are_no_text_are_said_to_be_even_where_no_format_is_known(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_bytes(b"plain\n\xff\xfe\xfd here\n" * 3)
+    case = strataline.reconstruct(tmp_path)
+    assert sorted(case.frames["rejects"]["reason"]) == ["invalid_utf8"] * 3 + ["unrecognised_format"] * 3
+
+
+def test_zone_that_was_assumed_for_a_wrapper_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(lines(*(b"[2026-11-21 23:00:00,123] INFO app: " + app(n) for n in range(9))))
+    case = strataline.reconstruct(tmp_path)
+    assert case.frames["sources"]["envelopes"].to_list() == [["prefixed"]]
+    notes = case.frames["notes"].filter(pl.col("topic") == "zone_assumed")
+    assert notes["count"].to_list() == [9]
+    assert "wrapper" in notes["detail"][0]
+
+
+def test_copy_of_standard_input_is_found_whatever_inputs_are_named(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    assert run("reconstruct", "-", "-o", tmp_path / "C", stdin=lines(app(1)))[0] == 0
+    assert run("evidence", tmp_path / "C", "stdin@0", "--inputs", tmp_path / "elsewhere")[2] == app(1)
+
+
+def test_name_says_nothing_of_what_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "logs.txt").write_bytes(tar_of({"a/app.log": lines(app(1))}))
+    assert run("reconstruct", tmp_path, "-o", tmp_path / "C", "--zone", "*!a/*=Europe/Berlin")[0] == 0
+
+
+def test_folder_with_a_link_that_leads_nowhere_verifies(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.jsonl").write_bytes(lines(app(1)))
+    (tmp_path / "logs" / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    assert run("reconstruct", tmp_path / "logs", "-o", tmp_path / "C")[0] == 1
+    assert run("verify", tmp_path / "C")[0] == 0
+    assert Case.open(tmp_path / "C").gone == []
+
+
+def test_complaints_go_to_standard_error_where_no_summary_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_bytes(b"what\n")
+    found = CliRunner().invoke(main, ["reconstruct", str(tmp_path), "-o", str(tmp_path / "C"), "--json"])
+    assert found.exit_code == 1
+    assert "x.log" in found.stderr
+    assert json.loads(found.stdout)["unrecognised"] == ["x.log"]

@@ -401,7 +401,7 @@ def test_record_over_the_cap_is_a_reject_with_its_address(scratch: Path, chunk: 
     data = line + b"\n" + long + end
     taken = take(scratch, data, forced="structlog_json", chunk=chunk, max_record=3000)
     assert taken.parsed.rejects.select("line", "offset", "length", "reason", "excerpt").rows() == [
-        (2, len(line) + 1, len(long), "too_long", None)
+        (2, len(line) + 1, len(long), "too_long", long[:200].decode())
     ]
     assert taken.events.height == 1
 
@@ -536,7 +536,7 @@ def test_source_that_no_format_describes_is_rejected_line_by_line(scratch: Path)
     assert taken.format is None
     assert taken.parsed.skipped == 1
     assert taken.reasons == [
-        (1, "unrecognised_format"), (3, "nul_bytes"), (4, "unrecognised_format"), (5, "unrecognised_format"),
+        (1, "unrecognised_format"), (3, "nul_bytes"), (4, "unrecognised_format"), (5, "invalid_utf8"),
     ]  # fmt: skip
     assert taken.parsed.rejects["excerpt"].to_list() == unordered(taken, ["one", "two\\x00", "{}", "\\xff"])
 

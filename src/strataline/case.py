@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -28,7 +28,7 @@ from strataline.errors import CaseError, InputError
 from strataline.event import EVENTS, LINKS, TABLES, address
 from strataline.examine import coverage
 from strataline.export import markdown, parquet
-from strataline.read import Input, Options, at, read, rows_at
+from strataline.read import Input, Options, Source, at, read, rows_at
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.local.json"
@@ -243,33 +243,39 @@ class Case:
 
     def _holding(self, events: pl.DataFrame, text: str) -> pl.DataFrame:
         pattern = re.compile(_search_pattern(text), re.IGNORECASE)
-        places: dict[str, list[int]] = {}
+        places: list[tuple[str, int]] = []
+        records: list[tuple[str, int, str]] = []
         sources = set(events["source"].unique())
-        for top in sorted({self._above(source)[-1] for source in sources}):
-            one = self.at_hand(top)
-            for source in read(one, self._reading()) if one is not None else ():
-                if source.one.source not in sources:
-                    continue
-                offsets = places.setdefault(source.one.source, [])
-                for batch in source.batches:
+        for top in sorted({self._above(source)[-1] for source in sources} - set(self.gone)):
+            for source in self._read_again(top):
+                name = source.one.source
+                for batch in source.batches if name in sources else ():
                     for offset, record, raw in batch.records.select("offset", "text", "raw").iter_rows():
-                        if record is not None:
-                            # Where the text is not what lies there, the whole record is the place.
-                            hits = (found.start() for found in pattern.finditer(record))
-                            offsets += [offset + hit if raw else offset for hit in hits]
+                        if record is None:
+                            continue
+                        if raw:
+                            places += [(name, offset + hit.start()) for hit in pattern.finditer(record)]
+                        elif pattern.search(record):
+                            # What was unpacked has no place of its own: it is told by its text.
+                            records.append((name, offset, hashlib.blake2b(record, digest_size=16).hexdigest()))
         hit = pl.Series([False] * events.height, dtype=pl.Boolean)
         shallow = "(?i)" + r"\s+".join(re.escape(word) for word in text.split())
         for name in ("input_excerpt", "output_excerpt"):
             hit = hit | events[name].str.contains(shallow).fill_null(value=False)
+        if records:
+            schema = {"source": pl.String, "offset": pl.Int64, "record_hash": pl.String}
+            told = pl.DataFrame(records, schema=schema, orient="row").with_columns(deep=pl.lit(value=True)).unique()
+            known = told.join(events, on=list(schema), how="semi")
+            # A record that a second reading saved has another text than it lies there.
+            saved = told.join(events, on=list(schema), how="anti").select("source", "offset", "deep").unique()
+            for found, keys in ((known, list(schema)), (saved, ["source", "offset"])):
+                deep = events.join(found, on=keys, how="left", maintain_order="left")["deep"]
+                hit = hit | deep.fill_null(value=False)
         if places:
-            rows = pl.DataFrame(
-                [(source, offset) for source, offsets in places.items() for offset in offsets],
-                schema={"source": pl.String, "hit": pl.Int64},
-                orient="row",
-            )
+            rows = pl.DataFrame(places, schema={"source": pl.String, "hit": pl.Int64}, orient="row")
             own = pl.struct("offset", "length")
             pieces = pl.when(pl.col("parts").is_null()).then(pl.concat_list(own)).otherwise("parts")
-            records = (
+            pieces_of = (
                 events.select("source", pl.col("offset").alias("of"), pieces=pieces)
                 .unique()
                 .explode("pieces")
@@ -278,7 +284,7 @@ class Case:
             )
             # The record that begins last before a hit is the one that holds it, if any does.
             inside = rows.sort("hit").join_asof(
-                records, left_on="hit", right_on="offset", by="source", check_sortedness=False
+                pieces_of, left_on="hit", right_on="offset", by="source", check_sortedness=False
             )
             inside = inside.filter(pl.col("hit") < pl.col("offset") + pl.col("length"))
             deep = (
@@ -306,14 +312,17 @@ class Case:
         found: list[bytes | None] = [None] * rows.height
         numbered = rows.with_row_index("i")
         for source in rows["source"].unique().sort().to_list():
-            one = self.at_hand(source)
-            top = self.at_hand(self._above(source)[-1])
+            name = self._above(source)[-1]
+            one, top = self.at_hand(source), self.at_hand(name)
             if one is None or top is None:
                 continue
+            if name in self._changed:
+                hint = "strataline verify names what changed; --inputs DIR says where the inputs are as they were"
+                raise InputError("its content is not what was read", path=name, hint=hint)
             here = numbered.filter(pl.col("source") == source)
             in_table = here.filter(pl.col("line").is_null())
             if in_table.height:
-                texts = rows_at(top, source, in_table["offset"].to_list(), self._reading())
+                texts = rows_at(top, source, in_table["offset"].to_list(), self._reading)
                 for i, text in zip(in_table["i"], texts, strict=True):
                     found[i] = text
             of_bytes = here.filter(pl.col("line").is_not_null()).select("i", "offset", "length", "parts").rows()
@@ -321,7 +330,7 @@ class Case:
                 [(part["offset"], part["length"]) for part in parts] if parts else [(offset, length)]
                 for _, offset, length, parts in of_bytes
             ]
-            pieces = iter(at(one, [place for record in places for place in record], self._reading()) if places else [])
+            pieces = iter(at(one, [place for record in places for place in record], self._reading) if places else [])
             for (i, *_), record in zip(of_bytes, places, strict=True):
                 found[i] = b"".join(next(pieces) for _ in record)
         return found
@@ -347,6 +356,37 @@ class Case:
         inside = [name[len(above) + 1 :] for name, above in pairwise(way)]
         return replace(top, source=source, inside=tuple(reversed(inside)))
 
+    @cached_property
+    def gone(self) -> list[str]:
+        """The files of which nothing can be read again: not at hand, or not what was read."""
+        read = self.frames["sources"].filter(pl.col("digest").is_not_null())["source"].to_list()
+        return [
+            name
+            for name in sorted(self.inputs)
+            if name in self._changed or (name in read and self.at_hand(name) is None)
+        ]
+
+    @cached_property
+    def _changed(self) -> set[str]:
+        """Local files whose content is not what was read, and objects that cannot be read now."""
+        changed = set()
+        for name, digest in self.frames["sources"].filter(pl.col("within").is_null()).select("source", "digest").rows():
+            one = self.at_hand(name)
+            if one is None or digest is None:
+                continue
+            try:
+                found = _digest_of(one.open())
+            except OSError:
+                found = None
+            if found != digest:
+                changed.add(name)
+        return changed
+
+    def _read_again(self, name: str) -> Iterator[Source]:
+        one = self.at_hand(name)
+        return iter(()) if one is None else read(one, self._reading)
+
+    @cached_property
     def _reading(self) -> Options:
         """How the inputs were read: nothing of it is told anew."""
         sources = {row["source"]: row for row in self.frames["sources"].iter_rows(named=True)}
@@ -374,6 +414,7 @@ class Case:
             .agg(pl.len().alias("events"), pl.col("request").count().alias("linked"))
             .sort("layer")
         )
+        unknown = self.frames["rejects"].filter(pl.col("reason") == "unrecognised_format")
         assumed = sources.filter(pl.col("zone_basis") == "assumed")["source"].to_list()
         return {
             "version": self.manifest["version"],
@@ -391,9 +432,7 @@ class Case:
             "requests_by_kind": dict(requests.group_by("kind").len().sort("kind").iter_rows()),
             "layers": {layer: {"events": count, "linked": tied} for layer, count, tied in per_layer.iter_rows()},
             "zones_assumed": assumed,
-            "unrecognised": sources.filter(
-                pl.col("format").is_null() & (pl.col("rejected") > 0) & (pl.col("container") != "unreadable")
-            )["source"].to_list(),
+            "unrecognised": unknown["source"].unique().sort().to_list(),
             "unreadable": sources.filter(pl.col("container") == "unreadable")["source"].to_list(),
             "first_time": _iso(events["event_time"].min()),
             "last_time": _iso(events["event_time"].max()),
@@ -502,9 +541,11 @@ class Case:
                 found = None if one is None else _digest_of(one.open())
             except OSError:
                 found = None
+            if digest is None:
+                continue  # it could not be read then: there is nothing to compare
             if found is None:
                 wrong.append(f"input {source}: is not at hand, so it could not be verified")
-            elif digest is not None and found != digest:
+            elif found != digest:
                 wrong.append(f"input {source}: its content is not what was read")
         return wrong + self._uncounted()
 
@@ -515,8 +556,8 @@ class Case:
         for row in sources.iter_rows(named=True):
             if row["records"] != row["with_events"] + row["rejected"] + row["skipped"]:
                 wrong.append(f"input {row['source']}: records are not with_events + rejected + skipped")
-            holds_others = row["container"] in HOLDERS
-            if not holds_others and row["stream_bytes"] != row["record_bytes"] + row["separator_bytes"]:
+            cut = (row["record_bytes"], row["separator_bytes"])
+            if None not in cut and row["stream_bytes"] != sum(cut):
                 wrong.append(f"input {row['source']}: bytes are not record_bytes + separator_bytes")
         rejected = dict(self.frames["rejects"].group_by("source").len().iter_rows())
         wrong += [
@@ -536,8 +577,11 @@ def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike
         root = Path(inputs)
         if not root.is_dir():
             raise InputError("no such folder of inputs", path=str(root))
-        names = [one["source"] for one in manifest.get("inputs", [])]
-        return {name: Input(name, root / name) for name in names}
+        names = [one["source"] for one in manifest.get("inputs", []) if one.get("within") is None]
+        found = {name: Input(name, root / name) for name in names}
+        if SPOOLED in found and not (root / SPOOLED).is_file():
+            found[SPOOLED] = Input(SPOOLED, folder / SPOOLED)
+        return found
     try:
         known = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

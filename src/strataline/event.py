@@ -37,6 +37,10 @@ TIME_KINDS = ("start", "end", "write")
 """What a record's own time may mean; one that its wrapper states is of kind ``envelope``."""
 ID_ROLES = ("alias", "span", "group", "ref")
 
+FRAME = "frame"
+"""What a batch calls the fault of what frames records and is none itself (a header row, the head of a document whose
+list holds them, a control message): a counted skip."""
+
 REASONS = {
     "truncated_json": (
         "JSON that ends where it would go on.",
@@ -65,6 +69,10 @@ REASONS = {
     "unreadable": (
         "A file or archive member of which nothing can be read.",
         "See the detail: damaged, encrypted, or past a limit (--max-expand).",
+    ),
+    "not_unpacked": (
+        "Base64 or gzip inside of a wrapper that does not decode.",
+        "Ask for the export again; the wrapper is the evidence.",
     ),
     "unrecognised_format": (
         "No format describes the source.",
@@ -416,7 +424,7 @@ SOURCES = Table(
             "stream_digest",
             "SHA-256 of the decompressed stream; for a table of a database, of that digest and its name.",
         ),
-        _whole("stream_bytes", "Size of the decompressed stream.", "byte"),
+        _whole("stream_bytes", "Size of the decompressed stream; 0 for an archive, whose members have theirs.", "byte"),
         _text("within", "The archive or database that it lies in; null for a file, whose `digest` is of the whole."),
         _text("compression", "gz, zst, bz2, xz, lz4, or several from the outermost inwards; null for none."),
         _text(
@@ -438,8 +446,10 @@ SOURCES = Table(
         _whole("rejected", "Records that became a reject."),
         _whole("skipped", "Records that were skipped: blank lines, header rows, control messages, all of a copy."),
         _whole("recovered", "Records that a second reading saved."),
-        _whole("record_bytes", "Bytes in records.", "byte"),
-        _whole("separator_bytes", "Bytes between them: line ends, commas, brackets, byte-order marks.", "byte"),
+        _whole("record_bytes", "Bytes in records; null for an archive, a database and a table of rows.", "byte"),
+        _whole(
+            "separator_bytes", "Bytes between them: line ends, commas, brackets, byte-order marks; else null.", "byte"
+        ),
         _time("first_time", "Earliest event time."),
         _time("last_time", "Latest event time."),
         _text("copy_of", "Source with the same decompressed stream; its events are those of that source."),

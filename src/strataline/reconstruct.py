@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
-from strataline.case import SPOOLED, Case
+from strataline.case import HOLDERS, SPOOLED, Case
 from strataline.correlate import Options, correlate
 from strataline.errors import FormatError, InputError
 from strataline.event import CLOCKS, EVENTS, FINDINGS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
@@ -47,6 +47,7 @@ from strataline.read import (
     better_encoding,
     encoding_named,
     find_inputs,
+    may_hold_more,
     read,
     reread,
 )
@@ -257,7 +258,7 @@ def _parse_all(
     for name in choices.force.values():
         if name not in known:
             raise FormatError(f"no format is called {name!r}", hint=f"known: {', '.join(known)}")
-    if not any("!" in pattern or _may_hold_more(one) for one in inputs for _, pattern in choices.globs):
+    if choices.globs and not any(may_hold_more(one) for one in inputs):
         # What lies in archives is known when they have been read; what a typing error means is known now.
         choices.refuse_unmatched([one.source for one in inputs])
     kernel = Kernel()
@@ -287,11 +288,6 @@ def _parse_all(
     return made
 
 
-def _may_hold_more(one: Input) -> bool:
-    """Whether a name is one of an archive or a database, whose members have names of their own."""
-    return Path(one.source).suffix.lower() not in (".jsonl", ".json", ".log", ".txt", ".csv", ".tsv", ".ndjson")
-
-
 def _parsed(source: Source, parsing: Parsing) -> _Source:
     parsed = parsing.result()
     parsed.events = identify(parsed.events, source.one.source, source.reading.stream_digest)
@@ -315,7 +311,7 @@ def _in_its_encoding(
     again = replace(reread(source.one, source.reading, encoding, options), within=source.within)
     batches = (batch.records for batch in again.batches)
     second = parse_source(kernel, choices.plan(source.one, known), batches, pool)
-    if second.recognised is None:
+    if second.recognised is None and parsing.recognised is not None:
         return source, parsing
     detail = f"most records that are not ASCII are not UTF-8; all were read as {encoding} (--encoding names another)"
     again.reading.notes.append(("encoding_assumed", detail, source.reading.not_utf8))
@@ -361,6 +357,8 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "format": recognised.format.zone if recognised else None,
     }.get(basis or "")
     forced = recognised is not None and recognised.forced
+    # Their bytes are those of members, tables or rows.
+    held = reading.container in HOLDERS and reading.problem is None
     return {
         "source": source.one.source,
         "within": source.within,
@@ -384,8 +382,8 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "rejected": parsed.rejected,
         "skipped": parsed.skipped,
         "recovered": parsed.recovered,
-        "record_bytes": reading.record_bytes,
-        "separator_bytes": reading.separator_bytes,
+        "record_bytes": None if held else reading.record_bytes,
+        "separator_bytes": None if held else reading.separator_bytes,
         "first_time": events["event_time"].min(),
         "last_time": events["event_time"].max(),
         "copy_of": parsed.copy_of,
@@ -413,8 +411,10 @@ def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
         }
         for name in found.twice
     ]
+    # A name as it was given may be a path of this machine.
     rows += [
-        {"room": "read", "topic": "refused", "subject": name, "count": 1, "detail": why} for name, why in found.refused
+        {"room": "read", "topic": "refused", "subject": os.path.basename(name) or name, "count": 1, "detail": why}  # noqa: PTH119
+        for name, why in found.refused
     ]
     for source in sources:
         reading, parsed, name = source.reading, source.parsed, source.one.source
@@ -423,7 +423,7 @@ def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
         if problem is not None:
             here.append(("read", "unreadable", None, 1, problem))
         if reading.cut is not None:
-            here.append(("read", "stream_cut", None, 1, f"{reading.cut}; what lies before it was read"))
+            here.append(("read", "stream_cut", None, 1, reading.cut))
         if parsed.copy_of is not None:
             here.append(
                 ("read", "copy", parsed.copy_of, parsed.records, "the same stream as another source; read once")
@@ -433,7 +433,9 @@ def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
             here.append(("parse", "format_tie", parsed.recognised.format.name, 1, detail))
         if reading.envelopes:
             detail = f"taken off its records, from the outermost inwards: {', '.join(reading.envelopes)}"
-            here.append(("read", "envelope", None, parsed.records, detail))
+            here.append(("read", "envelope", None, reading.wrapped, detail))
+        if not reading.bytes and source.within is None and problem is None and reading.container == "lines":
+            here.append(("read", "empty", None, 1, "the file is empty"))
         here += [("read", topic, None, count, detail) for topic, detail, count in reading.notes]
         unknown = int((parsed.rejects["reason"] == "unrecognised_format").sum())
         if unknown:
@@ -497,6 +499,11 @@ def _manifest(
     identity = ("lines", "records", "with_events", "rejected", "skipped", "events")
     wanted = (
         "source",
+        "within",
+        "container",
+        "compression",
+        "encoding",
+        "envelopes",
         "digest",
         "bytes",
         "stream_digest",

@@ -51,6 +51,14 @@ class _Commands(click.Group):
             ctx.exit(NOTHING)
 
 
+_INPUTS = click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the inputs are now, if not where they were.",
+)
+
+
 @click.group(
     cls=_Commands,
     epilog=STATUS,
@@ -237,7 +245,7 @@ def reconstruct(
         )
     if output is not None:
         case.write(output, limit=limit, overwrite=overwrite)
-    status = _complaints(case, max_rejects)
+    status = _complaints(case, max_rejects, told=as_json or shown is not None)
     if as_json:
         summary = {**case.summary(), "case": None if output is None else str(output)}
         if shown is not None:
@@ -255,12 +263,7 @@ def reconstruct(
 @main.command(epilog=STATUS)
 @click.argument("case", type=click.Path(path_type=Path))
 @click.argument("name", metavar="ID")
-@click.option(
-    "--inputs",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the inputs are now, if not where they were.",
-)
+@_INPUTS
 def show(case: Path, name: str, inputs: Path | None) -> None:
     """Print the chain of the request that ID names.
 
@@ -291,12 +294,7 @@ def show(case: Path, name: str, inputs: Path | None) -> None:
     metavar="N",
     help="How many events to print.",
 )
-@click.option(
-    "--inputs",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the inputs are now, if not where they were.",
-)
+@_INPUTS
 def find(
     case: Path,
     words: str | None,
@@ -314,10 +312,11 @@ def find(
         raise click.UsageError("give at least one of --text, --user and --at")
     opened = Case.open(case, inputs)
     found = opened.find(text=words, user=user, at=at, within=within)
-    gone = [source for source in opened.inputs if opened.at_hand(source) is None]
-    if words is not None and (gone or not opened.inputs):
+    if words is not None and (opened.gone or not opened.inputs):
+        some = ", ".join(printable(name) for name in opened.gone[:3])
         click.echo(
-            "strataline: not all inputs are at hand; of the others only the excerpts were searched (--inputs DIR)",
+            f"strataline: not all inputs are at hand as they were read ({some or 'none'}); of these only the excerpts"
+            " were searched (--inputs DIR)",
             err=True,
         )
     _echo(text.hits(found.head(limit), **_page()))
@@ -327,12 +326,7 @@ def find(
 
 @main.command(epilog=STATUS)
 @click.argument("case", type=click.Path(path_type=Path))
-@click.option(
-    "--inputs",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the inputs are now, if not where they were.",
-)
+@_INPUTS
 def verify(case: Path, inputs: Path | None) -> None:
     """Hash the case's files and its inputs again, and count its records again."""
     opened = Case.open(case, inputs)
@@ -367,12 +361,7 @@ def rejects(case: Path, reason: str | None, source: str | None) -> None:
 @main.command(epilog=STATUS)
 @click.argument("case", type=click.Path(path_type=Path))
 @click.argument("event", metavar="EVENT")
-@click.option(
-    "--inputs",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the inputs are now, if not where they were.",
-)
+@_INPUTS
 def evidence(case: Path, event: str, inputs: Path | None) -> None:
     """Print exactly the bytes that EVENT's record has in its input.
 
@@ -419,21 +408,26 @@ def _show(case: Case, name: str) -> int:
     return COMPLAINT
 
 
-def _complaints(case: Case, max_rejects: int | None) -> int:
-    """Say what could not be read; the exit status that follows from it."""
+def _complaints(case: Case, max_rejects: int | None, *, told: bool) -> int:
+    """Say what could not be read (with `told`, also what a summary says); the exit status that follows from it."""
     notes, rejected = case.frames["notes"], case.frames["rejects"]
     complaints = notes.filter(pl.col("topic").is_in(["unreadable", "refused", "stream_cut"]))
+    before = {"unreadable": "", "refused": "not read: ", "stream_cut": "read in part: "}
     for source, subject, topic, detail in complaints.select("source", "subject", "topic", "detail").iter_rows():
-        what = "was read in part" if topic == "stream_cut" else "was not read"
-        click.echo(f"strataline: {printable(source or subject)} {what}: {printable(detail)}", err=True)
+        click.echo(f"strataline: {printable(source or subject)}: {before[topic]}{printable(detail)}", err=True)
     many = max_rejects is not None and rejected.height > max_rejects
     if many:
         click.echo(f"strataline: {rejected.height} rejects, more than --max-rejects {max_rejects}", err=True)
-    sources = case.frames["sources"]
-    # The summary names both.
-    in_vain = (sources["rejected"] > 0) & (sources["with_events"] == 0)
-    over_cap = (rejected["reason"] == "too_long").any()
-    return COMPLAINT if many or complaints.height or in_vain.any() or over_cap else 0
+    in_vain = case.frames["sources"].filter((pl.col("rejected") > 0) & (pl.col("with_events") == 0))
+    over_cap = rejected.filter(pl.col("reason") == "too_long").height
+    # The summary names these; who asked for something else hears of them here.
+    if in_vain.height and told:
+        some = ", ".join(printable(name) for name in in_vain["source"].head(3))
+        more = f" and {in_vain.height - 3} more" if in_vain.height > 3 else ""
+        click.echo(f"strataline: no record could be read of {some}{more}", err=True)
+    if over_cap and told:
+        click.echo(f"strataline: {count(over_cap, 'record')} over --max-record", err=True)
+    return COMPLAINT if many or complaints.height or in_vain.height or over_cap else 0
 
 
 def _page() -> dict[str, Any]:

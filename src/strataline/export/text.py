@@ -34,8 +34,8 @@ _STYLES = {
 _LABEL, _EXCERPT, _ROOM = 13, 6, 24
 # How many candidates, and sources to mend, are named before "and n more".
 _CANDIDATES, _SOURCES = 5, 6
-# Rejects of one reason that are listed before "and n more".
-_REJECTS = 3
+# Sources of rejects of one reason that are listed before "and n more".
+_REJECTS = 5
 _SIDES = ("input", "output")
 _NOTABLE = dict.fromkeys(("outcome", "error", "verdict", "mode", "shown", "feedback"), "strong")
 
@@ -426,14 +426,29 @@ def rejects(found: pl.DataFrame, *, every: bool, width: int | None = None, colou
         text += page.fold([(f"{reason}  {number:,}  ", "strong")], [(means, "")], 2)
         text += page.fold([("  hint: ", "dim")], [(hint, "dim")], 8)
         of_reason = found.filter(pl.col("reason") == reason)
-        for row in of_reason.head(of_reason.height if every else _REJECTS).iter_rows(named=True):
-            text += page.fold([("  ", "")], [(f"{row['source']}@{row['offset']}", ""), (place(row), "dim")], 4)
-            text += page.prose([("    ", "")], row["detail"] or "", "dim")
-            if row["excerpt"]:
-                text.append(page.crop("    ", f"“{excerpt(row['excerpt'])}”", "dim"))
-        if not every and number > _REJECTS:
-            text += page.fold([("  ", "")], [(f"and {number - _REJECTS:,} more: --reason {reason}", "dim")], 4)
+        if every:
+            text += _rejects(of_reason, page)
+            continue
+        counted = (
+            of_reason.group_by("source").agg(pl.len(), pl.all().first()).sort("len", "source", descending=[True, False])
+        )
+        for row in counted.head(_REJECTS).iter_rows(named=True):
+            text += page.fold([(f"  {row['len']:>7,} in ", "")], [(row["source"], ""), ("such as", "dim")], 4)
+            text += _rejects(pl.DataFrame([row], schema=counted.schema).drop("len"), page)
+        if counted.height > _REJECTS:
+            more = f"and {words.count(counted.height - _REJECTS, 'more source')}; all: --reason {reason}"
+            text += page.fold([("  ", "")], [(more, "dim")], 4)
     return "\n".join([*text, words.count(found.height, "reject")]) + "\n"
+
+
+def _rejects(found: pl.DataFrame, page: _Page) -> list[str]:
+    text = []
+    for row in found.iter_rows(named=True):
+        text += page.fold([("    ", "")], [(f"{row['source']}@{row['offset']}", ""), (place(row), "dim")], 6)
+        text += page.prose([("      ", "")], row["detail"] or "", "dim")
+        if row["excerpt"]:
+            text.append(page.crop("      ", f"“{excerpt(row['excerpt'])}”", "dim"))
+    return text
 
 
 def place(row: Row) -> str:
@@ -463,7 +478,7 @@ def summary(
     text += _counts("rejected", tables["rejects"]["reason"], page)
     if out is not None and tables["rejects"].height:
         text += page.labelled("", [(f"each with a hint: strataline rejects {shlex.quote(out)}", "dim")])
-    text += _sources_to_mend(sources, page)
+    text += _sources_to_mend(sources, tables["rejects"], page)
     text += _counts("notes", tables["notes"]["topic"], page)
     text += page.labelled("requests", [(f"{requests.height:,}", "strong"), *_by_value(requests["kind"])])
     tied = []
@@ -502,7 +517,7 @@ def _read(sources: pl.DataFrame, events: pl.DataFrame, page: _Page) -> list[str]
     return text + page.labelled("events", [(f"{events.height:,}", "strong"), (when, "")])
 
 
-def _sources_to_mend(sources: pl.DataFrame, page: _Page) -> list[str]:
+def _sources_to_mend(sources: pl.DataFrame, rejected: pl.DataFrame, page: _Page) -> list[str]:
     text = []
     assumed = sources.filter(pl.col("zone_basis") == "assumed").sort("source")
     if not assumed.is_empty():
@@ -510,9 +525,8 @@ def _sources_to_mend(sources: pl.DataFrame, page: _Page) -> list[str]:
         text += page.labelled("zone assumed", _named(assumed["source"], f"{first['zone'] or 'UTC'} for "))
         hint = f"state it: --zone {shlex.quote(first['source'] + '*=Area/City')}"
         text += page.labelled("", [(hint, "dim")])
-    whole = pl.col("format").is_null() & (pl.col("records") > pl.col("skipped"))
     unread = sources.filter(pl.col("container") == "unreadable").sort("source")
-    unknown = sources.filter(whole & pl.col("container").ne_missing("unreadable")).sort("source")
+    unknown = rejected.filter(pl.col("reason") == "unrecognised_format").select("source").unique().sort("source")
     if not unread.is_empty():
         text += page.labelled("not read", _named(unread["source"], ""))
     if not unknown.is_empty():

@@ -21,9 +21,10 @@ EXCERPT = 240
 PLACE = ("line", "offset", "length", "parts", "item", "recovered")
 """Bookkeeping that an event takes over from its element (there with ``_`` before the name)."""
 
-EXTRA = ("unsure_times", "record", "envelope_id")
+EXTRA = ("unsure_times", "record", "envelope_id", "observed_assumed")
 """What `fill` says beside the columns of ``events``: whether a local time of the event occurs twice or never, the
-record (number and piece) that it is from, and whether it has an id from the wrapper around it."""
+record (number and piece) that it is from, whether it has an id from the wrapper around it, and whether a zone was
+assumed for the wrapper's time that is when something else saw it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def fill(
 
 def _empty() -> pl.DataFrame:
     record = pl.struct(pl.lit(None, pl.Int64).alias("_record"), pl.lit(None, pl.Int64).alias("_piece"))
-    return EVENTS.empty().with_columns(unsure_times=pl.lit(value=False), record=record, envelope_id=pl.lit(value=False))
+    no = pl.lit(value=False)
+    return EVENTS.empty().with_columns(unsure_times=no, record=record, envelope_id=no, observed_assumed=no)
 
 
 def _each(kernel: Kernel, rows: pl.DataFrame, event: Event) -> pl.DataFrame:
@@ -148,7 +150,9 @@ def _events(
         _documents(kernel, rows, event.documents),
     )
     times = _times(rows, event, zone)
-    frame = pl.concat([frame, times], how="horizontal").with_columns(envelope_id=pl.lit(value=False))
+    frame = pl.concat([frame, times], how="horizontal").with_columns(
+        envelope_id=pl.lit(value=False), observed_assumed=pl.lit(value=False)
+    )
     if rows["_envelope"].null_count() < rows.height:
         frame = _from_wrapper(frame, rows["_envelope"], zone, folder)
     for side in ("input", "output"):
@@ -190,7 +194,11 @@ def _from_wrapper(frame: pl.DataFrame, envelope: pl.Series, zone: Zone, folder: 
     borrowed = ~own & pl.lit(time.struct.field("ns")).is_not_null()
     where = pl.coalesce(pl.lit(known("host")), pl.lit(known("pod")))
     wrapper = pl.lit(known("envelope"))
+    seen_at = pl.coalesce(seen, pl.when(own).then(at))
+    naive_seen = pl.when(seen.is_not_null()).then(pl.lit(received.struct.field("naive"))).otherwise(naive)
+    assumed = pl.col("observed_time").is_null() & seen_at.is_not_null() & naive_seen & (basis == "assumed")
     frame = frame.with_columns(
+        observed_assumed=assumed.fill_null(value=False),
         event_time=pl.when(borrowed).then(at).otherwise("event_time"),
         time_raw=pl.when(~own).then(pl.lit(known("time"))).otherwise("time_raw"),
         time_precision=pl.when(borrowed).then(pl.lit(time.struct.field("precision"))).otherwise("time_precision"),
@@ -198,7 +206,7 @@ def _from_wrapper(frame: pl.DataFrame, envelope: pl.Series, zone: Zone, folder: 
         .then(pl.when(naive).then(basis).otherwise(pl.lit("explicit")))
         .otherwise("zone_basis"),
         time_kind=pl.when(borrowed).then(pl.lit("envelope")).otherwise("time_kind"),
-        observed_time=pl.coalesce("observed_time", seen, pl.when(own).then(at)),
+        observed_time=pl.coalesce("observed_time", seen_at),
         service=pl.coalesce("service", pl.lit(known("service")), pl.lit(known("container"))),
         clock=pl.when(borrowed)
         .then(pl.coalesce(where, pl.concat_str(pl.lit(folder or "."), pl.lit(" "), wrapper)))

@@ -35,7 +35,13 @@ class Kernel:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         found = getattr(self._own, "connection", None)
         if found is None:
-            found = duckdb.connect(config={"enable_external_access": False, "autoinstall_known_extensions": False})
+            # Work is shared out by batches: a query that takes every core as well only gets in the way.
+            own: dict[str, str | bool | int | float | list[str]] = {
+                "enable_external_access": False,
+                "autoinstall_known_extensions": False,
+                "threads": 1,
+            }
+            found = duckdb.connect(config=own)
             self._own.connection = found
         return found
 

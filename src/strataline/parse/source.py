@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from strataline.event import EVENTS, REJECTS
+from strataline.event import EVENTS, FRAME, REJECTS
 from strataline.format import Format
 from strataline.parse.fill import EXTRA, Zone, fill
 from strataline.parse.kernel import OBJECT, Kernel
@@ -35,9 +35,7 @@ PLACED = ("_record", "_line", "_offset", "_length", "_parts", "_inner", "_piece"
 and ``_piece`` of what ran together), whether its text is the bytes there, what wrappers knew, why it was saved."""
 
 EXCERPT_BYTES = 200
-FRAME = "frame"
-"""The fault of what frames records and is none itself: a counted skip."""
-
+_NO_FORMAT = "no format describes this source"
 _CONTROL = {byte: f"\\x{byte:02x}" for byte in (*range(32), 127)}
 
 
@@ -264,14 +262,19 @@ def _parse_batch(
     one.skipped += int(blank.sum())
     rows = rows.filter(~blank)
     nul = rows["text"].bin.contains(b"\x00")
+    if nul.any():
+        rows, padded = _without_padding(rows, nul, rejects)
+        one.records += padded
+        nul = rows["text"].bin.contains(b"\x00")
     for row in rows.filter(nul).iter_rows(named=True):
         text = row["text"]
         rejects.add(row, text, "nul_bytes", f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}")
     rows = rows.filter(~nul)
     if recognised is None:
-        for row in rows.iter_rows(named=True):
-            rejects.add(row, row["text"], "unrecognised_format", "no format describes this source")
-        one.rejects = rejects.frame()
+        rows = rows.with_columns(kernel.decode(rows["text"]).alias("_text"))
+        _reject_undecoded(rows, rejects)
+        known = rejects.every(rows.filter(pl.col("_text").is_not_null()), "unrecognised_format", _NO_FORMAT)
+        one.rejects = pl.concat([rejects.frame(), known])
         return one, tally
     fmt = recognised.format
     reader = _read_objects if fmt.container == "json" else _read_lines
@@ -297,6 +300,36 @@ def _parse_batch(
     one.recovered = int(places["recovered"].is_not_null().sum())
     one.rejects = rejects.frame()
     return one, tally
+
+
+def _without_padding(rows: pl.DataFrame, nul: pl.Series, rejects: _Rejects) -> tuple[pl.DataFrame, int]:
+    """Part a sound record from the zero bytes before it, which a file has that was cut while it was written on.
+
+    Returns:
+        The rows, and how many records there are more.
+    """
+    parted: dict[int, bytes] = {}
+    for row in rows.filter(nul & pl.col("_raw")).iter_rows(named=True):
+        rest = row["text"].lstrip(b"\0")
+        if rest and b"\0" not in rest and len(rest) < len(row["text"]):
+            run = len(row["text"]) - len(rest)
+            rejects.add({**row, "_length": run}, row["text"][:run], "nul_bytes", f"{run} NUL bytes before a record")
+            parted[row["_record"]] = rest
+    if not parted:
+        return rows, 0
+    rest = pl.DataFrame(
+        {"_record": parted.keys(), "rest": parted.values()}, schema={"_record": pl.Int64, "rest": pl.Binary}
+    )
+    joined = rows.join(rest, on="_record", how="left", maintain_order="left")
+    before = pl.col("_length") - pl.col("rest").bin.size().cast(pl.Int64)
+    moved = pl.col("rest").is_not_null()
+    joined = joined.with_columns(
+        _offset=pl.when(moved).then(pl.col("_offset") + before).otherwise("_offset"),
+        _length=pl.when(moved).then(pl.col("_length") - before).otherwise("_length"),
+        _recovered=pl.when(moved).then(pl.lit("nul_padding")).otherwise("_recovered"),
+        text=pl.coalesce("rest", "text"),
+    )
+    return joined.drop("rest"), len(parted)
 
 
 def _all_space(text: pl.Series) -> pl.Series:
@@ -332,6 +365,10 @@ def _note_events(made: pl.DataFrame, tally: _Tally) -> None:
     if borrowed.height:
         detail = "the record states no time; that of the wrapper around it was taken"
         tally.add("envelope_time", detail, _lowest(borrowed["line"]), borrowed.height)
+    observed = made.filter("observed_assumed")
+    if observed.height:
+        detail = "times of the wrapper state no zone; one was assumed for when something saw it (--zone GLOB=ZONE)"
+        tally.add("zone_assumed", detail, _lowest(observed["line"]), observed.height)
     named = made.filter("envelope_id")
     if named.height:
         detail = "the record carries no id; that of the wrapper around it was taken"
@@ -379,7 +416,6 @@ class _Rejects:
 
     def add(self, row: Mapping[str, Any], text: bytes, reason: str, detail: str) -> None:
         """Reject the record at the place that `row` (`PLACED`) says."""
-        excerpt = text[:EXCERPT_BYTES].decode("utf-8", "backslashreplace").translate(_CONTROL)
         self.rows.append(
             {
                 "address": "bytes" if row["_line"] is not None else "row",
@@ -391,12 +427,35 @@ class _Rejects:
                 "format": self.fmt,
                 "reason": reason,
                 "detail": detail,
-                "excerpt": excerpt if self.excerpts and text else None,
+                "excerpt": _excerpt(text[:EXCERPT_BYTES]) if self.excerpts and text else None,
             }
+        )
+
+    def every(self, rows: pl.DataFrame, reason: str, detail: str) -> pl.DataFrame:
+        """All of `rows` (`PLACED`, and ``text``) as rejects of one reason, by columns."""
+        heads = rows["text"].bin.slice(0, EXCERPT_BYTES).to_list()
+        excerpts = [_excerpt(head) for head in heads] if self.excerpts else [None] * len(heads)
+        return REJECTS.conform(
+            rows.select(
+                address=pl.when(pl.col("_line").is_null()).then(pl.lit("row")).otherwise(pl.lit("bytes")),
+                line="_line",
+                offset="_offset",
+                length="_length",
+                parts="_parts",
+                item="_inner",
+                format=pl.lit(self.fmt, pl.String),
+                reason=pl.lit(reason),
+                detail=pl.lit(detail),
+                excerpt=pl.Series(excerpts, dtype=pl.String),
+            )
         )
 
     def frame(self) -> pl.DataFrame:
         return REJECTS.conform(pl.DataFrame(self.rows, schema=REJECTS.schema))
+
+
+def _excerpt(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace").translate(_CONTROL)
 
 
 def _utf8_fault(text: bytes) -> str:

@@ -6,7 +6,7 @@ Knows places, archives, compression, containers, encodings and wrappers; no form
 from strataline.read.encodings import encoding_named
 from strataline.read.frame import MAX_RECORD, Batch, Reading
 from strataline.read.inputs import Found, Input, find_inputs
-from strataline.read.records import Options, Source, at, better_encoding, read, reread, rows_at
+from strataline.read.records import Options, Source, at, better_encoding, may_hold_more, read, reread, rows_at
 from strataline.read.streams import MAX_EXPAND, Limits
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "better_encoding",
     "encoding_named",
     "find_inputs",
+    "may_hold_more",
     "read",
     "reread",
     "rows_at",

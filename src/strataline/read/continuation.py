@@ -36,6 +36,10 @@ _CANDIDATES = (b" ", b"\t", b"Traceback ", b"During handling", b"The above exc",
 _NEAR = 1000
 """Rows of other streams that may lie between a record and a line that continues it."""
 
+_MOST = 10_000
+"""Lines of one record; and rows of a source with several streams after which all records are closed, so that what is
+held back stays bounded however tracebacks alternate."""
+
 _END = 2
 """Bytes of the longest line end, which comes to lie inside of a record."""
 
@@ -77,6 +81,7 @@ class Grouper:
         self._max = max_record
         self._end = end
         self._held: pl.DataFrame | None = None
+        self._given = 0
 
     def feed(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Rows (as `RECORDS`) that can take no further line; the others are held back until the next call."""
@@ -89,12 +94,14 @@ class Grouper:
             solid = rows["text"].bin.size().fill_null(1) > 0
             keep = _address_of(rows, int(solid.arg_true()[-1]) if solid.any() else 0)
             self._held = rows.slice(keep)
+            self._given += keep
             return rows.slice(0, keep)
         if not candidate.any():
             self._held = None
             return self._after_wrapped(rows)
         groups, last = self._groups(rows, candidate)
         self._held = rows.slice(last)
+        self._given += last
         return self._merged(rows.slice(0, last), [group for group in groups if group[0] < last])
 
     def end(self) -> pl.DataFrame:
@@ -111,6 +118,7 @@ class Grouper:
         last = {origin: at for at, origin in enumerate(origins)}
         keep = _address_of(rows, max(min(last.values()), rows.height - _NEAR))
         self._held = rows.slice(keep)
+        self._given += keep
         return rows.slice(0, keep)
 
     def _groups(self, rows: pl.DataFrame, candidate: pl.Series) -> tuple[list[list[int]], int]:
@@ -119,7 +127,11 @@ class Grouper:
         lengths, origins = rows["length"].to_list(), _origins(rows)
         streams: dict[object, _Open] = {}
         groups = []
+        alternating = origins[0] is not None or origins[-1] is not None
         for at, text in enumerate(texts):
+            if alternating and (self._given + at) % _MOST == 0:
+                groups += [stream.rows for stream in streams.values()]
+                streams = {}
             stream = streams.setdefault(origins[at], _Open())
             if text is not None and faults[at] is None and not text.strip():
                 stream.blanks.append(at)
@@ -154,7 +166,8 @@ class Grouper:
 
     def _continues(self, stream: _Open, text: bytes, *, marked: bool) -> bool:
         """Whether `text` goes on with the open record of its stream."""
-        if not stream.rows or stream.json or stream.size + len(text) + _END > self._max:
+        full = stream.size + len(text) + _END > self._max or len(stream.rows) >= _MOST
+        if not stream.rows or stream.json or full:
             return False
         if marked and text[:1] in (b" ", b"\t"):
             if _FRAME.match(text):

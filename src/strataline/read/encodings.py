@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,9 @@ from strataline.read.frame import Reading
 
 _MARKS = {codecs.BOM_UTF8: None, codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 WIDE = ("utf-16-le", "utf-16-be")
+_SHIFTED = "\u0a00"
+"""What a line end reads as where the units are cut in the wrong place; it stands for no character."""
+
 _LOOKED = 1 << 14
 _NO_CHARSETS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}
 _ASCII = bytes(range(128))
@@ -62,7 +65,8 @@ def sniff_encoding(head: bytes) -> tuple[str | None, int]:
 class Narrowed:
     """A stream of two-byte units as UTF-8, which remembers where its characters lay.
 
-    A half of a surrogate pair stays alone and becomes bytes that are not UTF-8: its record is then a reject.
+    A half of a surrogate pair stays alone and becomes bytes that are not UTF-8: its record is then a reject. Where a
+    byte was lost or came in, what follows reads as nonsense up to the next line end, and is sound again behind it.
 
     Args:
         pieces: the stream without its mark.
@@ -83,15 +87,29 @@ class Narrowed:
         return self._wide - self._start
 
     def __iter__(self) -> Iterator[bytes]:
-        decoder = codecs.getincrementaldecoder(self._encoding)("surrogatepass")
+        rest = b""
         for data in self._pieces:
-            yield from self._made(decoder.decode(data))
-        try:
-            yield from self._made(decoder.decode(b"", final=True))
-        except UnicodeDecodeError as problem:
-            # An odd byte, or half a pair, at the end.
-            rest = problem.object[problem.start :]
-            yield from self._made("\ufffd" * (len(rest) // 2 or 1), len(rest))
+            rest = yield from self._units(rest + data)
+        if rest:
+            # An odd byte, or half of a pair, at the end.
+            yield from self._made("\ufffd", len(rest))
+
+    def _units(self, data: bytes) -> Generator[bytes, None, bytes]:
+        """Turn whole characters, and return the bytes of the last that is not."""
+        while True:
+            keep = len(data) // 2 * 2
+            if keep and 0xD8 <= data[keep - (1 if self._encoding == "utf-16-le" else 2)] <= 0xDB:
+                keep -= 2
+            text = data[:keep].decode(self._encoding, "surrogatepass")
+            shifted = text.find(_SHIFTED)
+            if shifted < 0:
+                yield from self._made(text)
+                return data[keep:]
+            # A byte is missing or too many before: the line end shows it, and the next line is sound again.
+            before = len(text[:shifted].encode(self._encoding, "surrogatepass"))
+            yield from self._made(text[:shifted])
+            yield from self._made("\ufffd" if self._encoding == "utf-16-le" else "\n", 1)
+            data = data[before + 1 :]
 
     def _made(self, text: str, wide: int | None = None) -> Iterator[bytes]:
         if not text:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from strataline.event import PART
+from strataline.event import FRAME, PART
+
+__all__ = ["CHUNK", "FRAME", "HEAD", "KNOWN", "MAX_RECORD", "RECORDS", "Batch", "Reading", "conform"]
 
 MAX_RECORD = 16 << 20
 """Bytes of the longest record that is kept."""
@@ -39,13 +41,11 @@ RECORDS = pl.Schema(
 ``line`` is the physical line that the record begins on, from 1 (null in a table); ``offset`` its first byte in the
 decompressed stream, or its row from 0; ``length`` its bytes (of all parts together), or 1 for a row; ``parts`` where
 they lie if not in one piece; ``inner`` which of several records at that address it is, from 0; ``text`` what it says,
-UTF-8 where the encoding is known (null: over the cap); ``raw`` whether that is the very bytes at the address;
-``fault`` the reason of the reject that it is already known to be, or `FRAME`; ``detail`` what exactly was met;
+UTF-8 where the encoding is known (null: over the cap; of a fault, what is kept of it); ``raw`` whether that is the very
+bytes at the address; ``fault`` the reason of the reject that it is already known to be, or `FRAME`; ``detail`` what
+exactly was met;
 ``envelope`` what the wrappers around it knew.
 """
-
-FRAME = "frame"
-"""The fault of what frames records and is none itself (head of a document whose list holds them): a counted skip."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Reading:
         separator_bytes: bytes between them.
         encoding: if it is not UTF-8.
         envelopes: wrappers that were taken off, from the outermost inwards.
+        wrapped: records that lay in the outermost of them.
         cut: why the stream ended early; null where it did not.
         problem: why nothing of it could be read; null where it could.
         notes: topic, detail and count of what else was met.
@@ -90,6 +91,7 @@ class Reading:
     separator_bytes: int = 0
     encoding: str | None = None
     envelopes: tuple[str, ...] = ()
+    wrapped: int = 0
     cut: str | None = None
     problem: str | None = None
     notes: list[tuple[str, str, int]] = field(default_factory=list)

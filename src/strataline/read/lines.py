@@ -12,10 +12,14 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from strataline.read.frame import FRAME, RECORDS, Reading
+from strataline.read.frame import FRAME, RECORDS, Reading, conform
 
 _SSE = re.compile(rb"(?:data|event|id|retry)(?::|$)|:")
-_SSE_SHARE = 0.9
+_NUL_BYTES, _TOO_LONG = "{} NUL bytes", "longer than --max-record"
+HEAD_BYTES = 200
+"""Bytes that are kept of a line over the cap."""
+
+_SSE_SHARE = 0.75
 """Share of the lines of a head that must be fields or comments of an event stream."""
 
 
@@ -33,13 +37,23 @@ def split_lines(
         pieces: consecutive bytes of the stream.
         end: what ends a line; see `sniff_end`.
         reading: takes the counts.
-        max_record: a longer line has a null text.
+        max_record: a longer line is a fault, its text the first `HEAD_BYTES` of it. So is a run of zero bytes before a
+            line, as long as that: a file that was cut while it was written on begins with one.
         start: offset of the first byte.
     """
     offset, line, carry = start, 1, b""
-    overlong, ends_in_return = 0, False
+    overlong, ends_in_return, head, zeros = 0, False, b"", False
+    # A carriage return among zero bytes is one of them, unless it ends lines here.
+    padding = b"\0\r" if end == b"\n" else b"\0"
     for data in pieces:
+        if overlong and zeros and (rest := data.lstrip(padding)) and not rest.startswith(end):
+            run = overlong + len(data) - len(rest)
+            yield _unread(line, offset, run, (head + data)[:HEAD_BYTES], reading, zeros=True)
+            offset, data, overlong = offset + run, rest, 0
         if overlong:
+            if len(head) < HEAD_BYTES:
+                head = (head + data.partition(end)[0])[:HEAD_BYTES]
+            zeros = zeros and not data.partition(end)[0].strip(padding)
             # Inside a line over the cap: count its bytes, keep none of them.
             at = data.find(end)
             if at < 0:
@@ -47,7 +61,7 @@ def split_lines(
                 continue
             overlong, ends_in_return = overlong + at, data[:at].endswith(b"\r") if at else ends_in_return
             ends_in_return = ends_in_return and end == b"\n"
-            yield _unread(line, offset, overlong - ends_in_return, reading)
+            yield _unread(line, offset, overlong - ends_in_return, head, reading, zeros=zeros)
             reading.separator_bytes += 1 + ends_in_return
             offset, line, data, overlong = offset + overlong + 1, line + 1, data[at + 1 :], 0
         data = carry + data if carry else data
@@ -57,14 +71,19 @@ def split_lines(
         else:
             frame = _lines(data, last + 1, end, line, offset, max_record, reading)
             yield frame
-            line += frame.height
+            line = int(frame["line"][-1]) + 1
             offset, carry = offset + last + 1, data[last + 1 :]
         # One byte more may be the carriage return of its line end.
+        if len(carry) > max_record + 1 and (rest := _unpadded(carry, padding)) and len(carry) - len(rest) > max_record:
+            run = len(carry) - len(rest)
+            yield _unread(line, offset, run, carry[:HEAD_BYTES], reading, zeros=True)
+            offset, carry = offset + run, rest
         if len(carry) > max_record + 1:
+            head, zeros = carry[:HEAD_BYTES], not _unpadded(carry, padding)
             overlong, ends_in_return, carry = len(carry), carry.endswith(b"\r"), b""
     if overlong:
         ends_in_return = ends_in_return and end == b"\n"
-        yield _unread(line, offset, overlong - ends_in_return, reading)
+        yield _unread(line, offset, overlong - ends_in_return, head, reading, zeros=zeros)
         reading.separator_bytes += ends_in_return
         line += 1
     elif carry:
@@ -73,10 +92,12 @@ def split_lines(
     reading.lines = line - 1
 
 
-def _unread(line: int, offset: int, length: int, reading: Reading) -> pl.DataFrame:
-    """One record whose bytes were counted and not kept."""
+def _unread(line: int, offset: int, length: int, head: bytes, reading: Reading, *, zeros: bool) -> pl.DataFrame:
+    """One record whose bytes were counted and not kept, but for its `head`."""
     reading.record_bytes += length
-    return _frame([line], [offset], [length], pa.nulls(1, pa.large_binary()))
+    frame = _frame([line], [offset], [length], pa.array([head[:length]], pa.large_binary()))
+    fault, detail = ("nul_bytes", _NUL_BYTES.format(length)) if zeros else ("too_long", _TOO_LONG)
+    return frame.with_columns(fault=pl.lit(fault), detail=pl.lit(detail))
 
 
 def _lines(
@@ -103,8 +124,38 @@ def _lines(
         pa.large_binary(), len(starts), [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     )
     frame = _frame(np.arange(line, line + len(starts), dtype=np.int64), starts + offset, lengths, raw)
-    fits = pl.when(pl.col("length") <= max_record)
-    return frame.with_columns(text=fits.then(pl.col("text").bin.slice(0, pl.col("length"))))
+    over = lengths > max_record
+    padding = b"\0\r" if end == b"\n" else b"\0"
+    if not over.any():
+        return frame.with_columns(text=pl.col("text").bin.slice(0, pl.col("length")))
+    sound = frame.filter(~over).with_columns(
+        pl.col("text").bin.slice(0, pl.col("length")), fault=pl.lit(None, pl.String), detail=pl.lit(None, pl.String)
+    )
+    rows = [
+        (line + int(at), offset + int(starts[at]) + place, *found)
+        for at in np.flatnonzero(over)
+        for place, *found in _long(data[starts[at] : starts[at] + lengths[at]], max_record, padding)
+    ]
+    return pl.concat([sound, pl.DataFrame(rows, schema=sound.schema, orient="row")]).sort("offset")
+
+
+def _long(text: bytes, max_record: int, padding: bytes) -> Iterator[tuple[int, int, bytes, str | None, str | None]]:
+    """A line over the cap: place, length, text, fault, detail. Zero bytes over the cap are parted from what follows."""
+    rest = _unpadded(text, padding)
+    run = len(text) - len(rest)
+    if run > max_record:
+        yield 0, run, text[: min(run, HEAD_BYTES)], "nul_bytes", _NUL_BYTES.format(run)
+        if rest and len(rest) <= max_record:
+            yield run, len(rest), rest, None, None
+        elif rest:
+            yield run, len(rest), rest[:HEAD_BYTES], "too_long", _TOO_LONG
+    else:
+        yield 0, len(text), text[:HEAD_BYTES], "too_long", _TOO_LONG
+
+
+def _unpadded(text: bytes, padding: bytes) -> bytes:
+    """What follows the zero bytes that `text` begins with."""
+    return text.lstrip(padding) if text.startswith(b"\0") else text
 
 
 def _frame(line: object, offset: object, length: object, text: pa.Array) -> pl.DataFrame:
@@ -139,11 +190,15 @@ def split_sse(
     whole = _Block()
     for frame in split_lines(pieces, end, reading, max_record, start):
         rows = []
-        for line, offset, length, text in frame.iter_rows():
-            if text == b"" or text is None or whole.size > max_record:
+        for line, offset, length, text, fault, _ in conform(frame).select(_LINE).iter_rows():
+            if text == b"" or fault is not None or whole.size > max_record:
                 rows += whole.taken(reading, max_record)
-            if text is None:
-                rows.append((line, offset, length, None, True, None, None))
+            if fault is not None:
+                rows.append((line, offset, length, text, True, fault, None))
+            elif text and not _SSE.match(text):
+                # No field: what a server or a client wrote in between is a record of its own.
+                rows += whole.taken(reading, max_record)
+                rows.append((line, offset, length, text, True, None, None))
             elif text:
                 whole.add(line, offset, length, text)
             else:
@@ -151,6 +206,9 @@ def split_sse(
                 reading.separator_bytes += length
         yield _events(rows)
     yield _events(whole.taken(reading, max_record))
+
+
+_LINE = ("line", "offset", "length", "text", "fault", "detail")
 
 
 def _events(rows: list[tuple[object, ...]]) -> pl.DataFrame:

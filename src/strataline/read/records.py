@@ -15,7 +15,7 @@ from itertools import chain
 import polars as pl
 
 from strataline.errors import InputError
-from strataline.read.archives import Stream, stream_at, streams
+from strataline.read.archives import Stream, archive_of, stream_at, streams
 from strataline.read.continuation import Grouper
 from strataline.read.delimited import sniff_delimited, split_delimited
 from strataline.read.documents import sniff_documents, split_documents
@@ -25,7 +25,7 @@ from strataline.read.frame import CHUNK, HEAD, MAX_RECORD, Batch, Reading, confo
 from strataline.read.inputs import Input
 from strataline.read.lines import sniff_end, sniff_sse, split_lines, split_sse
 from strataline.read.prefixes import PREFIXES
-from strataline.read.streams import Limits
+from strataline.read.streams import Limits, codec_of
 from strataline.read.tables import TABLE_MAGIC, Table, read_tables
 from strataline.read.wrappers import ENVELOPES
 
@@ -93,7 +93,7 @@ def read(one: Input, options: Options | None = None) -> Iterator[Source]:
         for stream in found:
             yield from _sources(one, stream, options)
     except OSError as problem:
-        raise InputError(f"cannot read {one.source}: {problem.strerror or problem}", path=one.place) from problem
+        raise InputError(f"cannot be read: {problem.strerror or problem}", path=one.place) from problem
 
 
 def reread(one: Input, reading: Reading, encoding: str, options: Options) -> Source:
@@ -167,7 +167,7 @@ def _pieces(one: Input, options: Options) -> Iterator[bytes]:
     try:
         yield from stream_at(one.source, one.open, one.inside, limits=options.limits, chunk=options.chunk)
     except OSError as problem:
-        raise InputError(f"cannot read {one.source}: {problem.strerror or problem}", path=one.place) from problem
+        raise InputError(f"cannot be read: {problem.strerror or problem}", path=one.place) from problem
 
 
 def _sources(one: Input, stream: Stream, options: Options) -> Iterator[Source]:
@@ -296,18 +296,21 @@ def _finished(
     names = options.wrappers(source)
     if names is None:
         first, frames = _sample(frames)
-        looked = [text for text in first["text"].drop_nulls().to_list() if text.strip()]
+        looked = first.filter(pl.col("fault").is_null())["text"].drop_nulls().to_list()
+        looked = [text for text in looked if text.strip()]
         looked = looked[:: max(1, len(looked) // LOOKED)]
         wrappers = plan(looked, lambda texts: options.described(pl.Series(texts, dtype=pl.Binary)), KNOWN_WRAPPERS)
     else:
         wrappers = named(names, KNOWN_WRAPPERS)
     reading.envelopes = tuple(wrapper.name for wrapper in wrappers)
-    for frame in _grouped(_unwrapped(frames, wrappers, options), reading, options, end):
+    for frame in _grouped(_unwrapped(frames, wrappers, reading, options), reading, options, end):
         if frame.height:
             yield Batch(frame)
 
 
-def _unwrapped(frames: Iterator[pl.DataFrame], wrappers: list[Envelope], options: Options) -> Iterator[pl.DataFrame]:
+def _unwrapped(
+    frames: Iterator[pl.DataFrame], wrappers: list[Envelope], reading: Reading, options: Options
+) -> Iterator[pl.DataFrame]:
     if not wrappers:
         yield from frames
         return
@@ -315,6 +318,10 @@ def _unwrapped(frames: Iterator[pl.DataFrame], wrappers: list[Envelope], options
     for frame in frames:
         yield from unwrapper.steps(frame)
     yield unwrapper.end()
+    reading.wrapped = unwrapper.opened[0]
+    if unwrapper.unfinished:
+        detail = "pieces of a long line whose end is not in this source"
+        reading.notes.append(("unfinished", detail, unwrapper.unfinished))
 
 
 def _grouped(frames: Iterator[pl.DataFrame], reading: Reading, options: Options, end: bytes) -> Iterator[pl.DataFrame]:
@@ -367,6 +374,16 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def may_hold_more(one: Input) -> bool:
+    """Whether `one` is compressed, an archive or a database: what lies in it may have names of its own."""
+    try:
+        with one.open() as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    return codec_of(head) is not None or archive_of(head) is not None or head.startswith(b"SQLite format 3\0")
 
 
 def better_encoding(reading: Reading) -> str | None:
