@@ -127,9 +127,8 @@ class Grouper:
         lengths, origins = rows["length"].to_list(), _origins(rows)
         streams: dict[object, _Open] = {}
         groups = []
-        alternating = origins[0] is not None or origins[-1] is not None
         for at, text in enumerate(texts):
-            if alternating and (self._given + at) % _MOST == 0:
+            if origins[at] is not None and (self._given + at) % _MOST == 0:
                 groups += [stream.rows for stream in streams.values()]
                 streams = {}
             stream = streams.setdefault(origins[at], _Open())
