@@ -69,6 +69,7 @@ class Case:
         self.manifest = dict(manifest)
         self.inputs = dict(inputs)
         self._covered = covered
+        self._compared: dict[str, bool] = {}
         if spooled is not None:
             weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
 
@@ -316,7 +317,7 @@ class Case:
             one, top = self.at_hand(source), self.at_hand(name)
             if one is None or top is None:
                 continue
-            if name in self._changed:
+            if self._changed(name):
                 hint = "strataline verify names what changed; --inputs DIR says where the inputs are as they were"
                 raise InputError("its content is not what was read", path=name, hint=hint)
             here = numbered.filter(pl.col("source") == source)
@@ -359,28 +360,27 @@ class Case:
     @cached_property
     def gone(self) -> list[str]:
         """The files of which nothing can be read again: not at hand, or not what was read."""
-        read = self.frames["sources"].filter(pl.col("digest").is_not_null())["source"].to_list()
         return [
             name
             for name in sorted(self.inputs)
-            if name in self._changed or (name in read and self.at_hand(name) is None)
+            if name in self._digests and (self.at_hand(name) is None or self._changed(name))
         ]
 
-    @cached_property
-    def _changed(self) -> set[str]:
-        """Local files whose content is not what was read, and objects that cannot be read now."""
-        changed = set()
-        for name, digest in self.frames["sources"].filter(pl.col("within").is_null()).select("source", "digest").rows():
-            one = self.at_hand(name)
-            if one is None or digest is None:
-                continue
+    def _changed(self, name: str) -> bool:
+        """Whether the content of a file that is at hand is not what was read, or cannot be read now; asked once."""
+        if name not in self._compared:
+            one, digest = self.at_hand(name), self._digests.get(name)
             try:
-                found = _digest_of(one.open())
+                self._compared[name] = one is not None and digest is not None and _digest_of(one.open()) != digest
             except OSError:
-                found = None
-            if found != digest:
-                changed.add(name)
-        return changed
+                self._compared[name] = True
+        return self._compared[name]
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """SHA-256 of each file, as it was read."""
+        files = self.frames["sources"].filter(pl.col("within").is_null())
+        return dict(files.select("source", "digest").drop_nulls().iter_rows())
 
     def _read_again(self, name: str) -> Iterator[Source]:
         one = self.at_hand(name)
