@@ -102,7 +102,8 @@ def test_no_byte_is_lost_and_pieces_do_not_matter(rows: list[bytes], size: int, 
 
 
 def test_record_that_outgrew_the_cap_takes_no_further_line() -> None:
-    found, _ = grouped(b"INFO\n" + b"  at frame\n" * 30, cap=50)
+    found, reading = grouped(b"INFO\n" + b"  at frame\n" * 30, cap=50)
+    assert [(topic, count) for topic, _, count in reading.notes] == [("continuation_cut", 7)]
     assert max(found["length"].to_list()) <= 50
     assert found.height == 8
 
@@ -155,13 +156,16 @@ def test_tracebacks_that_alternate_without_end_are_held_back_in_bounded_memory()
     """Forty pods whose tracebacks overlap, one after another, for ever."""
     rows = [(line, f"pod{(number + shift) % 40}") for number in range(1500) for shift, line in enumerate(TRACE * 2)]
     frame = wrapped([(b"2026-01-01 ERROR", f"pod{pod}") for pod in range(40)] + rows)
-    made = []
+    made, noted = [], []
     for size in (500, 3001):
         grouper, held, found = Grouper(Reading(), 1 << 20), 0, []
         for at in range(0, frame.height, size):
             found.append(grouper.feed(frame.slice(at, size)))
             held = max(held, 0 if grouper._held is None else grouper._held.height)
         made.append(pl.concat([*found, grouper.end()]).sort("offset"))
+        noted.append([(topic, count) for topic, _, count in grouper._reading.notes])
         assert held <= 14_000
     assert made[0].equals(made[1])
+    assert noted[0] == noted[1]
+    assert noted[0][0][0] == "continuation_cut"
     assert made[0].height < frame.height

@@ -362,6 +362,7 @@ def damaged(desk: Path) -> strataline.Case:
     (logs / "desk.jsonl").write_bytes(b"\n".join([*[SOUND] * 3, *DAMAGED, bytes(9) + SOUND]) + b"\n")
     (logs / "guard.log").write_bytes(b"\n".join([*[line] * 3, line[:50], line[:20] + line]) + b"\n")
     (logs / "notes.txt").write_bytes(b"nobody\nknows\n")
+    (logs / "long.txt").write_bytes(b"2026-01-01 00:00:00 ERROR x\n" + b"  at frame\n" * 500)
     (logs / "same.txt").write_bytes(b"nobody\nknows\n")
     (logs / ".hidden").write_bytes(b"x\n")
     (logs / "cut.log.gz").write_bytes(gzip.compress(line + b"\n" + line)[:-9])

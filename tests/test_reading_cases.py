@@ -6,6 +6,8 @@ import gzip
 import http.server
 import io
 import json
+import os
+import pty
 import sqlite3
 import subprocess
 import sys
@@ -471,3 +473,32 @@ def test_complaints_go_to_standard_error_where_no_summary_is_printed(tmp_path: P
     assert found.exit_code == 1
     assert "x.log" in found.stderr
     assert json.loads(found.stdout)["unrecognised"] == ["x.log"]
+
+
+def test_evidence_on_a_terminal_cannot_steer_it_and_in_a_pipe_is_the_very_bytes(tmp_path: Path) -> None:
+    record = app(1)[:-1] + b', "text": "\x1b[2Jgone"}'
+    (tmp_path / "a.jsonl").write_bytes(lines(record, *(app(n) for n in range(9))))
+    assert run("reconstruct", tmp_path / "a.jsonl", "-o", tmp_path / "C")[0] == 0
+    program = [
+        sys.executable,
+        "-c",
+        "from strataline.cli import main; main()",
+        "evidence",
+        str(tmp_path / "C"),
+        "a.jsonl@0",
+    ]
+    main_end, other_end = pty.openpty()
+    subprocess.run(program, stdout=other_end, stderr=subprocess.DEVNULL, check=True)
+    os.close(other_end)
+    shown = os.read(main_end, 1 << 16)
+    os.close(main_end)
+    assert b"\x1b" not in shown
+    assert rb"\x1b[2Jgone" in shown
+    assert subprocess.run(program, capture_output=True, check=True).stdout == record
+
+
+def test_encoding_that_only_the_zero_halves_tell_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(*(app(n) for n in range(9))).decode().encode("utf-16-le"))
+    case = strataline.reconstruct(tmp_path)
+    assert case.summary()["with_events"] == 9
+    assert case.frames["notes"]["topic"].to_list() == ["encoding_assumed"]

@@ -367,7 +367,8 @@ def evidence(case: Path, event: str, inputs: Path | None) -> None:
 
     EVENT is an event id, or the beginning of one (8 characters or more); or SOURCE@OFFSET, as `strataline rejects`
     lists them. Of a row of a table it is the JSON object that the row was read as. Nothing is added, not even a line
-    end: the address goes to standard error.
+    end: the address goes to standard error. On a terminal, which log text could steer, control characters are escaped:
+    redirect the output to have the bytes.
     """
     opened = Case.open(case, inputs)
     rows = opened.records_of(event)
@@ -380,8 +381,11 @@ def evidence(case: Path, event: str, inputs: Path | None) -> None:
         )
         sys.exit(COMPLAINT)
     click.echo(f"{printable(row['source'])}: {text.place(row)}", err=True)
-    sys.stdout.buffer.write(found)
-    sys.stdout.buffer.flush()
+    if sys.stdout.isatty():
+        _echo("\n".join(printable(line) for line in found.decode("utf-8", "backslashreplace").split("\n")) + "\n")
+    else:
+        sys.stdout.buffer.write(found)
+        sys.stdout.buffer.flush()
 
 
 def _show(case: Case, name: str) -> int:

@@ -82,6 +82,7 @@ class Grouper:
         self._end = end
         self._held: pl.DataFrame | None = None
         self._given = 0
+        self._cut: dict[int, int] = {}
 
     def feed(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Rows (as `RECORDS`) that can take no further line; the others are held back until the next call."""
@@ -110,6 +111,9 @@ class Grouper:
         if rows is None:
             return pl.DataFrame(schema=RECORDS)
         groups, _ = self._groups(rows, _candidates(rows["text"]))
+        if self._cut:
+            detail = "a record with lines that continue it was closed before its end; the rest is a record of its own"
+            self._reading.notes.append(("continuation_cut", detail, sum(self._cut.values())))
         return self._merged(rows, groups)
 
     def _after_wrapped(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -129,6 +133,9 @@ class Grouper:
         groups = []
         for at, text in enumerate(texts):
             if origins[at] is not None and (self._given + at) % _MOST == 0:
+                # By the row, as rows that are held back pass here again.
+                open_ones = [one for one in streams.values() if one.trace and one.rows[-1] + _NEAR >= at]
+                self._cut |= {self._given + at: len(open_ones)} if open_ones else {}
                 groups += [stream.rows for stream in streams.values()]
                 streams = {}
             stream = streams.setdefault(origins[at], _Open())
@@ -138,7 +145,11 @@ class Grouper:
             if stream.rows and stream.rows[-1] + _NEAR < at:
                 groups.append(stream.rows)
                 stream = streams[origins[at]] = _Open()
-            if not (text is not None and faults[at] is None and self._continues(stream, text, marked=marks[at])):
+            continues = text is not None and faults[at] is None and self._continues(stream, text, marked=marks[at])
+            if continues and self._full(stream, text):
+                self._cut[self._given + at] = 1
+                continues = False
+            if not continues:
                 groups.append(stream.rows)
                 json = text is not None and text.lstrip()[:1] in (b"{", b"[")
                 trace = text is not None and marks[at] and text.startswith(b"Traceback (")
@@ -165,8 +176,7 @@ class Grouper:
 
     def _continues(self, stream: _Open, text: bytes, *, marked: bool) -> bool:
         """Whether `text` goes on with the open record of its stream."""
-        full = stream.size + len(text) + _END > self._max or len(stream.rows) >= _MOST
-        if not stream.rows or stream.json or full:
+        if not stream.rows or stream.json or stream.size > self._max:
             return False
         if marked and text[:1] in (b" ", b"\t"):
             if _FRAME.match(text):
@@ -176,6 +186,9 @@ class Grouper:
             return True
         # The line after the frames of a traceback names the exception.
         return stream.trace and not stream.blanks and text[:1] not in (b"{", b"[") and not _RECORD.match(text)
+
+    def _full(self, stream: _Open, text: bytes) -> bool:
+        return stream.size + len(text) + _END > self._max or len(stream.rows) >= _MOST
 
     def _merged(self, rows: pl.DataFrame, groups: list[list[int]]) -> pl.DataFrame:
         if not groups:

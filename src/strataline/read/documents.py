@@ -40,7 +40,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from strataline.read.frame import FRAME, HEAD, Reading
+from strataline.read.frame import FRAME, HEAD, Reading, framed
 
 BLOCK = 1 << 20
 """Bytes of a window: enough to make whole columns worth while, few enough for a processor's cache."""
@@ -528,7 +528,7 @@ class _Splitter:
             pa.large_binary(), len(starts), [None, pa.py_buffer(bounds.tobytes()), pa.py_buffer(window.data)]
         )
         lines = np.searchsorted(window.brackets.lines, starts) + self.line
-        frame = _frame(lines, starts + self.offset, lengths, text)
+        frame = framed(lines, starts + self.offset, lengths, text).with_columns(fault=pl.lit(None, pl.String))
         frame = frame.with_columns(
             pl.when(pl.col("length") <= self.cap).then(pl.col("text").bin.slice(0, pl.col("length"))).alias("text")
         )
@@ -965,20 +965,9 @@ class _Splitter:
         length = long.last - long.start
         self.record_bytes += length
         text = pa.array([long.kept[:length] if length <= self.cap else None], pa.large_binary())
-        frame = _frame([long.line], [long.start], [length], text)
-        if long.kind == "tail":
-            frame = frame.with_columns(pl.lit(FRAME).alias("fault"))
+        fault = FRAME if long.kind == "tail" else None
+        frame = framed([long.line], [long.start], [length], text).with_columns(fault=pl.lit(fault, pl.String))
         self.frames.append(frame)
-
-
-def _frame(line: object, offset: object, length: object, text: pa.Array) -> pl.DataFrame:
-    frame = pl.DataFrame(
-        {"line": line, "offset": offset, "length": length, "fault": None},
-        schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64, "fault": pl.String},
-    )
-    column = pl.from_arrow(text)
-    assert isinstance(column, pl.Series)  # noqa: S101 - an array is a series
-    return frame.with_columns(column.cast(pl.Binary).alias("text"))
 
 
 def split_documents(

@@ -6,10 +6,11 @@ import builtins
 from dataclasses import dataclass, field
 
 import polars as pl
+import pyarrow as pa
 
 from strataline.event import FRAME, PART
 
-__all__ = ["CHUNK", "FRAME", "HEAD", "KNOWN", "MAX_RECORD", "RECORDS", "Batch", "Reading", "conform"]
+__all__ = ["CHUNK", "FRAME", "HEAD", "KNOWN", "MAX_RECORD", "RECORDS", "Batch", "Reading", "conform", "framed"]
 
 MAX_RECORD = 16 << 20
 """Bytes of the longest record that is kept."""
@@ -98,6 +99,15 @@ class Reading:
     not_ascii: int = 0
     not_utf8: int = 0
     doubtful: list[builtins.bytes] = field(default_factory=list)
+
+
+def framed(line: object, offset: object, length: object, text: pa.Array) -> pl.DataFrame:
+    """A frame of records: ``line``, ``offset`` and ``length`` (whole numbers), and ``text`` (Arrow binary)."""
+    schema = {name: RECORDS[name] for name in ("line", "offset", "length")}
+    column = pl.from_arrow(text)
+    assert isinstance(column, pl.Series)  # noqa: S101 - an array is a series
+    frame = pl.DataFrame({"line": line, "offset": offset, "length": length}, schema=schema)
+    return frame.with_columns(column.cast(pl.Binary).alias("text"))
 
 
 def conform(frame: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from strataline.read.frame import FRAME, RECORDS, Reading, conform
+from strataline.read.frame import FRAME, RECORDS, Reading, conform, framed
 
 _SSE = re.compile(rb"(?:data|event|id|retry)(?::|$)|:")
 _NUL_BYTES, _TOO_LONG = "{} NUL bytes", "longer than --max-record"
@@ -95,7 +95,7 @@ def split_lines(
 def _unread(line: int, offset: int, length: int, head: bytes, reading: Reading, *, zeros: bool) -> pl.DataFrame:
     """One record whose bytes were counted and not kept, but for its `head`."""
     reading.record_bytes += length
-    frame = _frame([line], [offset], [length], pa.array([head[:length]], pa.large_binary()))
+    frame = framed([line], [offset], [length], pa.array([head[:length]], pa.large_binary()))
     fault, detail = ("nul_bytes", _NUL_BYTES.format(length)) if zeros else ("too_long", _TOO_LONG)
     return frame.with_columns(fault=pl.lit(fault), detail=pl.lit(detail))
 
@@ -123,7 +123,7 @@ def _lines(
     raw = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(starts), [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     )
-    frame = _frame(np.arange(line, line + len(starts), dtype=np.int64), starts + offset, lengths, raw)
+    frame = framed(np.arange(line, line + len(starts), dtype=np.int64), starts + offset, lengths, raw)
     over = lengths > max_record
     padding = b"\0\r" if end == b"\n" else b"\0"
     if not over.any():
@@ -156,16 +156,6 @@ def _long(text: bytes, max_record: int, padding: bytes) -> Iterator[tuple[int, i
 def _unpadded(text: bytes, padding: bytes) -> bytes:
     """What follows the zero bytes that `text` begins with."""
     return text.lstrip(padding) if text.startswith(b"\0") else text
-
-
-def _frame(line: object, offset: object, length: object, text: pa.Array) -> pl.DataFrame:
-    frame = pl.DataFrame(
-        {"line": line, "offset": offset, "length": length},
-        schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64},
-    )
-    column = pl.from_arrow(text)
-    assert isinstance(column, pl.Series)  # noqa: S101 - an array is a series
-    return frame.with_columns(column.cast(pl.Binary).alias("text"))
 
 
 def sniff_sse(head: bytes, *, whole: bool) -> bool:

@@ -25,7 +25,7 @@ from strataline.read.frame import CHUNK, HEAD, MAX_RECORD, Batch, Reading, confo
 from strataline.read.inputs import Input
 from strataline.read.lines import sniff_end, sniff_sse, split_lines, split_sse
 from strataline.read.prefixes import PREFIXES
-from strataline.read.streams import Limits, codec_of
+from strataline.read.streams import Limits, codec_of, peeked
 from strataline.read.tables import TABLE_MAGIC, Table, read_tables
 from strataline.read.wrappers import ENVELOPES
 
@@ -176,7 +176,7 @@ def _sources(one: Input, stream: Stream, options: Options) -> Iterator[Source]:
     if reading.problem is not None or reading.container in ("tar", "zip"):
         yield Source(member, stream.within, reading, _whole(stream))
         return
-    head, stream.pieces = _peek(stream.pieces, 16)
+    head, stream.pieces = peeked(stream.pieces, 16)
     kind = next((kind for magic, kind in TABLE_MAGIC.items() if head.startswith(magic)), None)
     if kind is None:
         yield Source(member, stream.within, reading, _text(stream, options, options.encoding(stream.source)))
@@ -242,15 +242,18 @@ def _taken(table: Table, reading: Reading) -> Iterator[pl.DataFrame]:
 def _text(stream: Stream, options: Options, encoding: str | None) -> Iterator[Batch]:
     """The records of a stream of text."""
     reading = stream.reading
-    head, pieces = _peek(stream.pieces, HEAD)
+    head, pieces = peeked(stream.pieces, HEAD)
     told, mark = sniff_encoding(head)
+    if told is not None and not mark and encoding is None:
+        detail = f"read as {told}, told by the zero halves of its characters (--encoding names another)"
+        reading.notes.append(("encoding_assumed", detail, 1))
     reading.encoding = encoding = encoding or told
     pieces, head, start = _without(pieces, mark), head[mark:], mark
     narrowed = None
     if encoding in WIDE:
         narrowed, start = Narrowed(pieces, encoding, mark), 0
         pieces = iter(narrowed)
-        head, pieces = _peek(pieces, HEAD)
+        head, pieces = peeked(pieces, HEAD)
     end = sniff_end(head)
     # What is cut in UTF-8 is counted as it lies when it has been turned back.
     cut = reading if narrowed is None else Reading()
@@ -391,18 +394,6 @@ def better_encoding(reading: Reading) -> str | None:
     if reading.encoding is not None or 2 * reading.not_utf8 <= reading.not_ascii:
         return None
     return likely_encoding(reading.doubtful)
-
-
-def _peek(pieces: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
-    """The first `size` bytes, or all there are, and all pieces again."""
-    taken: list[bytes] = []
-    found = 0
-    for piece in pieces:
-        taken.append(piece)
-        found += len(piece)
-        if found >= size:
-            break
-    return b"".join(taken)[:size], chain(taken, pieces)
 
 
 def _without(pieces: Iterator[bytes], mark: int) -> Iterator[bytes]:
