@@ -33,8 +33,9 @@ PRODUCT_LAYERS = LAYERS[:5]
 
 OUTCOMES = ("ok", "error", "timeout", "blocked", "cancelled", "unknown")
 VERDICTS = ("allow", "flag", "redact", "block", "challenge", "error", "not_evaluated", "unknown")
-TIME_KINDS = ("start", "end", "write")
-"""What a record's own time may mean; one that its wrapper states is of kind ``envelope``."""
+TIME_KINDS = ("start", "end", "write", "relative")
+"""What a record's own time may mean (``relative``: by a clock that starts anew with each record, so no time); one that
+its wrapper states is of kind ``envelope``."""
 ID_ROLES = ("alias", "span", "group", "ref")
 
 FRAME = "frame"

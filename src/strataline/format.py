@@ -10,10 +10,13 @@ Fields arrive as text (`pl.String`); null where the record lacks them. Expressio
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import msgspec
 import polars as pl
 
 from strataline.errors import FormatError
@@ -29,12 +32,13 @@ Value = str | pl.Expr
 
 @dataclass(frozen=True)
 class Field:
-    """Where one field lies in a record. Made by `path`, `inside`, `attribute`, `column` and `group`."""
+    """Where one field lies in a record. Made by `path`, `inside`, `attribute`, `column`, `group` and `pair`."""
 
     segments: tuple[Segment, ...] = ()
     inner: tuple[Segment, ...] | None = None
     key: str | None = None
     name: str | None = None
+    pair: str | None = None
     level: int | None = None
     verbatim: bool = False
     null: str | None = None
@@ -53,8 +57,8 @@ def path(*segments: Segment, verbatim: bool = False, null: str | None = None, le
 
 
 def inside(outer: Field, *segments: Segment) -> Field:
-    """A value in a JSON text that is itself the string at `outer`."""
-    return Field(outer.segments, inner=segments, key=outer.key, level=outer.level)
+    """A value in a JSON text that is itself the string at `outer` (of a text format: a group or pair)."""
+    return replace(outer, inner=segments)
 
 
 def attribute(key: str, *segments: Segment, level: int | None = None) -> Field:
@@ -76,6 +80,14 @@ def column(name: str) -> Field:
 def group(name: str) -> Field:
     """A named group of the format's `pattern`; an empty match is null."""
     return Field(name=name)
+
+
+def pair(key: str) -> Field:
+    """The value of ``key=value`` in a line of text: a word, or a text in double quotes; the first wins.
+
+    Source: logfmt, https://brandur.org/logfmt, as slog, logrus and their like write it.
+    """
+    return Field(pair=key)
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,11 @@ class Id:
 
 @dataclass(frozen=True)
 class Ref:
-    """An id of *another* record that an event names (``regenerate_of``, ``retry_of``, ``cache_origin``)."""
+    """An id of *another* record that an event names (``regenerate_of``, ``retry_of``, ``cache_origin``).
+
+    ``repeats`` says more: the other record reports the very same operation (a wrapper around this span, the first
+    post of this run), and the two count once.
+    """
 
     kind: str
     value: Value
@@ -130,12 +146,23 @@ class Ref:
 class Time:
     """A time: the field (or expression) that holds it, and its unit where the digits alone do not tell.
 
-    `unit` is ``auto`` (ISO text, or an epoch whose unit follows from its size), ``iso``, ``s``, ``ms``, ``us``
-    or ``ns``.
+    `unit` is ``auto`` (ISO text, or an epoch whose unit follows from its size), ``iso``, ``s``, ``ms``, ``us``,
+    ``ns``, or ``ticks`` (of .NET: 100 ns since the year 1).
     """
 
     value: Value
     unit: str = "auto"
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long something took: the field (or expression) that holds the number, and its unit: s, ms, us or ns.
+
+    Texts that carry their unit (``2m58s``, ``25.4µs``, ``986.5ms``, ``0.847 s``) are of unit ``text``.
+    """
+
+    value: Value
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -164,7 +191,7 @@ class Event:
             excerpt, hash and length follow from them.
         when: records that hold this event; default all.
         layer: if it is not the format's.
-        time: when; with `end`, `observed` and `time_kind` it overrides the format's.
+        time: when; with `end`, `duration`, `observed` and `time_kind` it overrides the format's.
         ids: further ids, beside the format's.
         refs: further refs.
         attributes: attribute name → field name or expression.
@@ -181,6 +208,7 @@ class Event:
     layer: str | None = None
     time: Time | str | None = None
     end: Time | str | None = None
+    duration: Duration | None = None
     observed: Time | str | None = None
     time_kind: str | None = None
     ids: tuple[Id, ...] = ()
@@ -216,12 +244,18 @@ class Format:
         attributes: attributes that all events carry.
         time: when the record happened.
         end: when it ended.
+        duration: how long it took.
         observed: when something else received it.
-        time_kind: start, end or write.
+        time_kind: start, end or write; ``relative`` where the clock starts anew with each record, which tells no time.
         zone: IANA zone of naive times, where the emitter always writes one zone; else null.
         clock: field name or expression that names the clock domain; default: service within its folder.
         explode: paths to nested lists whose innermost elements are the items; each from the level above.
         reshape: text of a record → JSON texts of its items, where a container really needs code.
+        items: what the items of `explode` or `reshape` are (``span``), where formats `of` that kind describe them,
+            each item by its own.
+        of: the kind of items that the format describes; such a format reads no source of its own.
+        export: where a user gets the log: the setting, command or page.
+        limits: what the log cannot tell, whatever is read from it.
     """
 
     name: str
@@ -243,12 +277,17 @@ class Format:
     attributes: Mapping[str, Value] = field(default_factory=dict)
     time: Time | str | None = None
     end: Time | str | None = None
+    duration: Duration | None = None
     observed: Time | str | None = None
     time_kind: str = "write"
     zone: str | None = None
     clock: Value | None = None
     explode: tuple[tuple[Segment, ...], ...] = ()
     reshape: Callable[[str], list[str]] | None = None
+    items: str | None = None
+    of: str | None = None
+    export: str = ""
+    limits: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a declaration that cannot hold, naming what is wrong."""
@@ -273,6 +312,12 @@ def _problems(fmt: Format) -> list[str]:
         found.append("a JSON format needs marks to be recognised by")
     lists = [*fmt.explode, *(one.segments for one in fmt.fields.values() if one.key is not None)]
     segments = sorted({str(segment) for one in lists for segment in one})
+    if fmt.items and not (fmt.explode or fmt.reshape):
+        found.append("it names items, and has neither explode nor reshape to give them")
+    if fmt.items and fmt.events:
+        found.append("formats of its items give the events; it has none of its own")
+    if fmt.of and fmt.container != "json":
+        found.append("items are JSON: the format of an item cannot be text")
     found += [
         f"the path of a list has a key that cannot be quoted: {s!r}" for s in segments if not QUOTABLE.fullmatch(s)
     ]
@@ -302,12 +347,40 @@ def _read_by(fmt: Format, event: Event) -> set[str]:
     values += [*fmt.columns.values(), *event.columns.values(), *fmt.attributes.values(), *event.attributes.values()]
     values += [*event.parameters.values(), fmt.clock, event.documents.value if event.documents else None]
     values += [one.value for one in (*fmt.ids, *event.ids)] + [one.value for one in (*fmt.refs, *event.refs)]
+    values += [one.value for one in (fmt.duration, event.duration) if one is not None]
     times = (fmt.time, fmt.end, fmt.observed, event.time, event.end, event.observed)
     values += [time.value if isinstance(time, Time) else time for time in times]
     names: set[str] = set()
     for value in values:
         names |= {value} if isinstance(value, str) else set() if value is None else set(value.meta.root_names())
     return names
+
+
+def decode(text: str) -> Any:
+    """The JSON value of a record, for a `reshape`: of a repeated key the first wins; NaN and its like become null.
+
+    Integers keep all of their digits; a float may lose what a double does not hold.
+
+    >>> decode('{"a": 1, "a": 2}')
+    {'a': 1}
+    """
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text, object_pairs_hook=_first_wins, parse_constant=lambda _: None)
+    # A repeated key is one fewer when written again. Texts that hold what looks like a key are written alike.
+    if msgspec.json.encode(value).count(b'":') == text.count('":'):
+        return value
+    return json.loads(text, object_pairs_hook=_first_wins)
+
+
+def encode(value: Any) -> str:
+    """The JSON text of an item that a `reshape` gives."""
+    return msgspec.json.encode(value).decode()
+
+
+def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return dict(reversed(pairs)) if len(pairs) != len({key for key, _ in pairs}) else dict(pairs)
 
 
 def whole(name: str) -> pl.Expr:
