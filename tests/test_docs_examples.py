@@ -34,7 +34,7 @@ from strataline.correlate.order import PRECEDES
 from strataline.correlate.relations import BY_ID, FROM_REF
 from strataline.event import REASONS, TABLES
 from strataline.format import QUOTABLE, path
-from strataline.parse import Kernel, catalogue, score
+from strataline.parse import Kernel, Marks, catalogue, score
 from strataline.parse.fill import EXCERPT
 from strataline.parse.recognise import ENOUGH, SAMPLE
 from strataline.parse.rescue import DEEPEST
@@ -129,7 +129,7 @@ def test_formats_of_the_page_recognise_their_own_log_alone(desk: Path) -> None:
     known = catalogue([desk / "formats"])
     for log, name in (("desk.jsonl", "desk_log"), ("guard.log", "desk_guard")):
         lines = pl.Series((desk / "logs" / log).read_bytes().split(b"\n"), dtype=pl.Binary)
-        assert [one for one, share in score(Kernel(), known, lines).items() if share >= ENOUGH] == [name]
+        assert [one for one, share in score(Kernel(), Marks(known), lines).items() if share >= ENOUGH] == [name]
 
 
 def test_formats_of_the_page_give_the_events_it_speaks_of(desk: Path) -> None:

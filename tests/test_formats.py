@@ -19,7 +19,7 @@ import pytest
 
 from strataline.event import LAYERS, OUTCOMES, TIME_KINDS, VERDICTS
 from strataline.format import Format
-from strataline.parse import Kernel, Parsed, Plan, catalogue, parse_source, score
+from strataline.parse import Kernel, Marks, Parsed, Plan, catalogue, parse_source, score
 from strataline.read import Input, read
 from strataline.read.frame import conform
 
@@ -56,7 +56,9 @@ def logs(name: str) -> tuple[Path, ...]:
 @cache
 def parsed(name: str, log: Path) -> Parsed:
     (one,) = [
-        parse_source(Kernel(), Plan(formats(), folder=name), (batch.records for batch in source.batches)).result()
+        parse_source(
+            Kernel(), Plan(Marks(formats()), folder=name), (batch.records for batch in source.batches)
+        ).result()
         for source in read(Input(log.name, log))
     ]
     return one
@@ -113,7 +115,7 @@ def test_sample_is_recognised_by_its_own_format_alone(name: str) -> None:
         assert recognised.format.name == name, log.name
         assert recognised.ties == (), log.name
         lines = pl.Series(log.read_bytes().split(b"\n"), dtype=pl.Binary)
-        claims = {other for other, share in score(Kernel(), formats(), lines).items() if share >= 0.5}
+        claims = {other for other, share in score(Kernel(), Marks(formats()), lines).items() if share >= 0.5}
         assert claims - {general for special, general in GENERAL if special == name} == {name}, log.name
 
 
@@ -178,7 +180,7 @@ def test_declaration_is_complete(name: str) -> None:
 ])  # fmt: skip
 def test_access_line_is_read_with_and_without_a_time(line: str) -> None:
     batch = pl.DataFrame({"line": [1], "offset": [0], "length": [len(line)], "text": [line.encode()]})
-    one = parse_source(Kernel(), Plan(formats()), [conform(batch)]).result()
+    one = parse_source(Kernel(), Plan(Marks(formats())), [conform(batch)]).result()
     assert one.events["kind"].to_list() == ["prompt.access"]
     assert (one.events["event_time"].null_count() == 0) is line.startswith("2026")
     assert "?" not in str(one.events["name"][0])
@@ -218,7 +220,7 @@ def test_event_names_of_a_product_are_told_by_their_words(event: str, kind: str)
     }
     text = json.dumps(record).encode()
     batch = pl.DataFrame({"line": [1], "offset": [0], "length": [len(text)], "text": [text]})
-    one = parse_source(Kernel(), Plan(formats()), [conform(batch)]).result().events
+    one = parse_source(Kernel(), Plan(Marks(formats())), [conform(batch)]).result().events
     assert one["kind"].to_list() == [kind]
     assert one["clock"].to_list() == ["browser:d1"]
     assert {"kind": "request_id", "value": "r-1", "role": "alias"} in one["ids"][0].to_list()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from strataline.format import Documents, Event, Field, Format, Recognise, Segment, attribute, inside, path
-from strataline.parse import Kernel, Parsed, Plan, parse_source
+from strataline.parse import Kernel, Marks, Parsed, Plan, parse_source
 from strataline.read.frame import conform
 
 kernel = Kernel()
@@ -42,7 +42,7 @@ def parse(*lines: bytes, fmt: Format | None = None) -> Parsed:
         {"line": range(1, len(lines) + 1), "offset": offsets, "length": [len(line) for line in lines], "text": lines},
         schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64, "text": pl.Binary},
     )
-    return parse_source(kernel, Plan({}, forced=fmt or APP), [conform(batch)]).result()
+    return parse_source(kernel, Plan(Marks({}), forced=fmt or APP), [conform(batch)]).result()
 
 
 def notes(parsed: Parsed) -> dict[str, tuple[int, int]]:

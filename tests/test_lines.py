@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from strataline.errors import FormatError
 from strataline.format import Event, Format, group
-from strataline.parse import Kernel, Parsed, Plan, catalogue, parse_source
+from strataline.parse import Kernel, Marks, Parsed, Plan, catalogue, parse_source
 from strataline.parse.lines import Part, match, match_other, second_reading
 from strataline.read.frame import conform
 
@@ -50,7 +50,7 @@ def parse(fmt: Format, *lines: str) -> Parsed:
         {"line": range(1, len(raw) + 1), "offset": offsets, "length": [len(line) for line in raw], "text": raw},
         schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64, "text": pl.Binary},
     )
-    return parse_source(Kernel(), Plan({}, forced=fmt), [conform(batch)]).result()
+    return parse_source(Kernel(), Plan(Marks({}), forced=fmt), [conform(batch)]).result()
 
 
 def rows(parsed: Parsed) -> list[tuple[int, int, str, str | None]]:

@@ -23,7 +23,7 @@ from hypothesis import example, given, settings, strategies as st
 import strataline
 from strataline.event import EVENTS, REJECTS
 from strataline.format import Event, Format, Recognise, path
-from strataline.parse import Kernel, Parsed, Plan, Workers, catalogue, identify, parse_source
+from strataline.parse import Kernel, Marks, Parsed, Plan, Workers, catalogue, identify, parse_source
 from strataline.read import MAX_RECORD, Input, Options, Reading, read
 from strataline.read.frame import CHUNK, conform
 
@@ -97,7 +97,7 @@ def take(
     file = folder / f"{next(_numbers)}.log"
     file.write_bytes(data)
     one = formats()[forced] if isinstance(forced, str) else forced
-    plan = Plan(formats() if known is None else known, forced=one)
+    plan = Plan(Marks(formats() if known is None else known), forced=one)
     # No wrapper is taken off here: what lies in one is read in tests of its own.
     options = Options(max_record=max_record, chunk=chunk, wrappers=lambda _: ())
     ((reading, parsed),) = [
@@ -160,7 +160,7 @@ def log(name: str) -> tuple[bytes, ...]:
         {"line": range(len(lines)), "offset": range(len(lines)), "length": [len(one) for one in lines], "text": lines},
         schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64, "text": pl.Binary},
     )
-    parsed = parse_source(kernel, Plan(formats(), forced=formats()[name]), [conform(batch)], workers).result()
+    parsed = parse_source(kernel, Plan(Marks(formats()), forced=formats()[name]), [conform(batch)], workers).result()
     damaged = {*parsed.rejects["line"], *parsed.events.filter(pl.col("recovered").is_not_null())["line"]}
     sound = [line for number, line in enumerate(lines) if line.strip() and number not in damaged]
     return tuple(sound if name in BRIEF else sound[:6])
@@ -178,7 +178,7 @@ def told(name: str) -> tuple[list[dict[str, Any]], ...]:
         },
         schema={"line": pl.Int64, "offset": pl.Int64, "length": pl.Int64, "text": pl.Binary},
     )
-    parsed = parse_source(kernel, Plan(formats(), forced=formats()[name]), [conform(batch)], workers).result()
+    parsed = parse_source(kernel, Plan(Marks(formats()), forced=formats()[name]), [conform(batch)], workers).result()
     parsed.events = parsed.events.with_columns(source=pl.lit("a.log"))
     said = content(Taken(Reading(), parsed))
     return tuple(said[number] for number in range(len(log(name))))
@@ -449,7 +449,7 @@ def test_what_ran_into_a_record_and_is_no_object_is_a_reject_as_it_is_alone(scra
 def test_excerpts_can_be_left_out(scratch: Path) -> None:
     file = scratch / "private.log"
     file.write_bytes(b"banner with a name\n" + log("structlog_json")[0] + b"\n[1]\n")
-    plan = Plan(formats(), forced=formats()["structlog_json"], excerpts=False)
+    plan = Plan(Marks(formats()), forced=formats()["structlog_json"], excerpts=False)
     (parsed,) = [
         parse_source(kernel, plan, (batch.records for batch in source.batches), workers).result()
         for source in read(Input("a.log", file))

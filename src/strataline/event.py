@@ -236,11 +236,16 @@ TIMES = (
     _text("time_raw", "The event time exactly as written."),
     _time("event_time", "When it happened, by the emitter's clock; null where the record states no time."),
     _time("end_time", "When it ended, by the emitter's clock."),
+    _whole(
+        "duration_ns",
+        "How long it took, as the record says; where it was logged at its end, it began that before.",
+        "ns",
+    ),
     _time("observed_time", "When something else (a collector) received it, by that thing's clock."),
     _text(
         "time_kind",
         "Whether `event_time` is the start, the end, or the writing of what it describes; `envelope` where the record "
-        "states none and the wrapper around it does.",
+        "states none and the wrapper around it does; `relative` where a clock starts anew with each record: no time.",
     ),
     _text("time_precision", "Finest unit written: s, ms, us or ns."),
     _text("zone_basis", "Where the zone comes from: explicit (in the record), format, option, or assumed."),
@@ -374,7 +379,7 @@ LINKS = Table(
         _text(
             "relation",
             "member, attempt_of, child_of, evaluated, included, rendered, feedback_on, "
-            "served_from_cache_of, regenerates, retries, redelivery_of, same_content.",
+            "served_from_cache_of, regenerates, retries, redelivery_of, repeats, same_content.",
         ),
         _text("from_event", "The event that is tied."),
         _text("to_event", "The event it is tied to; for a membership, the one through which the request was reached."),
@@ -437,7 +442,8 @@ SOURCES = Table(
         Column("envelopes", pl.List(pl.String), "Wrappers that were taken off its records, from the outermost."),
         _text("format", "Name of the format; null where none was recognised."),
         _number("format_confidence", "Share of the looked-at records that carry its marks."),
-        _text("format_basis", "recognised, option, or none."),
+        _text("format_basis", "recognised, option, guessed, or none."),
+        Column("formats", pl.List(pl.String), "Every format that made an event of its records, most events first."),
         _text("zone", "Zone of naive times; null where all times carry one."),
         _text("zone_basis", "explicit, format, option or assumed; null where the source states no time."),
         _whole("lines", "Physical lines."),

@@ -24,6 +24,7 @@ from strataline.examine import coverage
 from strataline.format import Format
 from strataline.parse import (
     Kernel,
+    Marks,
     Parsed,
     Parsing,
     Plan,
@@ -217,23 +218,23 @@ class _Choices:
     encodings: Mapping[str, str]
     limits: Limits
 
-    def plan(self, one: Input, known: Mapping[str, Format]) -> Plan:
+    def plan(self, one: Input, marks: Marks) -> Plan:
         name = _chosen(self.force, one.source)
         return Plan(
-            formats=known,
-            forced=known[name] if name else None,
+            marks=marks,
+            forced=marks.formats[name] if name else None,
             zone=_chosen(self.zones, one.source),
             assume=self.assume,
             folder=one.folder,
             excerpts=self.excerpts,
         )
 
-    def reading(self, kernel: Kernel, known: Mapping[str, Format]) -> ReadOptions:
+    def reading(self, kernel: Kernel, marks: Marks) -> ReadOptions:
         return ReadOptions(
             max_record=self.max_record,
             limits=self.limits,
             encoding=lambda source: _chosen(self.encodings, source),
-            described=lambda text: described(kernel, known, text),
+            described=lambda text: described(kernel, marks, text),
         )
 
     @property
@@ -261,8 +262,8 @@ def _parse_all(
     if choices.globs and not any(may_hold_more(one) for one in inputs):
         # What lies in archives is known when they have been read; what a typing error means is known now.
         choices.refuse_unmatched([one.source for one in inputs])
-    kernel = Kernel()
-    options = choices.reading(kernel, known)
+    kernel, marks = Kernel(), Marks(known)
+    options = choices.reading(kernel, marks)
     done, whole = 0, sum(one.size() or 0 for one in inputs)
     found: list[tuple[Source, Parsing]] = []
     unread: list[_Source] = []
@@ -273,8 +274,8 @@ def _parse_all(
             try:
                 for source in read(one, options):
                     batches = _told(source, done, whole, progress)
-                    parsing = parse_source(kernel, choices.plan(source.one, known), batches, pool)
-                    found.append(_in_its_encoding(kernel, choices, known, options, source, parsing, pool))
+                    parsing = parse_source(kernel, choices.plan(source.one, marks), batches, pool)
+                    found.append(_in_its_encoding(kernel, choices, marks, options, source, parsing, pool))
             except InputError as problem:
                 unread.append(_Source(one, None, Reading(), Parsed(), problem.message))
             done += one.size() or 0
@@ -298,7 +299,7 @@ def _parsed(source: Source, parsing: Parsing) -> _Source:
 def _in_its_encoding(
     kernel: Kernel,
     choices: _Choices,
-    known: Mapping[str, Format],
+    marks: Marks,
     options: ReadOptions,
     source: Source,
     parsing: Parsing,
@@ -310,7 +311,7 @@ def _in_its_encoding(
         return source, parsing
     again = replace(reread(source.one, source.reading, encoding, options), within=source.within)
     batches = (batch.records for batch in again.batches)
-    second = parse_source(kernel, choices.plan(source.one, known), batches, pool)
+    second = parse_source(kernel, choices.plan(source.one, marks), batches, pool)
     if second.recognised is None and parsing.recognised is not None:
         return source, parsing
     detail = f"most records that are not ASCII are not UTF-8; all were read as {encoding} (--encoding names another)"
@@ -373,6 +374,7 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "format": recognised.format.name if recognised else None,
         "format_confidence": recognised.confidence if recognised else None,
         "format_basis": "option" if forced else "recognised" if recognised else "none",
+        "formats": _formats(events),
         "zone": zone,
         "zone_basis": basis,
         "lines": reading.lines,
@@ -388,6 +390,11 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "last_time": events["event_time"].max(),
         "copy_of": parsed.copy_of,
     }
+
+
+def _formats(events: pl.DataFrame) -> list[str]:
+    counts = events.group_by("format").len().sort(pl.col("len"), "format", descending=[True, False])
+    return counts["format"].to_list()
 
 
 def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:

@@ -61,7 +61,9 @@ def span(
         item["status"] = ended
     if events:
         item["events"] = [dict(one) for one in events]
-        thrown = next((one["attributes"] for one in events if one.get("name") == "exception" and one.get("attributes")), None)
+        thrown = next(
+            (one["attributes"] for one in events if one.get("name") == "exception" and one.get("attributes")), None
+        )
         if thrown:
             item["error"] = {"type": thrown.get("exception.type"), "message": thrown.get("exception.message")}
     return encode(item)

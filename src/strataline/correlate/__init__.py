@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from strataline.correlate.again import group_turns, mark_redelivery
+from strataline.correlate.again import collapse_repeats, group_turns, mark_redelivery
 from strataline.correlate.hubs import refuse_hubs
 from strataline.correlate.ids import normalise_ids
 from strataline.correlate.order import order
@@ -26,6 +26,7 @@ __all__ = ["STEPS", "Correlated", "Options", "correlate"]
 STEPS: tuple[Callable[[Work], Work], ...] = (
     normalise_ids,
     mark_redelivery,
+    collapse_repeats,
     split_reuse,
     group_turns,
     refuse_hubs,

@@ -1,4 +1,4 @@
-"""Redelivery and resending: the same record again, and the same turn again.
+"""Redelivery, repetition and resending: the same record again, the same operation again, and the same turn again.
 
 Shippers and browsers deliver a record twice: the same in all but where it lies and when it was received. The first by
 (source, offset) stands; the others are kept, counted, and take no part in judging ids. A client that resends a turn
@@ -19,6 +19,9 @@ RESEND_NS = 60 * 10**9
 
 MOST_ATTEMPTS = 16
 """Opening events that one turn's id may be carried by."""
+
+REPEATS = "repeats"
+"""The relation of a record to another one that reports the same operation."""
 
 RENEWALS = ("regenerate_of", "edit_of")
 FAILED = ("error", "timeout", "cancelled")
@@ -46,6 +49,51 @@ def mark_redelivery(work: Work) -> Work:
             "source",
             count=pl.col("len").cast(pl.Int64),
             detail=pl.lit("records delivered again; kept, and counted once"),
+        ),
+    )
+
+
+def collapse_repeats(work: Work) -> Work:
+    """Point each event that says which other record reports the same operation to that one's event of its kind.
+
+    Writers do so by construction: a wrapper span around each retrieval, a second post when a run has ended.
+    """
+    said = work.refs.filter(pl.col("role") == REPEATS).select("n", "key", "kind")
+    if said.is_empty():
+        return work
+    events = work.events.select("n", "first", step="kind")
+    named = work.ids.filter(pl.col("role").is_in(["alias", "span"])).select("key", target="n")
+    found = said.join(events, on="n").join(named, on="key").filter(pl.col("target") != pl.col("n"))
+    found = found.join(events.select(target="n", its="first", its_step="step"), on="target")
+    found = found.filter((pl.col("step") == pl.col("its_step")) & (pl.col("its") != pl.col("first")))
+    both = found.select(a="n", b="its").unique()
+    groups = components(events.select("n"), both)
+    # Of all that report one operation the one that repeats none stands; of several, the first.
+    ranked = groups.join(said.select("n").unique().with_columns(again=pl.lit(value=True)), on="n", how="left")
+    ranked = ranked.sort(pl.col("again").fill_null(value=False), "n")
+    stands = ranked.group_by("component", maintain_order=True).agg(stands=pl.col("n").first(), size=pl.len())
+    moved = groups.join(stands.filter(pl.col("size") > 1), on="component").filter(pl.col("stands") != pl.col("n"))
+    if moved.is_empty():
+        return work
+    # What was delivered again follows the event that it delivers again.
+    follow = moved.select(first="n", moved="stands")
+    events = work.events.join(follow, on="first", how="left", maintain_order="left")
+    events = events.with_columns(first=pl.coalesce("moved", "first")).drop("moved")
+    work = replace(work, events=events)
+    rows = moved.sort("n").select(
+        pl.col("n").alias("from"),
+        pl.col("stands").alias("to"),
+        relation=pl.lit(REPEATS),
+        method=pl.lit("ref"),
+        confidence=pl.lit(1.0),
+    )
+    counted = moved.join(work.events.select("n", "source"), on="n").group_by("source").len().sort("source")
+    return work.link(rows).note_rows(
+        "repeated",
+        counted.select(
+            "source",
+            count=pl.col("len").cast(pl.Int64),
+            detail=pl.lit("reports of an operation that another record reports as well; kept, and counted once"),
         ),
     )
 

@@ -2,12 +2,13 @@
 
 from strataline.parse.catalog import catalogue, digests
 from strataline.parse.kernel import Kernel
-from strataline.parse.recognise import Recognised, recognise, score
+from strataline.parse.recognise import Marks, Recognised, recognise, score
 from strataline.parse.source import Note, Parsed, Parsing, Plan, Workers, described, identify, parse_source
 from strataline.parse.times import zone_named
 
 __all__ = [
     "Kernel",
+    "Marks",
     "Note",
     "Parsed",
     "Parsing",

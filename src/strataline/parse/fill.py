@@ -7,15 +7,17 @@ event with the columns of ``events``, less what only the end of the source or th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from strataline.event import DOCUMENT, EVENTS, ID, MAP
 from strataline.format import Documents, Event, Format, Id, Time, Value, path
 from strataline.parse.kernel import Kernel
-from strataline.parse.times import read_times, to_time
+from strataline.parse.times import read_durations, read_times, to_time
 
 EXCERPT = 240
 PLACE = ("line", "offset", "length", "parts", "item", "recovered")
@@ -100,6 +102,7 @@ def _inherit(fmt: Format, event: Event) -> Event:
         refs=(*fmt.refs, *event.refs),
         time=event.time or fmt.time,
         end=event.end or fmt.end,
+        duration=event.duration or fmt.duration,
         observed=event.observed or fmt.observed,
         time_kind=event.time_kind or fmt.time_kind,
     )
@@ -143,10 +146,12 @@ def _events(
             if name in EVENTS.schema
         ),
         *(columns[name].cast(pl.String).alias(f"_{name}") for name in ("input", "output") if name in columns),
-        _ids(ids).alias("ids"),
-        _ids([(one.kind, _value(one.value), one.relation) for one in event.refs]).alias("refs"),
-        _map(event.attributes).alias("attributes"),
-        _map(event.parameters).alias("parameters"),
+    )
+    frame = frame.with_columns(
+        _ids(rows, ids).alias("ids"),
+        _ids(rows, [(one.kind, _value(one.value), one.relation) for one in event.refs]).alias("refs"),
+        _map(rows, event.attributes).alias("attributes"),
+        _map(rows, event.parameters).alias("parameters"),
         _documents(kernel, rows, event.documents),
     )
     times = _times(rows, event, zone)
@@ -214,10 +219,11 @@ def _from_wrapper(frame: pl.DataFrame, envelope: pl.Series, zone: Zone, folder: 
         envelope=pl.lit(envelope).cast(MAP),
     )
     nameless = pl.col("ids").list.eval(pl.element().struct.field("role") == "alias").list.any().not_()
-    ids = _ids([("trace_id", pl.lit(known("trace_id")), "alias"), ("span_id", pl.lit(known("span_id")), "span")])
-    given = nameless & (ids.list.len() > 0)
+    told = pl.DataFrame([known("trace_id"), known("span_id")])
+    ids = _ids(told, [("trace_id", pl.col("trace_id"), "alias"), ("span_id", pl.col("span_id"), "span")])
+    given = nameless & pl.lit(ids.list.len() > 0)
     return frame.with_columns(
-        ids=pl.when(given).then(pl.concat_list("ids", ids)).otherwise("ids"),
+        ids=pl.when(given).then(pl.concat_list("ids", pl.lit(ids))).otherwise("ids"),
         envelope_id=given.fill_null(value=False),
     )
 
@@ -253,27 +259,73 @@ def _derived(kernel: Kernel, rows: pl.DataFrame, ids: tuple[Id, ...]) -> pl.Data
     return rows
 
 
-def _ids(ids: Iterable[tuple[str, pl.Expr, str]]) -> pl.Expr:
-    """A list of (kind, value, role), leaving out what is null or empty."""
-    listed = [pl.struct(kind=pl.lit(kind), value=value.cast(pl.String), role=pl.lit(role)) for kind, value, role in ids]
-    if not listed:
-        return pl.lit([], pl.List(ID))
-    known = pl.element().struct.field("value")
-    return (
-        pl.concat_list(listed)
-        .list.eval(pl.element().filter(known.is_not_null() & (known != "")).unique(maintain_order=True))
-        .cast(pl.List(ID))
+def _ids(rows: pl.DataFrame, ids: Sequence[tuple[str, pl.Expr, str]]) -> pl.Series:
+    """Per row a list of (kind, value, role), leaving out what is null or empty, and what is there already."""
+    values = rows.select(value.cast(pl.String).alias(str(n)) for n, (_, value, _) in enumerate(ids))
+    seen: dict[tuple[str, str], list[str]] = {}
+    for n, (kind, _, role) in enumerate(ids):
+        seen.setdefault((kind, role), []).append(str(n))
+    again = [
+        pl.when(~pl.any_horizontal(pl.col(name).eq_missing(pl.col(other)) for other in names[:place])).then(
+            pl.col(name)
+        )
+        for names in seen.values()
+        for place, name in enumerate(names)
+        if place
+    ]
+    values = values.with_columns(again) if again else values
+    long = _long(values)
+    kinds, roles = (pl.Series([one[part] for one in ids], dtype=pl.String) for part in (0, 2))
+    structs = long.select(
+        pl.struct(kind=kinds.gather(long["n"]), value=long["value"], role=roles.gather(long["n"])).alias("ids")
     )
+    return _lists(structs["ids"], long["row"], rows.height).cast(pl.List(ID))
 
 
-def _map(pairs: Mapping[str, Value]) -> pl.Expr:
-    """A map of the values that are not null; null where there is none."""
+def _map(rows: pl.DataFrame, pairs: Mapping[str, Value]) -> pl.Series:
+    """Per row a map of the values that are not null; null where there is none."""
     if not pairs:
-        return pl.lit(None, MAP)
-    listed = [pl.struct(key=pl.lit(key), value=_value(value).cast(pl.String)) for key, value in pairs.items()]
-    known = pl.element().struct.field("value")
-    kept = pl.concat_list(listed).list.eval(pl.element().filter(known.is_not_null()))
-    return pl.when(kept.list.len() > 0).then(kept).cast(MAP)
+        return pl.Series([None] * rows.height, dtype=MAP)
+    names = list(pairs)
+    values = rows.select(_value(pairs[name]).cast(pl.String).alias(str(n)) for n, name in enumerate(names))
+    long = _long(values, empty=True)
+    keys = pl.Series(names, dtype=pl.String).gather(long["n"])
+    structs = long.select(pl.struct(key=keys, value=long["value"]).alias("map"))
+    lists = _lists(structs["map"], long["row"], rows.height)
+    return lists.set(lists.list.len() == 0, None).cast(MAP)
+
+
+def _long(values: pl.DataFrame, *, empty: bool = False) -> pl.DataFrame:
+    """The values that are not null (nor, unless `empty`, empty): their row, their column's place `n`, and themselves.
+
+    In order of row and place.
+    """
+    frames = []
+    for n, column in enumerate(values.iter_columns()):
+        kept = column.is_not_null() if empty else (column != "").fill_null(value=False)
+        rows = kept.arg_true()
+        if len(rows):
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "row": rows,
+                        "n": pl.repeat(n, len(rows), dtype=pl.UInt32, eager=True),
+                        "value": column.gather(rows),
+                    }
+                )
+            )
+    if not frames:
+        return pl.DataFrame(schema={"row": pl.UInt32, "n": pl.UInt32, "value": pl.String})
+    return pl.concat(frames).sort("row", maintain_order=True)
+
+
+def _lists(elements: pl.Series, row: pl.Series, height: int) -> pl.Series:
+    """The elements, which are in order of their row, as one list per row; empty where a row has none."""
+    counts = np.bincount(row.to_numpy(), minlength=height)
+    offsets = np.zeros(height + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    listed = pa.LargeListArray.from_arrays(pa.array(offsets), elements.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return pl.Series(listed)
 
 
 def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents | None) -> pl.Series:
@@ -316,6 +368,10 @@ def _times(rows: pl.DataFrame, event: Event, zone: Zone) -> pl.DataFrame:
             continue
         time = Time(declared) if isinstance(declared, str) else declared
         text = rows.select(_value(time.value).cast(pl.String).alias("text"))["text"]
+        if event.time_kind == "relative":
+            # Where the clock starts anew with each record, what it says is no time.
+            columns += [text.alias("time_raw")] if name == "event_time" else []
+            continue
         read = read_times(text, time.unit, zone.name)
         columns.append(pl.select(to_time(pl.lit(read.struct.field("ns"))).alias(name)).to_series())
         unsure = unsure | read.struct.field("unsure")
@@ -333,6 +389,12 @@ def _times(rows: pl.DataFrame, event: Event, zone: Zone) -> pl.DataFrame:
         if columns
         else pl.DataFrame({"event_time": [None] * rows.height}, schema={"event_time": EVENTS.schema["event_time"]})
     )
+    if event.duration is not None:
+        took = rows.select(_value(event.duration.value).cast(pl.String).alias("text"))["text"]
+        frame = frame.with_columns(read_durations(took, event.duration.unit).alias("duration_ns"))
+        if event.end is None and event.time_kind == "start" and "event_time" in frame.columns:
+            after = pl.col("event_time") + pl.duration(nanoseconds="duration_ns", time_unit="ns")
+            frame = frame.with_columns(end_time=after)
     return frame.with_columns(unsure.fill_null(value=False).alias("unsure_times"))
 
 

@@ -22,6 +22,7 @@ OBJECT = "OBJECT"
 SLICE = 2 << 20
 """Bytes of records whose elements are opened at once."""
 
+_ODD = r"[:,\[]\s*-?(?:NaN|Infinity)|,\s*[\]}]"
 _VALUES = ("stringValue", "intValue", "doubleValue", "boolValue", "bytesValue", "arrayValue", "kvlistValue")
 
 
@@ -47,7 +48,7 @@ class Kernel:
 
     def decode(self, text: pl.Series) -> pl.Series:
         """Binary to text; null where the bytes are not UTF-8 (or were null)."""
-        return self._query("SELECT try(decode(text)) AS s FROM batch ORDER BY r", _rows(text))["s"]
+        return self._query("SELECT try(decode(text)) AS s FROM batch", _rows(text))["s"]
 
     def look(self, text: pl.Series) -> pl.DataFrame:
         """What each record is.
@@ -56,12 +57,9 @@ class Kernel:
             Per record, in order: ``s`` (text; null if not UTF-8), ``type`` (JSON type; null if refused) and
             ``lenient`` (holds NaN, Infinity or a trailing comma, or text that looks like one).
         """
-        odd = r"regexp_matches(s, '[:,\[]\s*-?(NaN|Infinity)') OR regexp_matches(s, ',\s*[\]}]')"
-        query = f"""
-            SELECT s, try(json_type(s)) AS type, coalesce({odd}, false) AS lenient
-            FROM (SELECT r, try(decode(text)) AS s FROM batch) ORDER BY r
-        """
-        return self._query(query, _rows(text))
+        query = "SELECT s, try(json_type(s)) AS type FROM (SELECT try(decode(text)) AS s FROM batch)"
+        look = self._query(query, _rows(text))
+        return look.with_columns(lenient=pl.col("s").str.contains(_ODD).fill_null(value=False))
 
     def extract(
         self, text: pl.Series, fields: Mapping[str, Field], explode: Sequence[tuple[Segment, ...]] = ()
@@ -105,13 +103,16 @@ class Kernel:
             source = f"SELECT {kept}, o{level}, {here}{_list(wanted.read(here, here))} FROM ({element})"
             carried += [f"o{level}", *wanted.names(here)]
         order = "".join(f", o{n}" for n in range(1, last + 1))
+        # Rows keep their order unless a list was opened: then they are put in order, and counted.
+        item, sound, ordered = "CAST(0 AS BIGINT)", "true", ""
+        if explode:
+            item = f"row_number() OVER (PARTITION BY r ORDER BY r{order}) - 1"
+            sound, ordered = f"coalesce(try(json_type(d{last})) = '{OBJECT}', false)", f"ORDER BY r{order}"
         query = f"""
-            SELECT r, row_number() OVER (PARTITION BY r ORDER BY r{order}) - 1 AS item, sound,
+            SELECT r, {item} AS item, sound,
                 {" OR ".join(wanted.repeated)} AS repeated{_list(columns)}{_list(wanted.floats)}
-            FROM (SELECT *{_list(wanted.opened)} FROM (
-                SELECT *, coalesce(try(json_type(d{last})) = '{OBJECT}', false) AS sound{_list(wanted.keys)}
-                FROM ({source})
-            )) ORDER BY r{order}
+            FROM (SELECT *{_list(wanted.opened)} FROM (SELECT *, {sound} AS sound{_list(wanted.keys)} FROM ({source})))
+            {ordered}
         """
         frame = self._query(query, _rows(text)).rename({f"c{n}": name for n, name in enumerate(fields)})
         for number, (name, field) in enumerate(fields.items()):
@@ -144,17 +145,18 @@ class Kernel:
         """Whether each record has a value (null counts) at each of `paths`, one Boolean column per path; in order."""
         tests = f"[{', '.join(_path(segments) for segments in paths)}]"
         columns = ", ".join(f"coalesce(e[{n + 1}], false) AS c{n}" for n in range(len(paths)))
-        query = f"SELECT {columns} FROM (SELECT r, try(json_exists(text, {tests})) AS e FROM batch) ORDER BY r"
+        query = f"SELECT {columns} FROM (SELECT r, try(json_exists(text, {tests})) AS e FROM batch)"
         return self._query(query, _rows(text))
 
     def sha256(self, text: pl.Series) -> pl.Series:
         """SHA-256 of each text, in hex; null stays null."""
-        return self._query("SELECT sha256(text) AS h FROM batch ORDER BY r", _rows(text))["h"]
+        return self._query("SELECT sha256(text) AS h FROM batch", _rows(text))["h"]
 
     def _query(self, query: str, batch: pl.DataFrame) -> pl.DataFrame:
         connection = self._connection
         connection.register("batch", batch.to_arrow())
         try:
+            # One thread keeps rows in the order in which they came.
             frame = pl.from_arrow(connection.sql(query).to_arrow_table())
         finally:
             connection.unregister("batch")
@@ -169,6 +171,7 @@ class _Wanted:
         levels = [f"d{level}" for level in range(last + 1)]
         self.last = last
         self.paths: dict[str, list[str]] = {document: [] for document in levels}
+        self.typed: dict[str, list[str]] = {document: [] for document in levels}
         self.above: dict[str, list[str]] = {document: [_path(())] for document in levels}
         self.values: list[tuple[str, str]] = []
         self.inner: dict[str, list[str]] = {}
@@ -183,6 +186,8 @@ class _Wanted:
         ]
         if self.paths[document]:
             found.append(f"try(json_extract_string({text}, [{', '.join(self.paths[document])}])) AS {document}_values")
+        if self.typed[document]:
+            found.append(f"try(json_type({text}, [{', '.join(self.typed[document])}])) AS {document}_types")
         twice = "lambda k: len(k) <> len(list_distinct(k))"
         objects = f"try(json_keys({text}, [{', '.join(self.above[document])}]))"
         return [*found, f"coalesce(len(list_filter({objects}, {twice})) > 0, false) AS {document}_repeated"]
@@ -190,6 +195,7 @@ class _Wanted:
     def names(self, document: str) -> list[str]:
         """The columns that `read` makes."""
         values = [f"{document}_values"] if self.paths[document] else []
+        values += [f"{document}_types"] if self.typed[document] else []
         lists = [f"l{number}" for number, (owner, _) in enumerate(self.values) if owner == document]
         return [*values, *lists, f"{document}_repeated"]
 
@@ -249,7 +255,10 @@ class _Wanted:
 
     def _type(self, document: str, segments: tuple[Segment, ...]) -> str:
         """The JSON type at the path: the word NULL for a null, and null where there is nothing."""
-        return f"try(json_type(l{self._value(document, _path(segments))}))"
+        path, paths = _path(segments), self.typed[document]
+        if path not in paths:
+            paths.append(path)
+        return f"{document}_types[{paths.index(path) + 1}]"
 
     def _attribute(self, document: str, field: Field) -> str:
         number = self._value(document, _path(field.segments, "[*]"))

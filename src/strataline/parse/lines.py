@@ -6,12 +6,13 @@ the beginning of one, cut short; or it is a sound line that the pattern does not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import polars as pl
 import regex
 
-from strataline.format import Format
+from strataline.format import Field, Format
 
 PATIENCE_S = 1.0
 """How long one line may keep the backtracking engine of the second reading busy."""
@@ -27,43 +28,78 @@ class Part:
     why: str | None
 
 
+def describes(fmt: Format, text: pl.Series) -> pl.Series:
+    """Whether the format's pattern describes the first line of each record."""
+    return _first_line(text).str.contains(f"^(?:{fmt.pattern})$").fill_null(value=False)
+
+
 def match(fmt: Format, text: pl.Series) -> pl.DataFrame:
     """Match the first line of each record against the whole of the format's pattern; the others continue it.
 
     Returns:
         A Boolean column ``_described`` and one text column per field; an empty group is null.
     """
-    return _groups(fmt, text, fmt.pattern or "")
+    fields = {name: field for name, field in fmt.fields.items() if field.inner is None}
+    return _groups(fields, text, fmt.pattern or "")
 
 
 def match_other(fmt: Format, text: pl.Series) -> pl.DataFrame:
     """What the format's `other` finds in lines that its pattern does not describe; columns as in `match`."""
-    return _groups(fmt, text, fmt.other or r"(?P<_>)").with_columns(_described=pl.lit(value=False))
+    return _groups(fmt.fields, text, fmt.other or r"(?P<_>)").with_columns(_described=pl.lit(value=False))
 
 
-def _groups(fmt: Format, text: pl.Series, pattern: str) -> pl.DataFrame:
+def _groups(fields: Mapping[str, Field], text: pl.Series, pattern: str) -> pl.DataFrame:
     whole = f"^(?:{pattern})$"
-    first = pl.col("s").str.splitn("\n", 2).struct.field("field_0").str.strip_suffix("\r")
-    if not text.str.contains("\n", literal=True).any():
-        first = pl.col("s")
-    found = (
-        pl.DataFrame({"s": text})
-        .select(s=first)
-        .select(
-            _described=pl.col("s").str.contains(whole).fill_null(value=False),
-            groups=pl.col("s").str.extract_groups(whole),
-        )
+    found = pl.DataFrame({"s": _first_line(text)}).with_columns(
+        _described=pl.col("s").str.contains(whole).fill_null(value=False),
+        groups=pl.col("s").str.extract_groups(whole),
     )
     schema = found.schema["groups"]
     named = [one.name for one in schema.fields] if isinstance(schema, pl.Struct) else []
     columns = []
-    for name, field in fmt.fields.items():
-        if field.name in named:
+    for name, field in fields.items():
+        if field.inner is not None:
+            columns.append(pl.lit(None, pl.String).alias(name))
+        elif field.pair is not None:
+            columns.append(_paired(field.pair).alias(name))
+        elif field.name in named:
             value = pl.col("groups").struct.field(field.name)
             columns.append(pl.when(value != "").then(value).alias(name))
         else:
             columns.append(pl.lit(None, pl.String).alias(name))
     return found.select("_described", *columns)
+
+
+def _paired(key: str) -> pl.Expr:
+    """The value of ``key=value`` in the column ``s``."""
+    found = pl.col("s").str.extract_groups(rf'(?:^|[\s,;({{\[]){_literal(key)}=(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*))')
+    plain = found.struct.field("2")
+    quoted = found.struct.field("1").str.replace_many({r"\"": '"', "\\\\": "\\", r"\n": "\n", r"\t": "\t"})
+    return pl.coalesce(pl.when(plain != "").then(plain), pl.when(quoted != "").then(quoted))
+
+
+def _literal(text: str) -> str:
+    return "".join("\\" + c if c in r"\.+*?()[]{}|^$-" else c for c in text)
+
+
+def opened(fmt: Format) -> dict[Field, dict[str, Field]]:
+    """The groups and pairs of a text format that hold JSON: each with the fields that are read inside of it."""
+    found: dict[Field, dict[str, Field]] = {}
+    for name, field in fmt.fields.items():
+        if field.inner is not None:
+            found.setdefault(replace(field, inner=None), {})[name] = Field(field.inner)
+    return found
+
+
+def match_field(fmt: Format, field: Field, text: pl.Series) -> pl.Series:
+    """What a single group or pair of the format holds."""
+    return _groups({"f": field}, text, fmt.pattern or "")["f"]
+
+
+def _first_line(text: pl.Series) -> pl.Series:
+    if not text.str.contains("\n", literal=True).any():
+        return text
+    return text.str.splitn("\n", 2).struct.field("field_0").str.strip_suffix("\r")
 
 
 def second_reading(fmt: Format, line: str) -> list[Part]:

@@ -16,11 +16,11 @@ from typing import Any, Self
 import polars as pl
 
 from strataline.event import EVENTS, FRAME, REJECTS
-from strataline.format import Format
+from strataline.format import Format, path
 from strataline.parse.fill import EXTRA, Zone, fill
 from strataline.parse.kernel import OBJECT, Kernel
-from strataline.parse.lines import match, match_other, second_reading
-from strataline.parse.recognise import Recognised, recognise
+from strataline.parse.lines import match, match_field, match_other, opened, second_reading
+from strataline.parse.recognise import SAMPLE, Marks, Recognised, recognise
 from strataline.parse.rescue import rescue
 
 _LENIENT = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|Infinity|,\s*[\]}]', re.DOTALL)
@@ -82,7 +82,7 @@ class Plan:
     """How a source is to be read.
 
     Args:
-        formats: the catalogue.
+        marks: the catalogue.
         forced: the format that the caller named, which is then not questioned.
         zone: from an option, if one names this source.
         assume: zone of naive times where nothing names one; null for UTC, which is noted.
@@ -90,12 +90,24 @@ class Plan:
         excerpts: whether excerpts are kept.
     """
 
-    formats: Mapping[str, Format]
+    marks: Marks
     forced: Format | None = None
     zone: str | None = None
     assume: str | None = None
     folder: str = ""
     excerpts: bool = True
+    _here: dict[tuple[str, ...], Marks] = field(default_factory=dict, repr=False, compare=False)
+
+    def format(self, name: str) -> Format:
+        """The format of that name."""
+        return self.forced if self.forced is not None and self.forced.name == name else self.marks.formats[name]
+
+    def here(self, recognised: Recognised) -> Marks:
+        """The marks of the formats that the source is known to hold."""
+        found = self._here.get(tuple(recognised.shares))
+        if found is None:
+            found = self._here[tuple(recognised.shares)] = self.marks.only(recognised.shares)
+        return found
 
     def zone_for(self, fmt: Format) -> Zone:
         """The zone of naive times, and where it is from."""
@@ -169,9 +181,9 @@ def parse_source(
     submit = _at_once if workers is None else workers.submit
     recognised = None if plan.forced is None else Recognised(plan.forced, 1.0, forced=True)
     if plan.forced is None:
-        # The beginning decides for the whole source.
+        # The beginning decides which formats the source holds, and each record which of them it is.
         sample, batches = _sample(batches)
-        recognised = recognise(kernel, plan.formats, sample)
+        recognised = recognise(kernel, plan.marks, sample)
     parts = [submit(partial(_parse_batch, kernel, plan, recognised, batch)) for batch in batches if batch.height]
     return Parsing(recognised, parts)
 
@@ -182,9 +194,9 @@ def _at_once(work: Callable[[], tuple[Parsed, _Tally]]) -> Future[tuple[Parsed, 
     return made
 
 
-def described(kernel: Kernel, formats: Mapping[str, Format], text: pl.Series) -> bool:
-    """Whether one of `formats` describes these records (Binary) as they stand."""
-    return recognise(kernel, formats, text) is not None
+def described(kernel: Kernel, marks: Marks, text: pl.Series) -> bool:
+    """Whether formats describe these records (Binary) as they stand."""
+    return recognise(kernel, marks, text) is not None
 
 
 def _sample(batches: Iterable[pl.DataFrame]) -> tuple[pl.Series, Iterator[pl.DataFrame]]:
@@ -270,36 +282,126 @@ def _parse_batch(
         text = row["text"]
         rejects.add(row, text, "nul_bytes", f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}")
     rows = rows.filter(~nul)
+    look = kernel.look(rows["text"]).rename({"s": "_text", "type": "_type", "lenient": "_lenient"})
+    rows = pl.concat([rows, look], how="horizontal")
+    _reject_undecoded(rows, rejects)
+    rows = rows.filter(pl.col("_text").is_not_null())
     if recognised is None:
-        rows = rows.with_columns(kernel.decode(rows["text"]).alias("_text"))
-        _reject_undecoded(rows, rejects)
-        known = rejects.every(rows.filter(pl.col("_text").is_not_null()), "unrecognised_format", _NO_FORMAT)
-        one.rejects = pl.concat([rejects.frame(), known])
+        one.rejects = pl.concat([rejects.frame(), rejects.every(rows, "unrecognised_format", _NO_FORMAT)])
         return one, tally
-    fmt = recognised.format
-    reader = _read_objects if fmt.container == "json" else _read_lines
-    elements, more = reader(kernel, fmt, rows, rejects)
+    made, more = _read(kernel, plan, recognised, rows, rejects)
     one.records += more
-    elements = elements.sort("_offset", "_inner", "_piece", "_item", maintain_order=True).with_columns(
-        _item=pl.int_range(pl.len()).cast(pl.Int64).over("_offset")
-    )
-    made = fill(kernel, fmt, elements, plan.zone_for(fmt), plan.folder, excerpts=plan.excerpts)
-    records = elements.unique(["_record", "_piece"], maintain_order=True)
-    hashes = records.select(_hashes(records["_text"]), record=pl.struct("_record", "_piece"))
-    made = made.drop("record_hash").join(hashes, on="record", how="left", maintain_order="left")
-    made = made.with_columns(
-        address=pl.lit("bytes" if batch["line"].null_count() < batch.height else "row"),
-        format=pl.lit(fmt.name),
-        format_confidence=pl.lit(recognised.confidence),
-    )
-    _note_events(made, tally)
-    _note_lenient(elements, tally)
-    one.events = EVENTS.conform(made.drop(EXTRA))
-    places = made.select("record", "recovered").unique()
-    one.with_events = places.height
-    one.recovered = int(places["recovered"].is_not_null().sum())
+    events = []
+    for fmt, elements in _numbered(made):
+        filled = fill(kernel, fmt, elements, plan.zone_for(fmt), plan.folder, excerpts=plan.excerpts)
+        confidence = recognised.shares.get(fmt.name, recognised.confidence)
+        events.append(filled.with_columns(format=pl.lit(fmt.name), format_confidence=pl.lit(confidence)))
+        _note_lenient(elements, tally)
+    if events:
+        found = pl.concat(events)
+        slim = [elements.select("_record", "_piece", "_text") for _, elements in made]
+        records = pl.concat(slim).unique(["_record", "_piece"], maintain_order=True)
+        hashes = records.select(_hashes(records["_text"]), record=pl.struct("_record", "_piece"))
+        found = found.drop("record_hash").join(hashes, on="record", how="left", maintain_order="left")
+        found = found.with_columns(address=pl.lit("bytes" if batch["line"].null_count() < batch.height else "row"))
+        _note_events(found, tally)
+        one.events = EVENTS.conform(found.drop(EXTRA))
+        places = found.select("record", "recovered").unique()
+        one.with_events = places.height
+        one.recovered = int(places["recovered"].is_not_null().sum())
     one.rejects = rejects.frame()
     return one, tally
+
+
+_Made = list[tuple[Format, pl.DataFrame]]
+"""Elements by the format that describes them: `PLACED`, ``_text``, ``_item``, ``_described``, the format's fields."""
+
+
+def _numbered(made: _Made) -> _Made:
+    """The elements with ``_item`` counted over all that lie at one address, whatever their format."""
+    parts: dict[str, tuple[Format, list[pl.DataFrame]]] = {}
+    for fmt, elements in made:
+        if elements.height:
+            parts.setdefault(fmt.name, (fmt, []))[1].append(elements)
+    made = [(fmt, pl.concat(frames, how="diagonal")) for fmt, frames in parts.values()]
+    if not made:
+        return []
+    order = ["_offset", "_inner", "_piece", "_item"]
+    every = pl.concat([elements.select(order).with_columns(_part=n) for n, (_, elements) in enumerate(made)])
+    every = every.with_row_index("_row").sort(order, maintain_order=True)
+    counted = every.with_columns(_count=pl.int_range(pl.len()).cast(pl.Int64).over("_offset")).sort("_row")
+    return [
+        (fmt, elements.with_columns(_item=counted.filter(pl.col("_part") == n)["_count"]).sort("_offset", "_item"))
+        for n, (fmt, elements) in enumerate(made)
+    ]
+
+
+def _read(
+    kernel: Kernel, plan: Plan, recognised: Recognised, rows: pl.DataFrame, rejects: _Rejects
+) -> tuple[_Made, int]:
+    """Give each record to the format that describes it, and read its elements.
+
+    Returns:
+        The elements, and how many records there are more than were read (records that ran together).
+    """
+    main, everything = recognised.format, plan.marks
+    is_object = (rows["_type"] == OBJECT).fill_null(value=False)
+    if recognised.forced:
+        everything = Marks({main.name: main})
+        is_object = is_object & (main.container == "json")
+    objects, lines = rows.filter(is_object), rows.filter(~is_object)
+    if recognised.forced:
+        named = pl.Series([main.name] * objects.height, dtype=pl.String)
+        described = everything.of_lines(lines["_text"])
+    else:
+        here = plan.here(recognised)
+        named = _told(objects["_text"], partial(here.of_objects, kernel), partial(everything.of_objects, kernel))
+        described = _told(lines["_text"], here.of_lines, everything.of_lines)
+    made: _Made = []
+    left = []
+    for name, part in _by_format(objects, named):
+        if name is None:
+            left.append(part)
+        else:
+            made += _objects(kernel, plan, plan.format(name), part)
+    for name, part in _by_format(lines, described):
+        if name is None:
+            left.append(part)
+        else:
+            fmt = plan.format(name)
+            made.append((fmt, _described(kernel, fmt, part)))
+    if not left:
+        return made, 0
+    rest = pl.concat(left).sort("_offset", "_inner", "_piece")
+    reader = _read_rest if main.container == "json" else _read_lines
+    more, count = reader(kernel, plan, main, rest, rejects)
+    return made + more, count
+
+
+def _told(
+    text: pl.Series, here: Callable[[pl.Series], pl.Series], anywhere: Callable[[pl.Series], pl.Series]
+) -> pl.Series:
+    """The format of each record: one that the source is known to hold, else any whose marks some of the rest carry."""
+    named = here(text)
+    left = named.is_null().arg_true()
+    if not len(left):
+        return named
+    strangers = anywhere(text.gather(left).gather_every(max(1, len(left) // SAMPLE)))
+    if strangers.null_count() == len(strangers):
+        return named
+    return named.scatter(left, anywhere(text.gather(left)))
+
+
+def _by_format(rows: pl.DataFrame, named: pl.Series) -> Iterator[tuple[str | None, pl.DataFrame]]:
+    """Rows by the name of their format, in the order in which the formats first occur."""
+    if rows.is_empty():
+        return
+    names = named.unique(maintain_order=True).to_list()
+    for name in names:
+        yield (
+            name,
+            rows if len(names) == 1 else rows.filter(named.eq_missing(pl.lit(name)) if name else named.is_null()),
+        )
 
 
 def _without_padding(rows: pl.DataFrame, nul: pl.Series, rejects: _Rejects) -> tuple[pl.DataFrame, int]:
@@ -373,7 +475,9 @@ def _note_events(made: pl.DataFrame, tally: _Tally) -> None:
     if named.height:
         detail = "the record carries no id; that of the wrapper around it was taken"
         tally.add("envelope_id", detail, _lowest(named["line"]), named.height)
-    unread = made.filter(pl.col("time_raw").is_not_null() & pl.col("event_time").is_null())
+    unread = made.filter(
+        pl.col("time_raw").is_not_null() & pl.col("event_time").is_null() & (pl.col("time_kind") != "relative")
+    )
     if unread.height:
         tally.add(
             "time_unread",
@@ -466,37 +570,75 @@ def _utf8_fault(text: bytes) -> str:
     return "not UTF-8"
 
 
-def _read_objects(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rejects) -> tuple[pl.DataFrame, int]:
-    """JSON records to elements.
+def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame) -> _Made:
+    """The elements of JSON objects that `fmt` describes; where it has items, by the formats that describe these."""
+    sound = sound.select(*PLACED, "_text", "_lenient")
+    if fmt.reshape is None and fmt.items is None:
+        found = kernel.extract(sound["_text"], fmt.fields, fmt.explode)
+        return [(fmt, _placed(sound, found)), (fmt, _without_elements(fmt, sound, found["r"]))]
+    if fmt.reshape is None:
+        parts = kernel.extract(sound["_text"], {"text": path()}, fmt.explode).select("r", "item", "text")
+    else:
+        pairs = [(r, part) for r, text in enumerate(sound["_text"].to_list()) for part in fmt.reshape(text)]
+        schema = {"r": pl.Int64, "text": pl.String}
+        parts = pl.DataFrame(pairs, schema=schema, orient="row").with_columns(
+            item=pl.int_range(pl.len()).cast(pl.Int64).over("r")
+        )
+    made: _Made = [(fmt, _without_elements(fmt, sound, parts["r"]))]
+    names = pl.Series([fmt.name] * parts.height, dtype=pl.String)
+    if fmt.items is not None:
+        names = plan.marks.of_items(kernel, parts["text"], fmt.items)
+    for name, part in _by_format(parts, names):
+        if name is None:
+            bare = _undescribed(fmt, sound[part["r"]])
+            made.append((fmt, bare.with_columns(_item=part["item"])))
+            continue
+        reader = plan.format(name)
+        found = kernel.extract(part["text"], reader.fields, ())
+        found = found.with_columns(part["item"].gather(found["r"]), r=part["r"].gather(found["r"]))
+        made.append((reader, _placed(sound, found)))
+    return made
 
-    Returns:
-        The elements, and how many records there are more than were read (records that ran together).
-    """
-    look = kernel.look(rows["text"]).rename({"s": "_text", "lenient": "_lenient"})
-    rows = pl.concat([rows, look], how="horizontal")
-    _reject_undecoded(rows, rejects)
-    rows = rows.filter(pl.col("_text").is_not_null())
-    for row in rows.filter(pl.col("type").is_not_null() & (pl.col("type") != OBJECT)).iter_rows(named=True):
-        detail = f"JSON {row['type'].lower()} where an object was expected"
+
+def _placed(sound: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """Fields beside the places of the records that they are from."""
+    elements = pl.concat([sound[found["r"]], found.drop("r")], how="horizontal")
+    return elements.rename({"item": "_item", "sound": "_described", "repeated": "_repeated"}, strict=False)
+
+
+def _without_elements(fmt: Format, sound: pl.DataFrame, r: pl.Series) -> pl.DataFrame:
+    """A record without elements is a sound line that the format does not describe, as is a banner."""
+    empty = sound if r.is_empty() else sound.filter(~pl.int_range(pl.len()).is_in(r.unique().implode()))
+    return _undescribed(fmt, empty)
+
+
+def _undescribed(fmt: Format, rows: pl.DataFrame) -> pl.DataFrame:
+    """Elements of sound records that `fmt` does not describe: no field is known of them."""
+    nothing = {name: pl.lit(None, pl.String) for name in fmt.fields}
+    return rows.with_columns(_described=pl.lit(value=False), _item=pl.lit(0, pl.Int64), **nothing)
+
+
+def _read_rest(kernel: Kernel, plan: Plan, fmt: Format, rows: pl.DataFrame, rejects: _Rejects) -> tuple[_Made, int]:
+    """What no format describes, in a source of JSON: damaged records, banners, objects without the marks."""
+    for row in rows.filter(pl.col("_type").is_not_null() & (pl.col("_type") != OBJECT)).iter_rows(named=True):
+        detail = f"JSON {row['_type'].lower()} where an object was expected"
         rejects.add(row, row["text"], "not_an_object", detail)
     keep = [*PLACED, "_text", "_lenient"]
-    sound = rows.filter(pl.col("type") == OBJECT).select(keep)
-    saved, plain, more = _second_reading(rows.filter(pl.col("type").is_null()), rejects, sound.schema)
-    sound = pl.concat([sound, saved]).sort("_offset", "_inner", "_piece")
-    if fmt.reshape is None:
-        found = kernel.extract(sound["_text"], fmt.fields, fmt.explode)
-    else:
-        parts = [(r, part) for r, text in enumerate(sound["_text"].to_list()) for part in fmt.reshape(text)]
-        found = kernel.extract(pl.Series([part for _, part in parts], dtype=pl.String), fmt.fields, ())
-        found = found.with_columns(r=pl.Series([r for r, _ in parts], dtype=pl.Int64).gather(found["r"]))
-        found = found.with_columns(item=pl.int_range(pl.len()).over("r"))
-    elements = pl.concat([sound[found["r"]], found.drop("r")], how="horizontal")
-    elements = elements.rename({"item": "_item", "sound": "_described", "repeated": "_repeated"})
-    # A record without elements is a sound line that the format does not describe, as is a banner.
-    empty = sound.filter(~pl.int_range(pl.len()).is_in(found["r"].unique().implode()))
-    return pl.concat([elements, pl.concat([plain, empty])], how="diagonal").with_columns(
-        pl.col("_described").fill_null(value=False), pl.col("_item").fill_null(0)
-    ), more
+    strange = rows.filter(pl.col("_type") == OBJECT).select(keep)
+    saved, plain, more = _second_reading(rows.filter(pl.col("_type").is_null()), rejects, strange.schema)
+    made: _Made = []
+    named = (
+        plan.marks.of_objects(kernel, saved["_text"]) if plan.forced is None else pl.Series([fmt.name] * saved.height)
+    )
+    for name, part in _by_format(saved, named):
+        if name is None:
+            strange = pl.concat([strange, part])
+        else:
+            made += _objects(kernel, plan, plan.format(name), part)
+    # Of a record without the marks the time is still read, where the format would read it.
+    read = kernel.extract(strange["_text"], {} if fmt.explode or fmt.reshape else fmt.fields).drop("r", "item", "sound")
+    strange = pl.concat([_undescribed(fmt, strange).drop(fmt.fields), read.drop("repeated")], how="horizontal")
+    return [*made, (fmt, strange), (fmt, _undescribed(fmt, plain))], more
 
 
 def _reject_undecoded(rows: pl.DataFrame, rejects: _Rejects) -> None:
@@ -537,26 +679,27 @@ def _second_reading(rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema) ->
     return pl.DataFrame(saved, schema=schema), pl.DataFrame(plain, schema=schema), more
 
 
-def _read_lines(kernel: Kernel, fmt: Format, rows: pl.DataFrame, rejects: _Rejects) -> tuple[pl.DataFrame, int]:
-    """Text records to elements; returns as `_read_objects` does."""
-    rows = rows.with_columns(kernel.decode(rows["text"]).alias("_text"))
-    _reject_undecoded(rows, rejects)
-    rows = rows.filter(pl.col("_text").is_not_null()).select(*PLACED, "_text")
+def _described(kernel: Kernel, fmt: Format, rows: pl.DataFrame) -> pl.DataFrame:
+    """The elements of text records that `fmt` describes."""
+    rows = rows.select(*PLACED, "_text")
     found = pl.concat([rows, match(fmt, rows["_text"])], how="horizontal")
-    refused = found.filter(~pl.col("_described")).select(rows.columns)
-    parts = list(_parts(fmt, refused))
+    for outer, fields in opened(fmt).items():
+        texts = match_field(fmt, outer, rows["_text"])
+        found = pl.concat([found, kernel.extract(texts, fields).select(fields.keys())], how="horizontal")
+    return found.with_columns(_item=pl.lit(0, pl.Int64))
+
+
+def _read_lines(kernel: Kernel, plan: Plan, fmt: Format, rows: pl.DataFrame, rejects: _Rejects) -> tuple[_Made, int]:
+    """What no format describes, in a source of text: lines that ran together or were cut, banners."""
+    del plan, rejects
+    rows = rows.select(*PLACED, "_text")
+    parts = list(_parts(fmt, rows))
     again = pl.DataFrame([part for part, _ in parts], schema=rows.schema)
     described = pl.Series([flag for _, flag in parts], dtype=pl.Boolean)
-    matched = again.filter(described)
     others = again.filter(~described)
-    elements = pl.concat(
-        [
-            found.filter("_described"),
-            pl.concat([matched, match(fmt, matched["_text"])], how="horizontal"),
-            pl.concat([others, match_other(fmt, others["_text"])], how="horizontal"),
-        ]
-    )
-    return elements.with_columns(_item=pl.lit(0, pl.Int64)), again.height - refused.height
+    found = pl.concat([others, match_other(fmt, others["_text"])], how="horizontal")
+    found = found.with_columns(_item=pl.lit(0, pl.Int64))
+    return [(fmt, _described(kernel, fmt, again.filter(described))), (fmt, found)], again.height - rows.height
 
 
 def _parts(fmt: Format, refused: pl.DataFrame) -> Iterator[tuple[dict[str, Any], bool]]:

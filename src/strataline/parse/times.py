@@ -16,7 +16,19 @@ import polars as pl
 from strataline.errors import StrataError
 from strataline.event import TIME
 
+TICKS_TO_1970 = 621_355_968_000_000_000
+"""Ticks of .NET (100 ns) from the year 1 to 1970. Source: System.DateTime.Ticks."""
+
 UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+_SPANS = (
+    ("h", 3600 * UNIT_NS["s"]),
+    ("m", 60 * UNIT_NS["s"]),
+    ("s", UNIT_NS["s"]),
+    ("ms", UNIT_NS["ms"]),
+    ("(?:µ|μ|u)s", UNIT_NS["us"]),
+    ("ns", UNIT_NS["ns"]),
+)
 
 _ISO = (
     r"^(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<clock>[0-9]{2}:[0-9]{2}:[0-9]{2})"
@@ -51,7 +63,7 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
 
     Args:
         text: the times as written; null stays null.
-        unit: ``auto``, ``iso``, or the unit of an epoch: s, ms, us, ns.
+        unit: ``auto``, ``iso``, the unit of an epoch (s, ms, us, ns), or ``ticks`` of .NET.
         zone: zone of times that state none.
 
     Returns:
@@ -59,6 +71,10 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
         unit written), ``naive`` (the text states no zone) and ``unsure`` (the local time occurs twice in its
         zone, or never: the earlier reading, or none, was taken).
     """
+    if unit == "ticks":
+        ticks = pl.DataFrame({"ticks": text.cast(pl.Int64, strict=False)})
+        since = ticks.select(((pl.col("ticks") - TICKS_TO_1970) * 100).cast(pl.String).alias("text"))["text"]
+        return read_times(since, "ns", zone)
     frame = pl.DataFrame({"text": text.cast(pl.String).str.strip_chars()})
     iso = pl.col("text").str.extract_groups(_ISO).struct
     epoch = pl.col("text").str.extract_groups(_EPOCH).struct
@@ -97,6 +113,30 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
     )
     frame = _leftovers(frame, unit, zone).with_columns(precision=pl.when(pl.col("ns").is_not_null()).then("precision"))
     return frame.select(pl.struct("ns", "precision", "naive", "unsure").cast(READING).alias("time")).to_series()
+
+
+def read_durations(text: pl.Series, unit: str) -> pl.Series:
+    """Read durations as text.
+
+    Args:
+        text: how long it took, as written; null stays null.
+        unit: of the number: s, ms, us, ns; ``text`` where each number carries its own (``1m2.5s``, ``25.4µs``).
+
+    Returns:
+        Nanoseconds; null where none could be read.
+    """
+    if unit != "text":
+        number = text.cast(pl.Float64, strict=False)
+        return (number * UNIT_NS[unit]).round().cast(pl.Int64, strict=False)
+    frame = pl.DataFrame({"text": text.str.strip_chars()})
+    parts = [
+        pl.col("text").str.extract(rf"([0-9]+(?:\.[0-9]+)?)\s*{name}(?:[^a-zµμ]|$)", 1).cast(pl.Float64) * scale
+        for name, scale in _SPANS
+    ]
+    whole = pl.col("text").str.contains(r"^-?(?:[0-9]+(?:\.[0-9]+)?\s*(?:h|ms|m|s|µs|μs|us|ns)\s*)+$")
+    sign = pl.when(pl.col("text").str.starts_with("-")).then(-1).otherwise(1)
+    total = pl.sum_horizontal(parts, ignore_nulls=True)
+    return frame.select(pl.when(whole).then((total * sign).round()).cast(pl.Int64, strict=False)).to_series()
 
 
 def to_time(ns: pl.Expr) -> pl.Expr:
