@@ -254,6 +254,8 @@ class Format:
         items: what the items of `explode` or `reshape` are (``span``), where formats `of` that kind describe them,
             each item by its own.
         of: the kind of items that the format describes; such a format reads no source of its own.
+        guessed: whether the marks are all that is known: what the records mean is guessed from their own words, as of
+            a log that no format describes.
         export: where a user gets the log: the setting, command or page.
         limits: what the log cannot tell, whatever is read from it.
     """
@@ -286,6 +288,7 @@ class Format:
     reshape: Callable[[str], list[str]] | None = None
     items: str | None = None
     of: str | None = None
+    guessed: bool = False
     export: str = ""
     limits: str = ""
 

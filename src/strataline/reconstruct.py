@@ -28,6 +28,7 @@ from strataline.parse import (
     Parsed,
     Parsing,
     Plan,
+    Recognised,
     Workers,
     catalogue,
     described,
@@ -357,7 +358,6 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "option": _chosen(zones, source.one.source),
         "format": recognised.format.zone if recognised else None,
     }.get(basis or "")
-    forced = recognised is not None and recognised.forced
     # Their bytes are those of members, tables or rows.
     held = reading.container in HOLDERS and reading.problem is None
     return {
@@ -373,7 +373,7 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "envelopes": list(reading.envelopes),
         "format": recognised.format.name if recognised else None,
         "format_confidence": recognised.confidence if recognised else None,
-        "format_basis": "option" if forced else "recognised" if recognised else "none",
+        "format_basis": _basis(recognised),
         "formats": _formats(events),
         "zone": zone,
         "zone_basis": basis,
@@ -390,6 +390,23 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "last_time": events["event_time"].max(),
         "copy_of": parsed.copy_of,
     }
+
+
+def _used(sources: pl.DataFrame) -> list[str]:
+    named = [sources["format"].drop_nulls(), sources["formats"].explode().drop_nulls()]
+    return pl.concat(named).unique().sort().to_list()
+
+
+def _basis(recognised: Recognised | None) -> str:
+    if recognised is None:
+        return "none"
+    return (
+        "option"
+        if recognised.forced
+        else "guessed"
+        if recognised.guessed or recognised.format.guessed
+        else "recognised"
+    )
 
 
 def _formats(events: pl.DataFrame) -> list[str]:
@@ -524,7 +541,8 @@ def _manifest(
         "strataline": "case",
         "version": version("strataline"),
         "options": dict(options),
-        "formats": {name: formats[name] for name in sources["format"].drop_nulls().unique().sort()},
+        # What was drafted from the records has no file.
+        "formats": {name: formats[name] for name in _used(sources) if name in formats},
         "inputs": sources.select(wanted).to_dicts(),
         "identity": {name: int(sources[name].sum()) for name in identity},
         "tables": {name: frame.height for name, frame in sorted(frames.items())},

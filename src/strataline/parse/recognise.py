@@ -37,6 +37,7 @@ class Recognised:
         shares: each format found, with its share, the largest first.
         ties: formats that fit these records as well, and are as specific.
         forced: whether the caller named the format, which then reads every record.
+        guessed: whether no format describes the source, and one was drafted from its own records.
     """
 
     format: Format
@@ -44,6 +45,7 @@ class Recognised:
     shares: Mapping[str, float] = field(default_factory=dict)
     ties: tuple[str, ...] = ()
     forced: bool = False
+    guessed: bool = False
 
 
 class Marks:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from threading import BoundedSemaphore
@@ -18,9 +18,10 @@ import polars as pl
 from strataline.event import EVENTS, FRAME, REJECTS
 from strataline.format import Format, path
 from strataline.parse.fill import EXTRA, Zone, fill
+from strataline.parse.guess import JSON, LOOKED, TEXT, Draft, draft_lines, draft_objects
 from strataline.parse.kernel import OBJECT, Kernel
-from strataline.parse.lines import match, match_field, match_other, opened, second_reading
-from strataline.parse.recognise import SAMPLE, Marks, Recognised, recognise
+from strataline.parse.lines import describes, match, match_field, match_other, opened, second_reading
+from strataline.parse.recognise import FEW_OBJECTS, SAMPLE, Marks, Recognised, recognise
 from strataline.parse.rescue import rescue
 
 _LENIENT = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|Infinity|,\s*[\]}]', re.DOTALL)
@@ -88,6 +89,7 @@ class Plan:
         assume: zone of naive times where nothing names one; null for UTC, which is noted.
         folder: folder of the source.
         excerpts: whether excerpts are kept.
+        drafts: formats that were drafted from the records of this source.
     """
 
     marks: Marks
@@ -96,11 +98,14 @@ class Plan:
     assume: str | None = None
     folder: str = ""
     excerpts: bool = True
+    drafts: Mapping[str, Format] = field(default_factory=dict)
     _here: dict[tuple[str, ...], Marks] = field(default_factory=dict, repr=False, compare=False)
 
     def format(self, name: str) -> Format:
         """The format of that name."""
-        return self.forced if self.forced is not None and self.forced.name == name else self.marks.formats[name]
+        if self.forced is not None and self.forced.name == name:
+            return self.forced
+        return self.drafts.get(name) or self.marks.formats[name]
 
     def here(self, recognised: Recognised) -> Marks:
         """The marks of the formats that the source is known to hold."""
@@ -118,11 +123,18 @@ class Plan:
         return Zone(self.assume or "UTC", "assumed")
 
 
+Drafts = dict[str, Draft]
+"""What was guessed of a source's records, by the name of the format that is made of it."""
+
+
 class Parsing:
     """The parsing of one source that is under way: batch by batch, on the threads of `Workers`."""
 
-    def __init__(self, recognised: Recognised | None, parts: Iterable[Future[tuple[Parsed, _Tally]]]) -> None:
+    def __init__(
+        self, recognised: Recognised | None, drafts: Drafts, parts: Iterable[Future[tuple[Parsed, _Tally]]]
+    ) -> None:
         self.recognised = recognised
+        self._drafts = drafts
         self._parts = list(parts)
 
     def result(self) -> Parsed:
@@ -141,6 +153,11 @@ class Parsing:
         self._parts = []
         if events:
             parsed.events, parsed.rejects = pl.concat(events), pl.concat(rejects)
+        for name, draft in sorted(self._drafts.items()):
+            mine = parsed.events.filter(pl.col("format") == name)
+            if mine.height:
+                for what, why in draft.reasons.items():
+                    tally.add("guessed", f"{what} from {why}", int(mine["line"].min() or 0), mine.height)  # type: ignore[arg-type]
         parsed.notes = tally.rows()
         return parsed
 
@@ -179,13 +196,53 @@ def parse_source(
     source's name are not known yet: see `identify`.
     """
     submit = _at_once if workers is None else workers.submit
+    drafts: Drafts = {}
     recognised = None if plan.forced is None else Recognised(plan.forced, 1.0, forced=True)
     if plan.forced is None:
         # The beginning decides which formats the source holds, and each record which of them it is.
         sample, batches = _sample(batches)
         recognised = recognise(kernel, plan.marks, sample)
+        recognised, drafts = _guess(kernel, plan, recognised, sample)
+        plan = replace(
+            plan, drafts={name: draft.format(name, plan.marks.formats.get(name)) for name, draft in drafts.items()}
+        )
     parts = [submit(partial(_parse_batch, kernel, plan, recognised, batch)) for batch in batches if batch.height]
-    return Parsing(recognised, parts)
+    return Parsing(recognised, drafts, parts)
+
+
+def _guess(
+    kernel: Kernel, plan: Plan, recognised: Recognised | None, sample: pl.Series
+) -> tuple[Recognised | None, Drafts]:
+    """Draft formats for what none describes, and for those of which only the marks are known."""
+    shares = recognised.shares if recognised else {}
+    open_ended = [name for name in shares if plan.marks.formats[name].guessed]
+    look = kernel.look(sample.head(LOOKED))
+    objects = look.filter(pl.col("type") == OBJECT)["s"]
+    lines = look.filter(pl.col("type").is_null() & pl.col("s").is_not_null())["s"]
+    drafts: Drafts = {}
+    if objects.len() >= FEW_OBJECTS * look.height or open_ended:
+        named = plan.marks.only(shares).of_objects(kernel, objects)
+        for name in open_ended:
+            draft = draft_objects(objects.filter(named == name).to_list())
+            if draft is not None:
+                drafts[name] = draft
+        strange = objects.filter(named.is_null())
+        draft = draft_objects(strange.to_list())
+        if draft is not None:
+            drafts[JSON] = draft
+    if recognised is not None:
+        return recognised, drafts
+    plain = lines.filter(lines.str.contains(r"\S"))
+    if plain.len() >= (1 - FEW_OBJECTS) * look.height:
+        draft = draft_lines(plain.to_list())
+        if draft is not None:
+            drafts[TEXT] = draft
+    if not drafts:
+        return None, {}
+    found = {JSON: objects.len(), TEXT: plain.len()}
+    told = {name: round(found[name] / max(1, look.height), 4) for name in drafts}
+    name = max(told, key=lambda one: (told[one], one))
+    return Recognised(drafts[name].format(name), told[name], told, guessed=True), drafts
 
 
 def _at_once(work: Callable[[], tuple[Parsed, _Tally]]) -> Future[tuple[Parsed, _Tally]]:
@@ -357,6 +414,11 @@ def _read(
         here = plan.here(recognised)
         named = _told(objects["_text"], partial(here.of_objects, kernel), partial(everything.of_objects, kernel))
         described = _told(lines["_text"], here.of_lines, everything.of_lines)
+        if JSON in plan.drafts:
+            named = named.fill_null(JSON)
+        if TEXT in plan.drafts:
+            fits = describes(plan.drafts[TEXT], lines["_text"])
+            described = pl.select(pl.coalesce(pl.lit(described), pl.when(pl.lit(fits)).then(pl.lit(TEXT)))).to_series()
     made: _Made = []
     left = []
     for name, part in _by_format(objects, named):
