@@ -24,7 +24,6 @@ FORMAT = Format(
     reference="https://www.structlog.org/en/stable/standard-library.html",
     versions=("structlog 26.1.0", "python-json-logger 4.2.0"),
     verified=True,
-    guessed=True,
     recognise=Recognise(
         keys=(("timestamp",),),
         any_of=((("event",), ("message",)), (("level",), ("severity",), ("levelname",))),
