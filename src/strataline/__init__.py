@@ -3,6 +3,6 @@
 from strataline.case import Case
 from strataline.errors import CaseError, FormatError, InputError, StrataError
 from strataline.format import Format
-from strataline.reconstruct import reconstruct
+from strataline.reconstruct import Survey, reconstruct, survey
 
-__all__ = ["Case", "CaseError", "Format", "FormatError", "InputError", "StrataError", "reconstruct"]
+__all__ = ["Case", "CaseError", "Format", "FormatError", "InputError", "StrataError", "Survey", "reconstruct", "survey"]

@@ -25,6 +25,14 @@ from strataline.event import EVENTS, ID_ROLES, LAYERS, TIME_KINDS
 QUOTABLE = re.compile(r'[^"\\*]+')
 """Keys that a JSON path can hold between quotes."""
 
+RESERVED = frozenset(
+    {"r", "i", "item", "sound", "repeated"}
+    | {f"_{name}" for name in ("record", "line", "offset", "length", "parts", "inner", "piece", "raw", "envelope")}
+    | {f"_{name}" for name in ("recovered", "text", "type", "lenient", "item", "described", "repeated", "row", "index")}
+    | {f"_{name}" for name in ("taken", "each")}
+)
+"""Names that no field may have: the kernel's own columns are called so."""
+
 Segment = str | int
 Value = str | pl.Expr
 """The name of a field, or an expression over fields."""
@@ -315,6 +323,8 @@ def _problems(fmt: Format) -> list[str]:
         found.append("a JSON format needs marks to be recognised by")
     lists = [*fmt.explode, *(one.segments for one in fmt.fields.values() if one.key is not None)]
     segments = sorted({str(segment) for one in lists for segment in one})
+    taken = sorted(name for name in fmt.fields if name in RESERVED)
+    found += [f"a field cannot be called {name!r}: the kernel's columns are" for name in taken]
     if fmt.items and not (fmt.explode or fmt.reshape):
         found.append("it names items, and has neither explode nor reshape to give them")
     if fmt.items and fmt.events:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
+import pyarrow as pa
 
 from strataline.case import HOLDERS, SPOOLED, Case
 from strataline.correlate import Options, correlate
@@ -71,6 +72,14 @@ class _Source:
         return self.one.source
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What logs are: ``sources`` and ``notes``, as in a case."""
+
+    sources: pa.Table
+    notes: pa.Table
+
+
 def reconstruct(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
@@ -124,17 +133,14 @@ def reconstruct(
         >>> reconstruct(log, assume_zone="UTC").events["event_time"].to_pylist()[0].isoformat()
         '2026-01-02T03:04:05.678000+00:00'
     """
-    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    names = _listed(paths)
     since, until = _aware(since), _aware(until)
     if since is not None and until is not None and since > until:
         raise InputError("--since is later than --until")
-    zones, force = dict(zones or {}), dict(force or {})
-    encodings = {glob: encoding_named(name) for glob, name in (encodings or {}).items()}
-    for zone in (*zones.values(), *([assume_zone] if assume_zone else [])):
-        zone_named(zone)
-    folders = [Path(folder) for folder in ([formats] if isinstance(formats, str | os.PathLike) else formats)]
+    folders = [Path(folder) for folder in _listed(formats)]
     known = catalogue(folders)
-    choices = _Choices(zones, force, assume_zone, excerpts, max_record, encodings, Limits(max_expand=max_expand))
+    choices = _choose(zones, force, assume_zone, encodings, excerpts, max_record, max_expand)
+    zones, force, encodings = choices.zones, choices.force, choices.encodings
     with ExitStack() as stack:
         spool = None if stdin is None else _Spool(stdin, stack)
         found = find_inputs(names, stdin=spool)
@@ -155,7 +161,7 @@ def reconstruct(
         "links": made.links,
         "clocks": CLOCKS.conform(made.clocks),
         "sources": SOURCES.conform(
-            pl.DataFrame([_source_row(s, zones, assume_zone) for s in sources], schema=SOURCES.schema)
+            pl.DataFrame([_source_row(s, known, zones, assume_zone) for s in sources], schema=SOURCES.schema)
         ).sort(SOURCES.sort),
         "rejects": pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort),
         "notes": notes,
@@ -191,6 +197,65 @@ def reconstruct(
         covered,
         spooled=None if spool is None else spool.folder,
     )
+
+
+def survey(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    formats: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] = (),
+    force: Mapping[str, str] | None = None,
+    zones: Mapping[str, str] | None = None,
+    assume_zone: str | None = None,
+    encodings: Mapping[str, str] | None = None,
+    max_record: int = MAX_RECORD,
+    max_expand: int = MAX_EXPAND,
+    workers: int | None = None,
+    stdin: BinaryIO | None = None,
+    progress: Progress | None = None,
+) -> Survey:
+    """Tell what the logs at `paths` are, without reconstructing anything.
+
+    Args: as `reconstruct` takes them.
+
+    Returns:
+        ``sources`` and ``notes`` as they would be in a case.
+
+    Raises:
+        InputError: if nothing can be read, or an option names nothing.
+        FormatError: if a format cannot be loaded.
+    """
+    known = catalogue([Path(folder) for folder in _listed(formats)])
+    choices = _choose(zones, force, assume_zone, encodings, False, max_record, max_expand)
+    with ExitStack() as stack:
+        spool = None if stdin is None else _Spool(stdin, stack)
+        found = find_inputs(_listed(paths), stdin=spool)
+        sources = _parse_all(found.inputs, known, choices, workers or os.cpu_count() or 1, progress)
+        _settle_copies(sources)
+        rows = [_source_row(one, known, choices.zones, assume_zone) for one in sources]
+        table = SOURCES.conform(pl.DataFrame(rows, schema=SOURCES.schema)).sort(SOURCES.sort)
+        notes = NOTES.conform(_reading_notes(sources, found)).sort(NOTES.sort, nulls_last=True, maintain_order=True)
+    return Survey(SOURCES.to_arrow(table), NOTES.to_arrow(notes))
+
+
+def _listed(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _choose(
+    zones: Mapping[str, str] | None,
+    force: Mapping[str, str] | None,
+    assume: str | None,
+    encodings: Mapping[str, str] | None,
+    excerpts: bool,
+    max_record: int,
+    max_expand: int,
+) -> _Choices:
+    """What the caller chose, checked."""
+    zones, force = dict(zones or {}), dict(force or {})
+    encodings = {glob: encoding_named(name) for glob, name in (encodings or {}).items()}
+    for zone in (*zones.values(), *([assume] if assume else [])):
+        zone_named(zone)
+    return _Choices(zones, force, assume, excerpts, max_record, encodings, Limits(max_expand=max_expand))
 
 
 class _Spool:
@@ -348,7 +413,9 @@ def _chosen(globs: Mapping[str, str], source: str) -> str | None:
     return found[-1] if found else None
 
 
-def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -> dict[str, Any]:
+def _source_row(
+    source: _Source, known: Mapping[str, Format], zones: Mapping[str, str], assume: str | None
+) -> dict[str, Any]:
     reading, parsed = source.reading, source.parsed
     events, recognised = parsed.events, parsed.recognised
     bases = [basis for basis in ("assumed", "option", "format", "explicit") if (events["zone_basis"] == basis).any()]
@@ -374,7 +441,10 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "format": recognised.format.name if recognised else None,
         "format_confidence": recognised.confidence if recognised else None,
         "format_basis": _basis(recognised),
+        "runner_up": recognised.runner_up if recognised else None,
+        "runner_up_share": recognised.runner_up_share if recognised else None,
         "formats": _formats(events),
+        "lacks": _lacks(events, known, recognised),
         "zone": zone,
         "zone_basis": basis,
         "lines": reading.lines,
@@ -390,6 +460,30 @@ def _source_row(source: _Source, zones: Mapping[str, str], assume: str | None) -
         "last_time": events["event_time"].max(),
         "copy_of": parsed.copy_of,
     }
+
+
+USUAL = ("request_id", "trace_id")
+"""Ids that a log should carry to be tied to others."""
+
+
+def _lacks(events: pl.DataFrame, known: Mapping[str, Format], recognised: Recognised | None) -> list[str]:
+    """What no event states, and some format of the source would read."""
+    if recognised is None or events.is_empty():
+        return []
+    stated = events.select(pl.col("ids").explode().struct.field("kind").unique())["kind"].drop_nulls().to_list()
+    formats = [known[name] for name in events["format"].unique() if name in known]
+    wanted = {
+        one.kind
+        for fmt in formats
+        for one in (*fmt.ids, *(one for event in fmt.events for one in event.ids))
+        if one.role == "alias"
+    }
+    if not formats:
+        wanted = set(USUAL)
+    lacking = sorted(wanted - set(stated))
+    lacking += ["time"] if events["event_time"].null_count() == events.height else []
+    lacking += ["zone"] if (events["zone_basis"] == "assumed").any() else []
+    return lacking
 
 
 def _used(sources: pl.DataFrame) -> list[str]:

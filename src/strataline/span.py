@@ -61,10 +61,8 @@ def span(
         item["status"] = ended
     if events:
         item["events"] = [dict(one) for one in events]
-        thrown = next(
-            (one["attributes"] for one in events if one.get("name") == "exception" and one.get("attributes")), None
-        )
-        if thrown:
+        thrown = next((one.get("attributes") for one in events if one.get("name") == "exception"), None)
+        if isinstance(thrown, Mapping):
             item["error"] = {"type": thrown.get("exception.type"), "message": thrown.get("exception.message")}
     return encode(item)
 
@@ -121,7 +119,7 @@ def any_value(value: object) -> Any:
             continue
         if name in ("arrayValue", "array_value"):
             listed = inner.get("values") if isinstance(inner, dict) else None
-            return [any_value(one) for one in listed or ()]
+            return [any_value(one) for one in listed] if isinstance(listed, list) else []
         if name in ("kvlistValue", "kvlist_value"):
             return key_values(inner.get("values") if isinstance(inner, dict) else None)
         return inner

@@ -1,6 +1,6 @@
 """Record batches and formats to events and rejects; knows no correlation."""
 
-from strataline.parse.catalog import catalogue, digests
+from strataline.parse.catalog import catalogue, digests, load
 from strataline.parse.kernel import Kernel
 from strataline.parse.recognise import Marks, Recognised, recognise, score
 from strataline.parse.source import Note, Parsed, Parsing, Plan, Workers, described, identify, parse_source
@@ -19,6 +19,7 @@ __all__ = [
     "described",
     "digests",
     "identify",
+    "load",
     "parse_source",
     "recognise",
     "score",

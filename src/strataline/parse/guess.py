@@ -18,6 +18,7 @@ import polars as pl
 
 from strataline.format import (
     QUOTABLE,
+    RESERVED,
     Documents,
     Duration,
     Event,
@@ -182,7 +183,7 @@ class Draft:
             layer=self.layer,
             reference=like.reference if like else "guessed from the records themselves",
             verified=like.verified if like else False,
-            recognise=like.recognise if like else Recognise(keys=self.keys),
+            recognise=like.recognise if like else self.marks(),
             container=self.container,
             pattern=self.pattern,
             fields=self.fields,
@@ -196,6 +197,14 @@ class Draft:
             attributes={name: name for name in self.attributes},
             events=(Event(self.event_kind(), documents=self._documents()),),
         )
+
+    def marks(self) -> Recognise:
+        """Keys that every looked-at record has; where there are none, any of those that are read."""
+        if self.container == "text":
+            return Recognise()
+        if self.keys:
+            return Recognise(keys=self.keys)
+        return Recognise(any_of=(tuple(one.segments for one in self.fields.values()),))
 
     def _documents(self) -> Documents | None:
         if self.documents is None:
@@ -532,7 +541,7 @@ def _name(key: str, taken: dict[str, str], whole_key: str | None = None) -> str:
 
 def _identifier(key: str) -> str:
     found = re.sub(r"[^A-Za-z0-9]+", "_", key).strip("_").lower() or "field"
-    return found if found[0].isalpha() else f"f_{found}"
+    return found if found[0].isalpha() and found not in RESERVED else f"f_{found}"
 
 
 def _listed(values: Sequence[str]) -> tuple[str | None, str | None] | None:

@@ -14,7 +14,9 @@ from threading import local
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from strataline.format import QUOTABLE, Field, Segment
 
@@ -141,12 +143,15 @@ class Kernel:
         found = self.extract(wrapped, fields, (("l",),))
         return found.with_columns(r=rows.gather(found["r"]))
 
-    def has(self, text: pl.Series, paths: Sequence[tuple[Segment, ...]]) -> pl.DataFrame:
-        """Whether each record has a value (null counts) at each of `paths`, one Boolean column per path; in order."""
+    def has(self, text: pl.Series, paths: Sequence[tuple[Segment, ...]]) -> NDArray[np.bool_]:
+        """Whether each record has a value (null counts) at each of `paths`: one row per record, in order."""
         tests = f"[{', '.join(_path(segments) for segments in paths)}]"
-        columns = ", ".join(f"coalesce(e[{n + 1}], false) AS c{n}" for n in range(len(paths)))
-        query = f"SELECT {columns} FROM (SELECT r, try(json_exists(text, {tests})) AS e FROM batch)"
-        return self._query(query, _rows(text))
+        # One list per record: a column per path would cost more than the question.
+        found = self._query(f"SELECT try(json_exists(text, {tests})) AS e FROM batch", _rows(text))["e"]
+        there = np.zeros((len(text), len(paths)), dtype=np.bool_)
+        flat = found.drop_nulls().explode(empty_as_null=False, keep_nulls=False).fill_null(value=False)
+        there[found.is_not_null().to_numpy()] = flat.to_numpy().reshape(-1, len(paths))
+        return there
 
     def sha256(self, text: pl.Series) -> pl.Series:
         """SHA-256 of each text, in hex; null stays null."""

@@ -7,10 +7,12 @@ its records, never only the first; every record is then given to one of these.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from strataline.format import Format, path
 from strataline.parse.kernel import OBJECT, Kernel
@@ -36,6 +38,8 @@ class Recognised:
         confidence: their share, from 0 to 1: of the JSON objects for a JSON format, unless these are few; else of all.
         shares: each format found, with its share, the largest first.
         ties: formats that fit these records as well, and are as specific.
+        runner_up: of the formats that were not taken, the one whose marks most records carry; null if none's are.
+        runner_up_share: the share of these records.
         forced: whether the caller named the format, which then reads every record.
         guessed: whether no format describes the source, and one was drafted from its own records.
     """
@@ -44,6 +48,8 @@ class Recognised:
     confidence: float
     shares: Mapping[str, float] = field(default_factory=dict)
     ties: tuple[str, ...] = ()
+    runner_up: str | None = None
+    runner_up_share: float | None = None
     forced: bool = False
     guessed: bool = False
 
@@ -61,9 +67,9 @@ class Marks:
         order = sorted(
             formats.values(), key=lambda fmt: (-fmt.recognise.specificity, -len(fmt.pattern or ""), fmt.name)
         )
-        self._json = [fmt for fmt in order if fmt.container == "json" and fmt.of is None]
-        self._text = [fmt for fmt in order if fmt.container == "text"]
-        self._items = {fmt.of: [one for one in order if one.of == fmt.of] for fmt in order if fmt.of is not None}
+        self.records = _Family([fmt for fmt in order if fmt.container == "json" and fmt.of is None])
+        self.lines = [fmt for fmt in order if fmt.container == "text"]
+        self._items = {kind: _Family([fmt for fmt in order if fmt.of == kind]) for kind in {fmt.of for fmt in order}}
 
     def only(self, names: Iterable[str]) -> Marks:
         """The marks of some of the formats."""
@@ -71,30 +77,21 @@ class Marks:
 
     def of_objects(self, kernel: Kernel, objects: pl.Series) -> pl.Series:
         """The most specific JSON format of each record (a JSON object, as text); null where none fits."""
-        return _first(self._json, kernel, objects)
+        return self.records.named(kernel, objects)
 
     def of_items(self, kernel: Kernel, items: pl.Series, kind: str) -> pl.Series:
         """The most specific format of each item of `kind`; null where none fits."""
-        return _first(self._items.get(kind, []), kernel, items)
+        return self._items.get(kind, _Family([])).named(kernel, items)
 
     def of_lines(self, lines: pl.Series) -> pl.Series:
         """The most specific text format whose pattern describes the first line of each record; null where none does."""
         found = pl.Series([None] * len(lines), dtype=pl.String)
-        for fmt in self._text:
+        for fmt in self.lines:
             left = found.is_null().arg_true()
             if not len(left):
                 break
             found = found.scatter(left.filter(describes(fmt, lines.gather(left))), fmt.name)
         return found
-
-    def fits(self, kernel: Kernel, objects: pl.Series) -> pl.DataFrame:
-        """Whether each record carries the marks of each JSON format: one Boolean column per format."""
-        return _fits(self._json, kernel, objects)
-
-    @property
-    def lines(self) -> list[Format]:
-        """The text formats, the most specific first."""
-        return self._text
 
 
 def recognise(kernel: Kernel, marks: Marks, text: pl.Series) -> Recognised | None:
@@ -105,9 +102,11 @@ def recognise(kernel: Kernel, marks: Marks, text: pl.Series) -> Recognised | Non
     look = kernel.look(looked)
     objects = look.filter(pl.col("type") == OBJECT)["s"]
     plain = look.filter(pl.col("type").is_null() & pl.col("s").is_not_null())["s"]
-    counts = Counter(marks.of_objects(kernel, objects).drop_nulls().to_list())
+    fits = marks.records.fits(kernel, objects)
+    counts = Counter(marks.records.first(fits).drop_nulls().to_list())
     few = objects.len() < FEW_OBJECTS * looked.len()
-    shares = {name: count / (looked.len() if few else objects.len()) for name, count in counts.items()}
+    whole = looked.len() if few else objects.len()
+    shares = {name: count / whole for name, count in counts.items()}
     settled = not few and counts.total() / max(1, objects.len()) >= ENOUGH
     lines = Counter(marks.of_lines(plain).drop_nulls().to_list())
     shares |= {name: count / looked.len() for name, count in lines.items()}
@@ -116,8 +115,20 @@ def recognise(kernel: Kernel, marks: Marks, text: pl.Series) -> Recognised | Non
         return None
     ranked = sorted(counts, key=lambda one: (-counts[one], one))
     name, share = ranked[0], shares[ranked[0]]
-    rounded = {one: round(shares[one], 4) for one in ranked}
-    return Recognised(marks.formats[name], round(share, 4), rounded, _ties(kernel, marks, name, objects, plain))
+    carried = {fmt.name: int(count) / whole for fmt, count in zip(marks.records.formats, fits.sum(axis=0), strict=True)}
+    others = {one: share for one, share in carried.items() if one not in shares}
+    others |= {one: shares[one] for one in ranked[1:]}
+    second = max(others, key=lambda one: (others[one], one), default=None)
+    if second is not None and not others[second]:
+        second = None
+    return Recognised(
+        marks.formats[name],
+        round(share, 4),
+        {one: round(shares[one], 4) for one in ranked},
+        _ties(marks, name, fits, plain),
+        second,
+        None if second is None else round(others[second], 4),
+    )
 
 
 def sample(text: pl.Series) -> pl.Series:
@@ -142,54 +153,67 @@ def score(kernel: Kernel, marks: Marks, text: pl.Series) -> dict[str, float]:
     look = kernel.look(looked)
     objects = look.filter(pl.col("type") == OBJECT)["s"]
     whole = looked.len() if objects.len() < FEW_OBJECTS * looked.len() else objects.len()
-    fits = marks.fits(kernel, objects)
-    shares = {name: int(fits[name].sum()) / whole for name in fits.columns} if objects.len() else {}
+    carried = marks.records.fits(kernel, objects).sum(axis=0)
+    shares = {fmt.name: int(n) / whole for fmt, n in zip(marks.records.formats, carried, strict=True)} if whole else {}
     plain = look["s"].drop_nulls()
     return shares | {fmt.name: int(describes(fmt, plain).sum()) / looked.len() for fmt in marks.lines}
 
 
-def _ties(kernel: Kernel, marks: Marks, name: str, objects: pl.Series, plain: pl.Series) -> tuple[str, ...]:
+def _ties(marks: Marks, name: str, fits: NDArray[np.bool_], plain: pl.Series) -> tuple[str, ...]:
     """Formats as specific as `name` that fit all of the records that it fits."""
     taken = marks.formats[name]
     if taken.container == "text":
         rows = plain.filter(describes(taken, plain))
         rivals = [one for one in marks.lines if len(one.pattern or "") == len(taken.pattern or "")]
         return tuple(one.name for one in rivals if one is not taken and describes(one, rows).all())
-    alike = marks.only(n for n, f in marks.formats.items() if f.recognise.specificity == taken.recognise.specificity)
-    fits = alike.fits(kernel, objects)
-    of_it = fits.filter(pl.col(name)).drop(name)
-    return tuple(one for one in of_it.columns if of_it[one].all())
+    formats = marks.records.formats
+    of_it = fits[fits[:, formats.index(taken)]].all(axis=0)
+    alike = [fmt.recognise.specificity == taken.recognise.specificity for fmt in formats]
+    return tuple(
+        fmt.name for fmt, same, fit in zip(formats, alike, of_it, strict=True) if same and fit and fmt is not taken
+    )
 
 
-def _first(formats: list[Format], kernel: Kernel, objects: pl.Series) -> pl.Series:
-    """The first of `formats` that each record fits; null where none does."""
-    if not formats or objects.is_empty():
-        return pl.Series([None] * len(objects), dtype=pl.String)
-    fits = _fits(formats, kernel, objects)
-    named = [pl.when(pl.col(fmt.name)).then(pl.lit(fmt.name)) for fmt in formats]
-    return fits.select(pl.coalesce(named).alias("format")).to_series()
+class _Family:
+    """Formats of one family (of records, or of items of one kind), the most specific first."""
 
+    def __init__(self, formats: Sequence[Format]) -> None:
+        self.formats = list(formats)
+        marks = [fmt.recognise for fmt in formats]
+        paths = {p for one in marks for p in one.keys} | {p for one in marks for some in one.any_of for p in some}
+        self._paths = sorted(paths, key=repr)
+        place = {p: n for n, p in enumerate(self._paths)}
+        self._keys = [[place[p] for p in one.keys] for one in marks]
+        self._any_of = [[[place[p] for p in some] for some in one.any_of] for one in marks]
 
-def _fits(formats: list[Format], kernel: Kernel, objects: pl.Series) -> pl.DataFrame:
-    keys = {p for fmt in formats for p in fmt.recognise.keys}
-    either = {p for fmt in formats for one in fmt.recognise.any_of for p in one}
-    paths = sorted(keys | either, key=repr)
-    there = kernel.has(objects, paths) if paths else pl.DataFrame()
-    place = {p: there[f"c{n}"] for n, p in enumerate(paths)}
-    values = sorted({p for fmt in formats for p, _ in fmt.recognise.where}, key=repr)
-    texts = kernel.extract(objects, {str(n): path(*p) for n, p in enumerate(values)}) if values else pl.DataFrame()
-    columns = []
-    for fmt in formats:
-        fit = pl.Series(fmt.name, [True] * len(objects), dtype=pl.Boolean)
-        for one in fmt.recognise.keys:
-            fit = fit & place[one]
-        for some in fmt.recognise.any_of:
-            other = place[some[0]]
-            for one in some[1:]:
-                other = other | place[one]
-            fit = fit & other
-        for one, pattern in fmt.recognise.where:
-            if fit.any():
-                fit = fit & texts[str(values.index(one))].str.contains(pattern).fill_null(value=False)
-        columns.append(fit.alias(fmt.name))
-    return pl.DataFrame(columns)
+    def fits(self, kernel: Kernel, objects: pl.Series) -> NDArray[np.bool_]:
+        """Whether each record (rows) carries the marks of each format (columns)."""
+        fits = np.ones((len(objects), len(self.formats)), dtype=np.bool_)
+        if not fits.size:
+            return fits
+        there = kernel.has(objects, self._paths) if self._paths else np.zeros((len(objects), 0), dtype=np.bool_)
+        for n, (keys, any_of) in enumerate(zip(self._keys, self._any_of, strict=True)):
+            fits[:, n] = there[:, keys].all(axis=1)
+            for some in any_of:
+                fits[:, n] &= there[:, some].any(axis=1)
+        asked = [n for n, fmt in enumerate(self.formats) if fmt.recognise.where and fits[:, n].any()]
+        wanted = sorted({p for n in asked for p, _ in self.formats[n].recognise.where}, key=repr)
+        if wanted:
+            texts = kernel.extract(objects, {str(n): path(*p) for n, p in enumerate(wanted)})
+            for n in asked:
+                for one, pattern in self.formats[n].recognise.where:
+                    said = texts[str(wanted.index(one))].str.contains(pattern).fill_null(value=False)
+                    fits[:, n] &= said.to_numpy()
+        return fits
+
+    def named(self, kernel: Kernel, objects: pl.Series) -> pl.Series:
+        """The most specific format that each record fits; null where none does."""
+        return self.first(self.fits(kernel, objects))
+
+    def first(self, fits: NDArray[np.bool_]) -> pl.Series:
+        """The name of the first format that fits, per row."""
+        if not fits.size:
+            return pl.Series([None] * fits.shape[0], dtype=pl.String)
+        first = np.where(fits.any(axis=1), fits.argmax(axis=1), len(self.formats))
+        names = pl.Series([*(fmt.name for fmt in self.formats), None], dtype=pl.String)
+        return names.gather(first)

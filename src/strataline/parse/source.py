@@ -697,10 +697,12 @@ def _read_rest(kernel: Kernel, plan: Plan, fmt: Format, rows: pl.DataFrame, reje
             strange = pl.concat([strange, part])
         else:
             made += _objects(kernel, plan, plan.format(name), part)
-    # Of a record without the marks the time is still read, where the format would read it.
-    read = kernel.extract(strange["_text"], {} if fmt.explode or fmt.reshape else fmt.fields).drop("r", "item", "sound")
-    strange = pl.concat([_undescribed(fmt, strange).drop(fmt.fields), read.drop("repeated")], how="horizontal")
-    return [*made, (fmt, strange), (fmt, _undescribed(fmt, plain))], more
+    rest = _undescribed(fmt, strange)
+    if not (fmt.explode or fmt.reshape):
+        # Of a record without the marks the time is still read, where the format would read it.
+        fields = kernel.extract(strange["_text"], fmt.fields).select(fmt.fields.keys())
+        rest = pl.concat([rest.drop(fmt.fields.keys()), fields], how="horizontal")
+    return [*made, (fmt, rest), (fmt, _undescribed(fmt, plain))], more
 
 
 def _reject_undecoded(rows: pl.DataFrame, rejects: _Rejects) -> None:
