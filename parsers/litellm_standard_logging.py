@@ -2,7 +2,8 @@
 
 What to know of these rows: a call that was retried is one row; a fallback is a second row with the same call id;
 `trace_id` may hold a session id (the sender's header decides); on a cache hit `id` is the id of the *first* answer
-with a suffix; `success` next to `guardrail_intervened` does occur.
+with a suffix; `success` next to `guardrail_intervened` does occur. Releases of 2024 wrote neither `litellm_call_id`
+nor `status_fields`, and one guardrail as an object: there a failure's `id` is the call id.
 """
 
 import polars as pl
@@ -25,6 +26,8 @@ def _texts(name: str) -> pl.Expr:
 redacted = pl.any_horizontal(
     pl.col(name).str.contains(REDACTED, literal=True).fill_null(value=False) for name in ("messages", "answer", "text")
 )
+failed = pl.col("status").eq("failure")
+is_call = pl.col("id").eq(pl.col("call_id")) | (pl.col("call_id").is_null() & failed)
 cached = pl.col("id").str.extract(r"^(.+)_cache_hit[0-9.]+$", 1)
 sent_trace = pl.col("traceparent").str.extract(TRACEPARENT, 1)
 # Where the caller sent a trace and no session, LiteLLM repeats the trace as the session.
@@ -32,9 +35,15 @@ is_trace = pl.col("session_id").eq_missing(sent_trace) | pl.col("session_id").eq
 session = pl.coalesce(
     filled("sent_session"), pl.when(~is_trace).then(pl.coalesce(filled("app_session"), filled("session_id")))
 )
+own = pl.when(cached.is_null() & ~is_call.fill_null(value=False)).then(pl.col("id"))
 masked = pl.col("masked").str.contains('"', literal=True).fill_null(value=False)
-failed = pl.col("status").eq("failure")
+intervened = pl.col("verdict").is_in(["guardrail_intervened", "blocked"])
 error_class = filled("error_class")
+call = pl.coalesce("call_id", pl.when(failed).then(pl.col("id")))
+# What the table of spend names alike: there the suffix of a cache hit is another one.
+row = pl.concat_str(pl.lit("litellm:"), pl.when(cached.is_null()).then(pl.col("id")).otherwise("hit:" + call))
+# A fallback's row repeats the guardrails of the row before it.
+decision = pl.concat_str(call, "guardrail", "guard_started", separator="/")
 retries, fallbacks = whole("attempted_retries"), whole("attempted_fallbacks")
 
 FORMAT = Format(
@@ -44,8 +53,11 @@ FORMAT = Format(
     reference="https://docs.litellm.ai/docs/proxy/logging_spec",
     versions=("1.106.2",),
     verified=True,
+    export="A logger of the proxy (s3_v2, gcs_bucket, azure_storage, generic_api, SQS, Pub/Sub) or a custom callback.",
+    limits="A retried call is one row that covers its first attempt; a call with a bad key has no row.",
     recognise=Recognise(
-        keys=(("litellm_call_id",), ("model_group",), ("startTime",), ("hidden_params",), ("status_fields",))
+        keys=(("model_map_information",), ("hidden_params",), ("model_group",), ("call_type",), ("model_parameters",)),
+        where=((("startTime",), r"^[0-9.]+$"),),
     ),
     fields={
         "id": path("id"),
@@ -120,12 +132,13 @@ FORMAT = Format(
         "tenant": pl.coalesce(filled("app_tenant"), filled("team"), filled("team_id"), filled("org_id")),
     },
     ids=(
-        Id("call_id", "call_id"),
+        Id("call_id", call),
         # On a failure `id` repeats the call id; on a cache hit it names the call that filled the cache.
-        Id("response_id", pl.when(cached.is_null() & (pl.col("id") != pl.col("call_id"))).then(pl.col("id"))),
+        Id("response_id", own),
         Id("request_id", "app_request"),
         Id("request_id", pl.coalesce(filled("sent_request_2"), filled("sent_request"))),
-        Id("trace_id", "trace_id"),
+        # Where the caller sent a session and no trace, LiteLLM repeats the session as the trace.
+        Id("trace_id", pl.when(pl.col("trace_id").ne_missing(pl.col("sent_session"))).then(pl.col("trace_id"))),
         Id("trace_id", sent_trace),
         Id(
             "provider_request_id",
@@ -140,6 +153,7 @@ FORMAT = Format(
     events=(
         Event(
             kind="model.call",
+            ids=(Id("log_id", row),),
             columns={
                 "name": "call_type",
                 "outcome": pl.when(error_class.eq("ClientDisconnected"))
@@ -172,7 +186,7 @@ FORMAT = Format(
                     pl.when(~failed).then(pl.col("model").str.replace(r"^[a-z_]+/", "")),
                 ),
                 "provider": "provider",
-                "response_id": pl.coalesce(cached, pl.when(pl.col("id") != pl.col("call_id")).then(pl.col("id"))),
+                "response_id": pl.coalesce(cached, own),
                 "finish_reason": "finish",
                 "input_tokens": whole("prompt_tokens"),
                 "output_tokens": whole("completion_tokens"),
@@ -212,6 +226,8 @@ FORMAT = Format(
             kind="policy.decision",
             layer="policy",
             each="guardrails",
+            ids=(Id("decision_id", decision),),
+            refs=(Ref("decision_id", decision, relation="repeats"),),
             fields={
                 "guardrail": path("guardrail_name"),
                 "guardrail_id": path("guardrail_id"),
@@ -236,7 +252,7 @@ FORMAT = Format(
                 ),
                 "policy_mode": words("mode", {"logging_only": "monitor"}),
                 # A mask is reported as `success`; only the count of masked entities tells it from an allow.
-                "verdict": pl.when(pl.col("verdict").eq("success") & masked)
+                "verdict": pl.when(masked & (pl.col("verdict").eq("success") | (intervened & ~failed)))
                 .then(pl.lit("redact"))
                 .otherwise(
                     words(
@@ -266,7 +282,7 @@ FORMAT = Format(
                     },
                     default="unknown",
                 ),
-                "enforced": pl.when(pl.col("verdict").is_in(["guardrail_intervened", "blocked"]) | masked)
+                "enforced": pl.when(intervened | masked)
                 .then(pl.lit(value=True))
                 .when(pl.col("verdict").eq("guardrail_flagged"))
                 .then(pl.lit(value=False)),

@@ -2,11 +2,12 @@
 
 What to know of these events: `timestamp` is the browser's clock, `now` the collector's; names other than `$…` are
 the product's own and are told by their words; in an export `properties` may be a JSON text; a batch may come late.
+`$ai_generation`, `$ai_embedding` and `$ai_span` are written when the call has ended, by whoever made it.
 """
 
 import polars as pl
 
-from strataline.format import Event, Format, Id, Recognise, filled, inside, path, whole
+from strataline.format import Duration, Event, Format, Id, Recognise, Ref, filled, inside, path, truth, whole
 
 properties = path("properties")
 
@@ -15,33 +16,43 @@ ASKED = r"(?:message|prompt|question|query|chat)"
 KINDS = (
     (r"^\$pageview$", "ui.pageview"),
     (r"^\$identify$", "ui.identify"),
-    (r"^\$ai_feedback$", "ui.feedback"),
+    (r"^(?:\$ai_feedback|survey[_ ]sent)$", "ui.feedback"),
     (r"^\$", "ui.event"),
-    (r"feedback|thumb|rating|\brated\b|_rated|vote|(?:^|_)(?:dis)?like", "ui.feedback"),
+    (r"feedback|thumb|rating|(?:\b|_)rated\b|vote|(?:^|[_ .:/-])(?:dis)?like", "ui.feedback"),
     (rf"(?:issue|problem|abuse|{ANSWER}).*report|report.*(?:issue|problem|abuse|{ANSWER})", "ui.feedback"),
     (r"regenerat", "ui.regenerate"),
     (r"retr(?:y|ied)|resen[dt]", "ui.retry"),
     (r"error|fail", "ui.error_shown"),
     (r"stop|abort|cancel", "ui.stopped"),
     (r"cop(?:y|ied)", "ui.copied"),
-    (r"citation|source_(?:click|open|view)", "ui.citation"),
-    (rf"{ANSWER}.*(?:render|shown|display|finish|complet)|(?:render|show|display)(?:ed)?_{ANSWER}", "ui.rendered"),
-    (rf"{ASKED}.*(?:sent|send|submit|ask)|(?:sent|send|submit|ask)\w*_{ASKED}", "ui.message_sent"),
+    (r"citation|source[_ .:/-]+(?:click|open|view)", "ui.citation"),
+    (
+        rf"{ANSWER}.*(?:render|shown|display|finish|complet)|(?:render|show|display)(?:ed)?[_ .:/-]+{ANSWER}",
+        "ui.rendered",
+    ),
+    (rf"{ASKED}.*(?:sent|send|submit|ask)|(?:sent|send|submit|ask)[\w .:/-]*[_ .:/-]{ASKED}", "ui.message_sent"),
 )
 """Well-known words in event names and what they say; the first that is met counts."""
 
 
-def _kind() -> pl.Expr:
-    found = pl.lit("ui.event")
+def _told(said: dict[str, pl.Expr], otherwise: pl.Expr | None = None) -> pl.Expr:
+    """What is said of the kind that the words in an event's name tell; null of other kinds."""
+    null = pl.lit(None, pl.String)
+    found = null if otherwise is None else otherwise
     for pattern, kind in reversed(KINDS):
-        found = pl.when(event.str.contains(pattern)).then(pl.lit(kind)).otherwise(found)
+        found = pl.when(event.str.contains("(?i)" + pattern)).then(said.get(kind, null)).otherwise(found)
     return found
 
 
-event = pl.col("event").str.to_lowercase().str.replace_all(r"[ .:/-]+", "_")
-kind = _kind()
+event = pl.col("event")
+kind = _told({kind: pl.lit(kind) for _, kind in KINDS}, pl.lit("ui.event"))
 generation, embedding = event.eq("$ai_generation"), event.eq("$ai_embedding")
-rendered, sent = kind.eq("ui.rendered"), kind.eq("ui.message_sent")
+step = event.is_in(["$ai_span", "$ai_trace"])
+failed = truth("is_error") | (whole("http_status") >= 400)
+# Without a status or a flag an answer is what says that there was one.
+answered = (whole("http_status") < 400) | truth("is_error").not_() | pl.col("answered").is_not_null()
+ended = pl.when(failed).then(pl.lit("error")).when(answered).then(pl.lit("ok"))
+took = Duration("latency", "s")
 blocked = pl.col("blocked").eq("true")
 
 FORMAT = Format(
@@ -51,6 +62,8 @@ FORMAT = Format(
     reference="https://posthog.com/docs/data/events",
     versions=("posthog-js 1.449.2", "posthog-python 7.91.1"),
     verified=True,
+    export="Batch export (S3, BigQuery, …), or the query interface (`SELECT * FROM events`).",
+    limits="An event says what the product chose to track; what was on the screen is not in it.",
     recognise=Recognise(
         keys=(("uuid",), ("event",), ("properties",), ("timestamp",)), where=((("properties",), r'"\$lib"'),)
     ),
@@ -95,6 +108,24 @@ FORMAT = Format(
         "document": inside(properties, "doc_id"),
         "model": inside(properties, "$ai_model"),
         "provider": inside(properties, "$ai_provider"),
+        "latency": inside(properties, "$ai_latency"),
+        "first_token": inside(properties, "$ai_time_to_first_token"),
+        "is_error": inside(properties, "$ai_is_error"),
+        "error": inside(properties, "$ai_error"),
+        "cost": inside(properties, "$ai_total_cost_usd"),
+        "stop_reason": inside(properties, "$ai_stop_reason"),
+        "stream": inside(properties, "$ai_stream"),
+        "temperature": inside(properties, "$ai_temperature"),
+        "max_tokens": inside(properties, "$ai_max_tokens"),
+        "span_name": inside(properties, "$ai_span_name"),
+        "state_in": inside(properties, "$ai_input_state"),
+        "state_out": inside(properties, "$ai_output_state"),
+        "exception": inside(properties, "$exception_list", 0, "type"),
+        "exception_2": inside(properties, "$exception_types", 0),
+        "exception_text": inside(properties, "$exception_list", 0, "value"),
+        "survey_answer": inside(properties, "$survey_response"),
+        "original": inside(properties, "original_message_id"),
+        "original_request": inside(properties, "original_request_id"),
         "asked": inside(properties, "$ai_input"),
         "answered": inside(properties, "$ai_output_choices"),
         "input_tokens": inside(properties, "$ai_input_tokens"),
@@ -130,6 +161,8 @@ FORMAT = Format(
             kind="model.call",
             layer="model",
             when=generation,
+            time_kind="end",
+            duration=took,
             columns={
                 "served_model": "model",
                 "provider": "provider",
@@ -138,53 +171,90 @@ FORMAT = Format(
                 "input_tokens": whole("input_tokens"),
                 "output_tokens": whole("output_tokens"),
                 "http_status": whole("http_status"),
-                "outcome": pl.when(whole("http_status") >= 400).then(pl.lit("error")).otherwise(pl.lit("ok")),
+                "outcome": ended,
+                "cost_usd": pl.col("cost").cast(pl.Float64, strict=False),
+                "finish_reason": "stop_reason",
+                "stream": truth("stream"),
             },
+            parameters={"temperature": "temperature", "max_tokens": "max_tokens"},
+            attributes={"first_token_s": "first_token", "error": pl.col("error").str.slice(0, 240)},
         ),
         Event(
             kind="retrieval.embed",
             layer="retrieval",
             when=embedding,
-            columns={"embedding_model": "model", "input": "asked"},
+            time_kind="end",
+            duration=took,
+            columns={"embedding_model": "model", "provider": "provider", "input": "asked"},
         ),
         Event(
             kind=kind,
-            when=~(generation | embedding),
+            when=~(generation | embedding | step),
             columns={
-                "outcome": pl.when(kind.eq("ui.error_shown"))
+                "outcome": pl.when(event.eq("$exception"))
                 .then(pl.lit("error"))
-                .when(kind.eq("ui.stopped"))
-                .then(pl.lit("cancelled"))
-                .when(rendered & blocked)
-                .then(pl.lit("blocked"))
-                .when(rendered)
-                .then(pl.lit("ok")),
-                "shown": pl.when(rendered)
-                .then(pl.when(blocked).then(pl.lit("blocked notice")).otherwise(pl.lit("answer")))
-                .when(kind.eq("ui.error_shown"))
-                .then(pl.lit("error")),
-                "feedback": pl.when(kind.eq("ui.feedback")).then(
-                    pl.when(event.str.contains(r"down|dislike|negative"))
-                    .then(pl.lit("down"))
-                    .when(event.str.contains(r"(?:^|_)up(?:$|_)|thumbs?up|upvote|like|positive"))
-                    .then(pl.lit("up"))
-                    .otherwise(filled("rating", "category", "feedback_text", "event"))
+                .otherwise(
+                    _told(
+                        {
+                            "ui.error_shown": pl.lit("error"),
+                            "ui.stopped": pl.lit("cancelled"),
+                            "ui.rendered": pl.when(blocked).then(pl.lit("blocked")).otherwise(pl.lit("ok")),
+                        }
+                    )
+                ),
+                "shown": _told(
+                    {
+                        "ui.error_shown": pl.lit("error"),
+                        "ui.rendered": pl.when(blocked).then(pl.lit("blocked notice")).otherwise(pl.lit("answer")),
+                    }
+                ),
+                "feedback": _told(
+                    {
+                        "ui.feedback": pl.when(event.str.contains(r"(?i)down|dislike|negative"))
+                        .then(pl.lit("down"))
+                        .when(
+                            event.str.contains(r"(?i)(?:^|[_ .:/-])up(?:$|[_ .:/-])|thumbs?.?up|upvote|like|positive")
+                        )
+                        .then(pl.lit("up"))
+                        .otherwise(filled("rating", "category", "feedback_text", "survey_answer", "event"))
+                    }
                 ),
                 "citations": pl.coalesce(whole("citations"), whole("citations_2")),
-                "input_chars": pl.when(sent).then(whole("chars")),
-                "output_chars": pl.when(~sent).then(whole("chars")),
+                "input_chars": _told({"ui.message_sent": pl.col("chars")}),
+                "output_chars": _told(
+                    {kind: pl.col("chars") for _, kind in KINDS if kind != "ui.message_sent"}, pl.col("chars")
+                ),
                 "http_status": whole("status"),
+                "error_type": filled("exception", "exception_2"),
             },
+            refs=(
+                Ref("message_id", "original", "regenerate_of"),
+                Ref("request_id", "original_request", "regenerate_of"),
+            ),
             attributes={
                 "latency_ms": "latency_ms",
                 "reason": "reason",
                 "category": "category",
-                "comment": filled("comment", "feedback_text"),
+                "comment": filled("comment", "feedback_text", "survey_answer"),
+                "exception": pl.col("exception_text").str.slice(0, 240),
                 "rank": "rank",
                 "document": "document",
                 "metric": "metric",
                 "value": "value",
                 "sent_at": "sent_at",
+            },
+        ),
+        Event(
+            kind="app.step",
+            layer="other",
+            when=step,
+            time_kind="end",
+            duration=took,
+            columns={
+                "name": filled("span_name", "event"),
+                "input": "state_in",
+                "output": "state_out",
+                "outcome": pl.when(truth("is_error")).then(pl.lit("error")),
             },
         ),
     ),

@@ -2,12 +2,14 @@
 
 What to know of these lines: what happened is told by `event` (structlog) or `message` (python-json-logger) alone,
 in the product's words, so every line is an `app.log`; write a format of your own for a log whose words you know.
-Times are often naive. Keys are those that both libraries are commonly given; a key under another name is not read.
+Times are often naive; `asctime` always is, by the local clock. A line without a time (the default of
+python-json-logger) is not taken for one of these logs. Keys are those that both libraries are commonly given; a key
+under another name is not read.
 """
 
 import polars as pl
 
-from strataline.format import Documents, Event, Format, Id, Recognise, filled, path
+from strataline.format import Documents, Event, Format, Id, Recognise, Time, filled, path
 
 LEVELS = {"error": "error", "critical": "error", "fatal": "error", "exception": "error"}
 
@@ -24,9 +26,14 @@ FORMAT = Format(
     reference="https://www.structlog.org/en/stable/standard-library.html",
     versions=("structlog 26.1.0", "python-json-logger 4.2.0"),
     verified=True,
+    export="A Python service whose structlog JSONRenderer or python-json-logger formatter writes to stdout or a file.",
+    limits="What happened is told in the product's own words, so layers, outcomes and verdicts are not told.",
     recognise=Recognise(
-        keys=(("timestamp",),),
-        any_of=((("event",), ("message",)), (("level",), ("severity",), ("levelname",))),
+        any_of=(
+            (("timestamp",), ("asctime",)),
+            (("event",), ("message",)),
+            (("level",), ("severity",), ("levelname",)),
+        )
     ),
     fields={
         "event": path("event"),
@@ -35,6 +42,7 @@ FORMAT = Format(
         "severity": path("severity"),
         "levelname": path("levelname"),
         "timestamp": path("timestamp", verbatim=True),
+        "asctime": path("asctime"),
         "service": path("service"),
         "logger": path("logger"),
         "logger_name": path("name"),
@@ -80,7 +88,7 @@ FORMAT = Format(
         "rule": path("rule"),
         "status": path("status"),
     },
-    time="timestamp",
+    time=Time(pl.coalesce("timestamp", "asctime")),
     columns={
         "name": pl.coalesce("event", "message"),
         "service": "service",

@@ -16,6 +16,8 @@ FORMAT = Format(
     layer="prompt",
     reference="https://www.uvicorn.org/settings/#logging",
     verified=True,
+    export="Standard output of uvicorn, or of what runs on it (FastAPI's server, vLLM, SGLang, LiteLLM).",
+    limits="It has no id and no duration; without a formatter's or a container's time it has no time.",
     container="text",
     # A reason phrase has no digits: so two lines that ran together are not taken for one.
     pattern=TIME
