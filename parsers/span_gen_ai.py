@@ -72,7 +72,6 @@ OWN = {
     "server": "server.address",
     "error_type": "error.type",
     "request": "request_id",
-    "metadata": "metadata",
     "langfuse_request": "langfuse.trace.metadata.request_id",
     "header": "http.request.header.x-request-id",
     "header_by_hand": "http.request.header.x_request_id",

@@ -36,7 +36,6 @@ OWN = {
     "conversation": "gen_ai.conversation.id",
     "user": "user.id",
     "enduser": "enduser.id",
-    "metadata": "metadata",
     "langfuse_request": "langfuse.trace.metadata.request_id",
     "header": "http.request.header.x-request-id",
     "header_by_hand": "http.request.header.x_request_id",

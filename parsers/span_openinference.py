@@ -27,7 +27,6 @@ OWN = {
     "error_type": "error.type",
     "session": "session.id",
     "user": "user.id",
-    "metadata": "metadata",
     "meta_request": "metadata.request_id",
     "meta_session": "metadata.session_id",
     "meta_thread": "metadata.thread_id",

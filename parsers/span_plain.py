@@ -18,7 +18,6 @@ OWN = {
     "enduser": "enduser.id",
     "request": "request_id",
     "request_dotted": "request.id",
-    "metadata": "metadata",
     "langfuse_request": "langfuse.trace.metadata.request_id",
     "header": "http.request.header.x-request-id",
     "header_by_hand": "http.request.header.x_request_id",

@@ -10,6 +10,12 @@ from strataline.format import Event, Format, group, whole
 TIME = r"(?:(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?) )?"
 LEVEL = r"(?P<level>TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL):\s+"
 
+# What only a model's server or a gateway is called by; /api/chat may be a product's own.
+MODEL = r"/(?:chat/completions|completions|embeddings|v1/(?:messages|responses|rerank))$"
+
+bare = pl.col("target").str.replace(r"\?.*$", "")
+is_model = bare.str.contains(MODEL)
+
 FORMAT = Format(
     name="uvicorn_access",
     title="uvicorn access log",
@@ -26,22 +32,16 @@ FORMAT = Format(
     + r"(?P<status>\d{3})(?: (?P<reason>[A-Za-z' -]+))?",
     begins=r"(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]\d+ )?(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL):\s",
     other=TIME + LEVEL + r".*",
-    fields={
-        name: group(name) for name in ("time", "level", "client", "method", "target", "version", "status", "reason")
-    },
+    fields={name: group(name) for name in ("time", "client", "method", "target", "version", "status")},
     time="time",
-    columns={"service": pl.lit("uvicorn")},
-    events=(
-        Event(
-            kind="prompt.access",
-            time_kind="end",
-            columns={
-                # The query is left out of the name: it may hold what a user typed.
-                "name": pl.concat_str("method", pl.col("target").str.replace(r"\?.*$", ""), separator=" "),
-                "http_status": whole("status"),
-                "outcome": pl.when(whole("status") >= 400).then(pl.lit("error")).otherwise(pl.lit("ok")),
-            },
-            attributes={"method": "method", "path": "target", "client": "client", "http_version": "version"},
-        ),
-    ),
+    time_kind="end",
+    columns={
+        "service": pl.lit("uvicorn"),
+        # The query is left out of the name: it may hold what a user typed.
+        "name": pl.concat_str("method", bare, separator=" "),
+        "http_status": whole("status"),
+        "outcome": pl.when(whole("status") >= 400).then(pl.lit("error")).otherwise(pl.lit("ok")),
+    },
+    attributes={"method": "method", "path": "target", "client": "client", "http_version": "version"},
+    events=(Event("model.access", layer="model", when=is_model), Event("prompt.access", when=~is_model)),
 )

@@ -105,11 +105,14 @@ def check(fmt: Format, samples: Path, known: dict[str, Format]) -> list[Complain
     marks = Marks(known)
     found: list[Complaint] = []
     rows = []
+    # What lies in a container is told by the formats of its items.
+    tellers = {fmt.name} | {name for name, one in known.items() if one.of is not None and one.of == fmt.items}
     for log in logs:
         parsed = parse(marks, log, fmt.name)
-        found += _recognition(fmt, log, parsed)
-        found += _records(fmt, log, parsed)
-        found += _columns(fmt, log, parsed)
+        mine = parsed.events.filter(pl.col("format").is_in(list(tellers)))
+        found += _recognition(fmt, log, parsed, mine)
+        found += _records(log, parsed, mine)
+        found += _columns(log, mine.filter(pl.col("kind") != "log.other"))
         rows += brief_rows(parsed, log)
     return found + _compare(samples / EXPECTED, rows)
 
@@ -162,11 +165,10 @@ def written(rows: Sequence[dict[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _recognition(fmt: Format, log: Path, parsed: Parsed) -> Iterator[Complaint]:
+def _recognition(fmt: Format, log: Path, parsed: Parsed, mine: pl.DataFrame) -> Iterator[Complaint]:
     """The log is recognised as this format, and by no other that is as specific."""
     recognised = parsed.recognised
-    mine = int((parsed.events["format"] == fmt.name).sum())
-    if recognised is None or (mine == 0 and recognised.guessed):
+    if recognised is None or (mine.is_empty() and recognised.guessed):
         yield Complaint(
             "the sample is recognised as its format",
             "too few of its records carry any format's marks",
@@ -174,7 +176,7 @@ def _recognition(fmt: Format, log: Path, parsed: Parsed) -> Iterator[Complaint]:
             "the log would be read by guesses, or not at all",
             f"strataline recognise {log.name} --explain 1 says which mark the first line lacks",
         )
-    elif mine == 0:
+    elif mine.is_empty():
         yield Complaint(
             "the sample is recognised as its format",
             f"its records are read as {', '.join(recognised.shares)}",
@@ -192,7 +194,7 @@ def _recognition(fmt: Format, log: Path, parsed: Parsed) -> Iterator[Complaint]:
         )
 
 
-def _records(fmt: Format, log: Path, parsed: Parsed) -> Iterator[Complaint]:
+def _records(log: Path, parsed: Parsed, mine: pl.DataFrame) -> Iterator[Complaint]:
     """Every record is an event, a reject or a skip; and most are events that the format describes."""
     if parsed.records != parsed.with_events + parsed.rejected + parsed.skipped:
         yield Complaint(
@@ -203,9 +205,8 @@ def _records(fmt: Format, log: Path, parsed: Parsed) -> Iterator[Complaint]:
             "a record was lost or counted twice",
             "this is a fault of strataline, not of the format: please report it with the sample",
         )
-    told = parsed.events.filter((pl.col("format") == fmt.name) & (pl.col("kind") != "log.other"))
-    other = parsed.events.filter((pl.col("format") == fmt.name) & (pl.col("kind") == "log.other"))
-    if told.is_empty() and not other.is_empty():
+    other = mine.filter(pl.col("kind") == "log.other")
+    if other.height and other.height == mine.height:
         line = other["line"].drop_nulls()
         yield Complaint(
             "the format's events are found",
@@ -216,9 +217,8 @@ def _records(fmt: Format, log: Path, parsed: Parsed) -> Iterator[Complaint]:
         )
 
 
-def _columns(fmt: Format, log: Path, parsed: Parsed) -> Iterator[Complaint]:
+def _columns(log: Path, events: pl.DataFrame) -> Iterator[Complaint]:
     """Words are this project's, and what is declared as a time can be read as one."""
-    events = parsed.events.filter((pl.col("format") == fmt.name) & (pl.col("kind") != "log.other"))
     kinds = events.filter(~pl.col("kind").str.contains(KIND).fill_null(value=False))
     known = {"layer": LAYERS, "outcome": OUTCOMES, "verdict": VERDICTS, "time_kind": (*TIME_KINDS, "envelope")}
     wrong = [("kind", kinds["kind"].drop_nulls().unique().sort().to_list())] if kinds.height else []
@@ -241,8 +241,9 @@ def _columns(fmt: Format, log: Path, parsed: Parsed) -> Iterator[Complaint]:
             "a missing verdict is not an allow, and must not look like one",
             "fill it: unknown, or not_evaluated where the record says so",
         )
+    # A time that states no year is none, and is kept as written.
     unread = events.filter(
-        pl.col("time_raw").is_not_null() & pl.col("event_time").is_null() & (pl.col("time_kind") != "relative")
+        pl.col("time_raw").str.contains(r"\d{4}") & pl.col("event_time").is_null() & (pl.col("time_kind") != "relative")
     )
     if unread.height and unread.height == events["time_raw"].drop_nulls().len():
         yield Complaint(

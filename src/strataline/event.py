@@ -75,6 +75,10 @@ REASONS = {
         "Base64 or gzip inside of a wrapper that does not decode.",
         "Ask for the export again; the wrapper is the evidence.",
     ),
+    "format_failed": (
+        "The format's own code could not take the record apart.",
+        "Report it with the record: a format must not fail; --format NAME=GLOB forces another one.",
+    ),
     "unrecognised_format": (
         "No format describes the source.",
         "--format NAME=GLOB forces one; --formats DIR adds your own: docs/formats.md.",

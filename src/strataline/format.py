@@ -344,7 +344,7 @@ def _problems(fmt: Format) -> list[str]:
             found.append(f"layer is {event.layer!r}; expected one of {', '.join(LAYERS)}")
         if event.time_kind is not None and event.time_kind not in TIME_KINDS:
             found.append(f"time_kind is {event.time_kind!r}; expected one of {', '.join(TIME_KINDS)}")
-        unknown = _read_by(fmt, event) - set(fmt.fields) - set(event.fields)
+        unknown = fields_read(fmt, event) - set(fmt.fields) - set(event.fields)
         found += [f"it reads a field that it does not declare: {name}" for name in sorted(unknown)]
     for one in (*fmt.ids, *(i for event in fmt.events for i in event.ids)):
         if one.role not in ID_ROLES[:3]:
@@ -354,7 +354,7 @@ def _problems(fmt: Format) -> list[str]:
     return found
 
 
-def _read_by(fmt: Format, event: Event) -> set[str]:
+def fields_read(fmt: Format, event: Event) -> set[str]:
     """The fields that the mappings of `event`, with what it shares with all events, read."""
     values: list[Value | None] = [event.kind if isinstance(event.kind, pl.Expr) else None, event.when, event.each]
     values += [*fmt.columns.values(), *event.columns.values(), *fmt.attributes.values(), *event.attributes.values()]

@@ -20,7 +20,6 @@ FORMAT = Format(
     ),
     fields={
         "event": path("event"),
-        "level": path("level"),
         "timestamp": path("timestamp"),
         "service": path("service"),
         "version": path("version"),

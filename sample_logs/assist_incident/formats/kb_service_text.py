@@ -30,8 +30,6 @@ FORMAT = Format(
         name: group(name)
         for name in (
             "time",
-            "level",
-            "thread",
             "logger",
             "ms",
             "k",

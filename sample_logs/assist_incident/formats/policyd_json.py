@@ -18,9 +18,7 @@ FORMAT = Format(
     ),
     fields={
         "event": path("event"),
-        "message": path("message"),
         "ts": path("ts", verbatim=True),
-        "level": path("level"),
         "decision_id": path("decision_id"),
         "trace_id": path("trace_id"),
         "call_id": path("litellm_call_id"),

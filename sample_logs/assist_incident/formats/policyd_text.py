@@ -33,7 +33,6 @@ FORMAT = Format(
         name: group(name)
         for name in (
             "time",
-            "level",
             "id",
             "stage",
             "verdict",

@@ -115,8 +115,8 @@ def recognise(kernel: Kernel, marks: Marks, text: pl.Series) -> Recognised | Non
         return None
     ranked = sorted(counts, key=lambda one: (-counts[one], one))
     name, share = ranked[0], shares[ranked[0]]
-    carried = {fmt.name: int(count) / whole for fmt, count in zip(marks.records.formats, fits.sum(axis=0), strict=True)}
-    others = {one: share for one, share in carried.items() if one not in shares}
+    carried = dict(zip((fmt.name for fmt in marks.records.formats), fits.sum(axis=0).tolist(), strict=True))
+    others = {one: int(count) / whole for one, count in carried.items() if one not in shares}
     others |= {one: shares[one] for one in ranked[1:]}
     second = max(others, key=lambda one: (others[one], one), default=None)
     if second is not None and not others[second]:
@@ -153,7 +153,7 @@ def score(kernel: Kernel, marks: Marks, text: pl.Series) -> dict[str, float]:
     look = kernel.look(looked)
     objects = look.filter(pl.col("type") == OBJECT)["s"]
     whole = looked.len() if objects.len() < FEW_OBJECTS * looked.len() else objects.len()
-    carried = marks.records.fits(kernel, objects).sum(axis=0)
+    carried = marks.records.fits(kernel, objects).sum(axis=0).tolist()
     shares = {fmt.name: int(n) / whole for fmt, n in zip(marks.records.formats, carried, strict=True)} if whole else {}
     plain = look["s"].drop_nulls()
     return shares | {fmt.name: int(describes(fmt, plain).sum()) / looked.len() for fmt in marks.lines}
@@ -167,11 +167,10 @@ def _ties(marks: Marks, name: str, fits: NDArray[np.bool_], plain: pl.Series) ->
         rivals = [one for one in marks.lines if len(one.pattern or "") == len(taken.pattern or "")]
         return tuple(one.name for one in rivals if one is not taken and describes(one, rows).all())
     formats = marks.records.formats
-    of_it = fits[fits[:, formats.index(taken)]].all(axis=0)
-    alike = [fmt.recognise.specificity == taken.recognise.specificity for fmt in formats]
-    return tuple(
-        fmt.name for fmt, same, fit in zip(formats, alike, of_it, strict=True) if same and fit and fmt is not taken
-    )
+    of_it = fits[fits[:, formats.index(taken)]]
+    rank = taken.recognise.specificity
+    alike = [n for n, fmt in enumerate(formats) if fmt is not taken and fmt.recognise.specificity == rank]
+    return tuple(formats[n].name for n in alike if of_it[:, n].all())
 
 
 class _Family:

@@ -425,7 +425,7 @@ def _read(
         if name is None:
             left.append(part)
         else:
-            made += _objects(kernel, plan, plan.format(name), part)
+            made += _objects(kernel, plan, plan.format(name), part, rejects)
     for name, part in _by_format(lines, described):
         if name is None:
             left.append(part)
@@ -632,21 +632,26 @@ def _utf8_fault(text: bytes) -> str:
     return "not UTF-8"
 
 
-def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame) -> _Made:
+def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame, rejects: _Rejects) -> _Made:
     """The elements of JSON objects that `fmt` describes; where it has items, by the formats that describe these."""
     sound = sound.select(*PLACED, "_text", "_lenient")
     if fmt.reshape is None and fmt.items is None:
         found = kernel.extract(sound["_text"], fmt.fields, fmt.explode)
         return [(fmt, _placed(sound, found)), (fmt, _without_elements(fmt, sound, found["r"]))]
+    failed: dict[int, str] = {}
     if fmt.reshape is None:
         parts = kernel.extract(sound["_text"], {"text": path()}, fmt.explode).select("r", "item", "text")
     else:
-        pairs = [(r, part) for r, text in enumerate(sound["_text"].to_list()) for part in fmt.reshape(text)]
+        pairs, failed = _reshaped(fmt.reshape, sound["_text"].to_list())
+        for r, problem in failed.items():
+            row = sound.row(r, named=True)
+            rejects.add(row, row["_text"].encode(), "format_failed", problem)
         schema = {"r": pl.Int64, "text": pl.String}
         parts = pl.DataFrame(pairs, schema=schema, orient="row").with_columns(
             item=pl.int_range(pl.len()).cast(pl.Int64).over("r")
         )
-    made: _Made = [(fmt, _without_elements(fmt, sound, parts["r"]))]
+    told = pl.concat([parts["r"], pl.Series("r", list(failed), dtype=pl.Int64)])
+    made: _Made = [(fmt, _without_elements(fmt, sound, told))]
     names = pl.Series([fmt.name] * parts.height, dtype=pl.String)
     if fmt.items is not None:
         names = plan.marks.of_items(kernel, parts["text"], fmt.items)
@@ -660,6 +665,19 @@ def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame) -> _M
         found = found.with_columns(part["item"].gather(found["r"]), r=part["r"].gather(found["r"]))
         made.append((reader, _placed(sound, found)))
     return made
+
+
+def _reshaped(reshape: Callable[[str], list[str]], texts: list[str]) -> tuple[list[tuple[int, str]], dict[int, str]]:
+    """The items of each record with its place, and of which records the format's own code made none, and why."""
+    pairs: list[tuple[int, str]] = []
+    failed: dict[int, str] = {}
+    for r, text in enumerate(texts):
+        try:
+            pairs += [(r, part) for part in reshape(text)]
+        # A format is its author's code: whatever it raises costs this record, and no other.
+        except Exception as problem:  # noqa: BLE001
+            failed[r] = f"{type(problem).__name__}: {problem}"[:200]
+    return pairs, failed
 
 
 def _placed(sound: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
@@ -696,7 +714,7 @@ def _read_rest(kernel: Kernel, plan: Plan, fmt: Format, rows: pl.DataFrame, reje
         if name is None:
             strange = pl.concat([strange, part])
         else:
-            made += _objects(kernel, plan, plan.format(name), part)
+            made += _objects(kernel, plan, plan.format(name), part, rejects)
     rest = _undescribed(fmt, strange)
     if not (fmt.explode or fmt.reshape):
         # Of a record without the marks the time is still read, where the format would read it.
