@@ -60,6 +60,7 @@ from strataline.parse.vocabulary import (
     SPANS,
     STARTS,
     TIMES,
+    TURN,
     UNITS,
     VERDICT_KEYS,
     VERDICTS,
@@ -81,14 +82,24 @@ JSON, TEXT = "generic_json", "generic_text"
 """The names of formats that are drafted, and not known."""
 
 _HEADS = (
-    (r"\[?(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?)\]?", "ISO 8601"),
-    (r"\[?(?P<time>\d{4}/\d\d/\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]?", "year/month/day"),
-    (r"\[?(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]?", "day/month/year:time zone"),
-    (r"(?P<time>1\d{9}(?:\.\d+)?|1\d{12})", "seconds or milliseconds since 1970"),
-    (r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)", "syslog (states no year: no time)"),
+    (
+        r"\[?(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?)\]?",
+        "they begin with a time, ISO 8601",
+    ),
+    (r"\[?(?P<time>\d{4}/\d\d/\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]?", "they begin with a time, year/month/day"),
+    (r"\[?(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]?", "they begin with a time, day/month/year"),
+    (r"(?P<time>1\d{9}(?:\.\d+)?|1\d{12})", "they begin with a time, seconds or milliseconds since 1970"),
+    (
+        r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)",
+        "they begin with a time of syslog, which states no year and is none",
+    ),
 )
 _LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL"
 _LEVEL = f"(?P<level>{_LEVELS}|{_LEVELS.lower()})"
+_MESSAGE = r"(?P<message>(?P<said>[A-Za-z][\w.\-]*)?.*)"
+_PARTS = ("time", "level", "logger", "message", "said")
+"""Groups of the patterns of text: their names are ours, and say nothing of the log."""
+
 _PAIR = re.compile(r'(?:^|[\s,;({\[])([A-Za-z_][A-Za-z0-9_.\-]*)=("(?:[^"\\]|\\.)*"|[^\s,;"]*)')
 _WORD = re.compile(r"[a-z]+")
 _ISO_LIKE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
@@ -213,8 +224,11 @@ class Draft:
         return Documents(name, id=(key,) if key else (), score=(score,) if score else None)
 
 
-def draft_objects(objects: Sequence[str]) -> Draft | None:
-    """Draft a format for records that are JSON objects; null if these tell neither a time nor an id."""
+def draft_objects(objects: Sequence[str], *, wrapped: bool = False) -> Draft | None:
+    """Draft a format for records that are JSON objects; null if these tell neither a time nor an id.
+
+    A record that lay in a wrapper needs neither: the wrapper tells its time.
+    """
     records = [one for one in (_decoded(text) for text in objects[:LOOKED]) if one is not None]
     if not records:
         return None
@@ -233,11 +247,15 @@ def draft_objects(objects: Sequence[str]) -> Draft | None:
     ]
     _fill(draft, texts, {name: ".".join(where) for where, name in names.items()}, rows)
     _keep_used(draft)
-    return draft if draft.time is not None or any(kind != "event_uuid" for kind, _, _ in draft.ids) else None
+    told = draft.time is not None or any(kind != "event_uuid" for kind, _, _ in draft.ids)
+    return draft if told or (wrapped and draft.fields) else None
 
 
-def draft_lines(lines: Sequence[str]) -> Draft | None:
-    """Draft a format for lines of text: a time at their head, ``key=value`` pairs, or both; null if neither."""
+def draft_lines(lines: Sequence[str], *, wrapped: bool = False) -> Draft | None:
+    """Draft a format for lines of text: a time at their head, ``key=value`` pairs, or both; null if neither.
+
+    A line that lay in a wrapper needs neither: the wrapper tells its time.
+    """
     looked = [line.split("\n", 1)[0].rstrip("\r") for line in lines[:LOOKED] if line.strip()]
     if not looked:
         return None
@@ -246,19 +264,21 @@ def draft_lines(lines: Sequence[str]) -> Draft | None:
     common = Counter(key for one in pairs for key in one)
     paired = [key for key, count in common.items() if count >= max(2, COMMON * len(looked)) and len(key) <= 64]
     many = sum(len(one) >= 2 for one in pairs) / len(looked)
-    if head is None and many < 0.5:
+    if head is None and many < 0.5 and not wrapped:
         return None
     draft = Draft("text")
     texts: dict[str, list[str]] = {}
+    if head is None and many < 0.5:
+        head = (_MESSAGE, "no time at their head; the wrapper tells it")
     if head is not None:
         draft.pattern, how = head
         found = [re.match(f"(?:{draft.pattern})$", line) for line in looked]
-        for name in ("time", "level", "logger", "message", "said"):
+        for name in _PARTS:
             some = [one[name] for one in found if one is not None and name in one.re.groupindex and one[name]]
             if some:
                 draft.fields[name] = group(name)
                 texts[name] = some
-        draft.reasons["head"] = f"lines begin with a time: {how}"
+        draft.reasons["form of the lines"] = how
     else:
         draft.pattern = r".*?[A-Za-z_][A-Za-z0-9_.\-]*=.*"
     taken: dict[str, str] = {}
@@ -277,7 +297,7 @@ def draft_lines(lines: Sequence[str]) -> Draft | None:
     where = {**{name: name for name in texts}, **{name: key for key, name in taken.items()}}
     _fill(draft, texts, where, rows)
     _keep_used(draft)
-    return draft if draft.time is not None or draft.ids else None
+    return draft if draft.time is not None or draft.ids or wrapped else None
 
 
 def _fill(
@@ -342,6 +362,8 @@ def _fill(
         draft.name_field = said
         draft.columns["name"] = Said("first", (take(said),))
         draft.reasons["name"] = f"`{where[said]}`: its name, and that few values recur"
+    elif "message" in left:
+        draft.columns["name"] = Said("short", ("message",))
     for name in list(left):
         fact = next((FACTS[key] for key in keys[name] if key in FACTS), None)
         if fact is None or fact[0] in draft.columns or (fact[1] != "first" and not _numeric(texts[name])):
@@ -361,7 +383,7 @@ def _fill(
         if draft.documents is None and (keyed := _listed(texts[name])) is not None:
             draft.documents = (take(name), *keyed)
             draft.reasons["documents"] = f"`{where[name]}`: its name, and that it holds lists"
-    _kinds(draft, rows)
+    _kinds(draft, _opening(draft, rows))
     rest = [name for name in left if not SECRET.search(where[name]) and not _long(texts[name])]
     draft.attributes = sorted(rest, key=lambda one: (-len(texts[one]), one))[:MOST_ATTRIBUTES]
 
@@ -398,6 +420,8 @@ def _layer(
     """The layer whose words the keys, and the values that recur, use most."""
     said: Counter[str] = Counter()
     for name, some in texts.items():
+        if draft.container == "text" and name in _PARTS:
+            continue
         for word in set(_WORD.findall(where[name].lower())) | {normal(where[name])}:
             said[word] += 2
         if len(set(some)) <= 30 and not _long(some):
@@ -418,53 +442,59 @@ def _layer(
         draft.reasons["layer"] = "other: no layer's words are used"
 
 
-def _kinds(draft: Draft, rows: Sequence[Mapping[str, str]]) -> None:
-    """What happened, by the names of the records; which of them opens a turn, by their place too."""
-    draft.kinds = list(KINDS[draft.layer])
-    name = draft.name_field
-    if draft.kinds and name is not None:
-        draft.reasons["kind"] = f"words in {name}"
-    if draft.layer != "prompt" or name is None:
-        return
-    best: tuple[float, str, list[str]] | None = None
+def _opening(draft: Draft, rows: Sequence[Mapping[str, str]]) -> tuple[str, str] | None:
+    """The name of the records that open a request, with the reason: they come first and once for each request id."""
+    best: tuple[float, str, str] | None = None
     for kind, of, _ in draft.ids:
         if kind not in ("request_id", "trace_id"):
             continue
         first: dict[str, str] = {}
         per: Counter[tuple[str, str]] = Counter()
         for row in rows:
-            value, word = row.get(of), row.get(name)
+            value, word = row.get(of), row.get(draft.name_field or "")
             if value and word:
                 first.setdefault(value, word)
                 per[word, value] += 1
-        opens = Counter(first.values())
         held: dict[str, list[int]] = defaultdict(list)
         for (word, _), count in per.items():
             held[word].append(count)
-        for word, count in opens.items():
+        for word, count in Counter(first.values()).items():
             low = word.lower()
             once = sum(one == 1 for one in held[word]) / len(held[word])
-            share = count / len(held[word])
-            if OPENERS.search(low) and not CLOSERS.search(low) and once >= 0.9 and share >= 0.8:
-                rank = (count / max(1, len(first)), of, [word])
+            if OPENERS.search(low) and not CLOSERS.search(low) and once >= 0.9 and count / len(held[word]) >= 0.8:
+                rank = (count / len(first), of, word)
                 best = max(best, rank) if best else rank
-    if best is not None:
-        draft.opening = best[2]
-        word = best[2][0]
-        draft.reasons["prompt.received"] = (
-            f"records called {word!r}: the word, and that they come first and once "
-            f"for {best[0]:.0%} of the values of {best[1]}"
-        )
+    if best is None:
+        return None
+    share, of, word = best
+    return (
+        word,
+        f"records called {word!r}: the word, and that they come first and once for {share:.0%} of the values of {of}",
+    )
+
+
+def _kinds(draft: Draft, opening: tuple[str, str] | None) -> None:
+    """What happened, by the names of the records."""
+    turns = opening is not None and (draft.layer in ("retrieval", "model", "other") and TURN.search(opening[0].lower()))
+    if opening is not None and (draft.layer == "prompt" or turns):
+        if draft.layer != "prompt":
+            draft.layer = "prompt"
+            draft.reasons["layer"] = f"prompt: its records called {opening[0]!r} open what users ask"
+        draft.opening = [opening[0]]
+        draft.reasons["prompt.received"] = opening[1]
+    draft.kinds = list(KINDS[draft.layer])
+    if draft.kinds and draft.name_field is not None:
+        draft.reasons["kind"] = f"words in {draft.name_field}"
 
 
 def _head(lines: Sequence[str]) -> tuple[str, str] | None:
     """A pattern that describes most of the lines: a time, perhaps a level, and the rest."""
     for time, how in _HEADS:
         for tail in (
-            rf"\s+{_LEVEL}\s+\[[^\]]*\]\s+(?P<logger>[A-Za-z_][\w.\-/]*)\s*[:\-|]\s+(?P<message>(?P<said>[A-Za-z][\w.\-]*)?.*)",
-            rf"\s+\[?{_LEVEL}\]?:?\s+\[?(?P<logger>[A-Za-z_][\w.\-/]*)\]?(?:\[\d+\])?\s*[:\-|]\s+(?P<message>(?P<said>[A-Za-z][\w.\-]*)?.*)",
-            rf"\s+\[?{_LEVEL}\]?\s*[:|\-]?\s+(?P<message>(?P<said>[A-Za-z][\w.\-]*)?.*)",
-            r"\s*[:|\-]?\s*(?P<message>(?P<said>[A-Za-z][\w.\-]*)?.*)",
+            rf"\s+{_LEVEL}\s+\[[^\]]*\]\s+(?P<logger>[A-Za-z_][\w.\-/]*)\s*[:\-|]\s+{_MESSAGE}",
+            rf"\s+\[?{_LEVEL}\]?:?\s+\[?(?P<logger>[A-Za-z_][\w.\-/]*)\]?(?:\[\d+\])?\s*[:\-|]\s+{_MESSAGE}",
+            rf"\s+\[?{_LEVEL}\]?\s*[:|\-]?\s+{_MESSAGE}",
+            rf"\s*[:|\-]?\s*{_MESSAGE}",
         ):
             pattern = time + tail
             if sum(re.fullmatch(pattern, line) is not None for line in lines) >= 0.6 * len(lines):

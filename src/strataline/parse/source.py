@@ -103,7 +103,7 @@ class Plan:
 
     def format(self, name: str) -> Format:
         """The format of that name."""
-        if self.forced is not None and self.forced.name == name:
+        if name not in self.drafts and self.forced is not None and self.forced.name == name:
             return self.forced
         return self.drafts.get(name) or self.marks.formats[name]
 
@@ -198,48 +198,54 @@ def parse_source(
     submit = _at_once if workers is None else workers.submit
     drafts: Drafts = {}
     recognised = None if plan.forced is None else Recognised(plan.forced, 1.0, forced=True)
-    if plan.forced is None:
+    if plan.forced is None or plan.forced.guessed:
         # The beginning decides which formats the source holds, and each record which of them it is.
-        sample, batches = _sample(batches)
-        recognised = recognise(kernel, plan.marks, sample)
-        recognised, drafts = _guess(kernel, plan, recognised, sample)
-        plan = replace(
-            plan, drafts={name: draft.format(name, plan.marks.formats.get(name)) for name, draft in drafts.items()}
-        )
+        sample, wrapped, batches = _sample(batches)
+        if recognised is None:
+            recognised = recognise(kernel, plan.marks, sample)
+        recognised, drafts = _guess(kernel, plan, recognised, sample, wrapped=wrapped)
+        made = {name: draft.format(name, plan.marks.formats.get(name)) for name, draft in drafts.items()}
+        plan = replace(plan, drafts=made)
     parts = [submit(partial(_parse_batch, kernel, plan, recognised, batch)) for batch in batches if batch.height]
     return Parsing(recognised, drafts, parts)
 
 
 def _guess(
-    kernel: Kernel, plan: Plan, recognised: Recognised | None, sample: pl.Series
+    kernel: Kernel, plan: Plan, recognised: Recognised | None, sample: pl.Series, *, wrapped: bool
 ) -> tuple[Recognised | None, Drafts]:
-    """Draft formats for what none describes, and for those of which only the marks are known."""
+    """Draft formats for what none describes, and for those of which only the marks are known.
+
+    What a wrapper holds is a log, and the wrapper knows its time.
+    """
+    if plan.forced is not None and recognised is not None:
+        objects = kernel.look(sample.head(LOOKED)).filter(pl.col("type") == OBJECT)["s"]
+        draft = draft_objects(objects.to_list(), wrapped=wrapped)
+        return recognised, {plan.forced.name: draft} if draft else {}
     shares = recognised.shares if recognised else {}
     open_ended = [name for name in shares if plan.marks.formats[name].guessed]
-    look = kernel.look(sample.head(LOOKED))
+    look = kernel.look(sample.head(LOOKED)).filter(pl.col("s").is_null() | pl.col("s").str.contains(r"\S"))
     objects = look.filter(pl.col("type") == OBJECT)["s"]
     lines = look.filter(pl.col("type").is_null() & pl.col("s").is_not_null())["s"]
     drafts: Drafts = {}
     if objects.len() >= FEW_OBJECTS * look.height or open_ended:
         named = plan.marks.only(shares).of_objects(kernel, objects)
         for name in open_ended:
-            draft = draft_objects(objects.filter(named == name).to_list())
+            draft = draft_objects(objects.filter(named == name).to_list(), wrapped=wrapped)
             if draft is not None:
                 drafts[name] = draft
         strange = objects.filter(named.is_null())
-        draft = draft_objects(strange.to_list())
+        draft = draft_objects(strange.to_list(), wrapped=wrapped)
         if draft is not None:
             drafts[JSON] = draft
     if recognised is not None:
         return recognised, drafts
-    plain = lines.filter(lines.str.contains(r"\S"))
-    if plain.len() >= (1 - FEW_OBJECTS) * look.height:
-        draft = draft_lines(plain.to_list())
+    if lines.len() and lines.len() >= (1 - FEW_OBJECTS) * look.height:
+        draft = draft_lines(lines.to_list(), wrapped=wrapped)
         if draft is not None:
             drafts[TEXT] = draft
     if not drafts:
         return None, {}
-    found = {JSON: objects.len(), TEXT: plain.len()}
+    found = {JSON: objects.len(), TEXT: lines.len()}
     told = {name: round(found[name] / max(1, look.height), 4) for name in drafts}
     name = max(told, key=lambda one: (told[one], one))
     return Recognised(drafts[name].format(name), told[name], told, guessed=True), drafts
@@ -256,8 +262,11 @@ def described(kernel: Kernel, marks: Marks, text: pl.Series) -> bool:
     return recognise(kernel, marks, text) is not None
 
 
-def _sample(batches: Iterable[pl.DataFrame]) -> tuple[pl.Series, Iterator[pl.DataFrame]]:
-    """Texts of the first records, at least `LEAST` that are not blank if there are as many; and all batches again."""
+def _sample(batches: Iterable[pl.DataFrame]) -> tuple[pl.Series, bool, Iterator[pl.DataFrame]]:
+    """Texts of the first records, at least `LEAST` that are not blank if there are as many; and all batches again.
+
+    Between the two: whether any lay in a wrapper.
+    """
     taken: list[pl.DataFrame] = []
     texts: list[pl.Series] = []
     rest = iter(batches)
@@ -273,7 +282,8 @@ def _sample(batches: Iterable[pl.DataFrame]) -> tuple[pl.Series, Iterator[pl.Dat
         if here.height < known.height:
             break
         rows, solid = rows + known.height, solid + int(counts.sum())
-    return pl.concat(texts) if texts else pl.Series("text", [], dtype=pl.Binary), chain(taken, rest)
+    wrapped = any(batch["envelope"].null_count() < batch.height for batch in taken)
+    return pl.concat(texts) if texts else pl.Series("text", [], dtype=pl.Binary), wrapped, chain(taken, rest)
 
 
 class _Tally:

@@ -72,18 +72,8 @@ REFS: dict[str, tuple[str, str]] = {
 """Keys that hold the id of another record: its kind, and the relation."""
 
 NAMES = (
-    "event",
-    "eventname",
-    "eventtype",
-    "action",
-    "message",
-    "msg",
-    "type",
-    "op",
-    "operation",
-    "step",
-    "body",
-    "text",
+    *("event", "eventname", "eventtype", "action", "message", "msg", "type", "op", "operation", "step", "body", "text"),
+    "said",
 )
 """Keys that say what happened, the likeliest first."""
 
@@ -165,7 +155,7 @@ LAYER_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "prompt": (
         "prompt", "template", "chat", "conversation", "question", "answer", "assistant", "render", "rendered", "turn",
-        "systemprompt", "message", "api",
+        "systemprompt",
     ),
     "ui": (
         "click", "page", "pageview", "browser", "viewport", "useragent", "screen", "widget", "button", "feedback",
@@ -176,6 +166,9 @@ LAYER_WORDS: dict[str, tuple[str, ...]] = {
 
 OPENERS = re.compile(r"request|receiv|question|ask|incoming|turn|prompt|message|chat|query|start")
 """What the name of the record that opens a user's turn says, beside being the first of each request."""
+
+TURN = re.compile(r"chat|question|ask|turn|message|conversation|prompt")
+"""What such a name says where it is a user who asks: a service that takes users' turns, whatever else it speaks of."""
 
 CLOSERS = re.compile(
     r"respon|answer|repl|error|retry|fail|finish|end|complet|done|llm|model|retriev|search|guard|polic|block|feedback|sent"
