@@ -376,7 +376,7 @@ def _fill(
     for name in named(*LEVELS)[:1]:
         draft.columns["outcome"] = Said("failed", (name,), FAILED)
         draft.reasons["outcome"] = f"`{where[name]}`: error where it says so; nothing is said of other levels"
-    for name in named(*ERRORS)[:1]:
+    for name in [name for name in named(*ERRORS) if not any(value.startswith(("{", "[")) for value in texts[name])][:1]:
         draft.columns["error_type"] = Said("short", (name,))
         draft.reasons["error_type"] = f"`{where[name]}`: its name"
     for name in named(*DOCUMENTS):

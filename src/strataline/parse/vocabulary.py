@@ -180,9 +180,13 @@ KINDS: dict[str, tuple[tuple[str, str], ...]] = {
         ("prompt.blocked", r"block|refus|guard"),
         ("prompt.error", r"error|fail|exception|timeout"),
         ("prompt.rendered", r"render|template|prompt[._ -](?:built|build|assembled|composed)"),
-        ("prompt.answered", r"(?:llm|model|completion|upstream)\S*[._ -](?:response|answer|done|result|complete|end)"),
+        ("prompt.answered", r"(?:llm|model|completion|upstream)\S*[._ -](?:response|answer|done|result|complet|end)"),
         ("prompt.sent", r"(?:llm|model|completion|upstream)\S*[._ -](?:call|request|start|sent)"),
-        ("prompt.responded", r"(?:response|responded|answered|replied|reply|finished)$"),
+        (
+            "prompt.responded",
+            r"^(?:chat|request|turn|message|http|conversation|answer|prompt)?[._ -]*"
+            r"(?:respon[sd]|answered|repl|finish|complet|done)",
+        ),
     ),
     "retrieval": (
         ("retrieval.rerank", r"rerank"),
