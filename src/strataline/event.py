@@ -118,6 +118,10 @@ class Table:
 
     def empty(self) -> pl.DataFrame:
         """A frame with the columns of this table and no rows."""
+        return self._nothing
+
+    @cached_property
+    def _nothing(self) -> pl.DataFrame:
         return pl.DataFrame(schema=self.schema)
 
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -132,9 +136,14 @@ class Table:
         if unknown:
             msg = f"table {self.name} has no column {', '.join(sorted(unknown))}"
             raise ValueError(msg)
+        have = frame.schema
+        if have == self.schema:
+            return frame
         return frame.select(
-            (pl.col(c.name) if c.name in frame.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
-            for c in self.columns
+            pl.col(name)
+            if have.get(name) == dtype
+            else (pl.col(name) if name in have else pl.lit(None)).cast(dtype).alias(name)
+            for name, dtype in self.schema.items()
         )
 
     @property

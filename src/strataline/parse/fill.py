@@ -20,7 +20,10 @@ from strataline.parse.kernel import Kernel
 from strataline.parse.times import read_durations, read_times, to_time
 
 EXCERPT = 240
-PLACE = ("line", "offset", "length", "parts", "item", "recovered")
+MOST_PIECES = 1 << 20
+"""Pieces of one record, at most, that are told apart."""
+
+PLACE = ("line", "offset", "length", "parts", "item", "recovered", "index")
 """Bookkeeping that an event takes over from its element (there with ``_`` before the name)."""
 
 EXTRA = ("unsure_times", "record", "envelope_id", "observed_assumed")
@@ -66,7 +69,7 @@ def fill(
             found = _each(kernel, found, event)
             found = found.with_columns(_index=index + pl.col("_each") * len(fmt.events))
         else:
-            found = found.with_columns(_index=pl.lit(index))
+            found = found.with_columns(_index=pl.lit(index, pl.Int64))
         if found.is_empty():
             continue
         rows = rows.with_columns(_taken=pl.col("_taken") | pl.col("_row").is_in(found["_row"].unique().implode()))
@@ -74,13 +77,7 @@ def fill(
     left = rows.filter(~pl.col("_taken"))
     if left.height:
         made.append(_other(kernel, fmt, left, zone, folder, excerpts=excerpts))
-    return pl.concat(made) if made else _empty()
-
-
-def _empty() -> pl.DataFrame:
-    record = pl.struct(pl.lit(None, pl.Int64).alias("_record"), pl.lit(None, pl.Int64).alias("_piece"))
-    no = pl.lit(value=False)
-    return EVENTS.empty().with_columns(unsure_times=no, record=record, envelope_id=no, observed_assumed=no)
+    return pl.concat(made, how="diagonal") if made else EVENTS.empty()
 
 
 def _each(kernel: Kernel, rows: pl.DataFrame, event: Event) -> pl.DataFrame:
@@ -118,7 +115,7 @@ def _other(kernel: Kernel, fmt: Format, rows: pl.DataFrame, zone: Zone, folder: 
         time=fmt.time,
         time_kind=fmt.time_kind,
     )
-    rows = rows.with_columns(_index=pl.lit(len(fmt.events)))
+    rows = rows.with_columns(_index=pl.lit(len(fmt.events), pl.Int64))
     return _events(kernel, fmt, event, rows, zone, folder, excerpts=excerpts)
 
 
@@ -128,17 +125,18 @@ def _events(
     columns: dict[str, pl.Expr] = {name: _value(value) for name, value in event.columns.items()}
     kind = pl.lit(event.kind) if isinstance(event.kind, str) else event.kind
     rows = _derived(kernel, rows, event.ids)
-    groups = {name: columns.get(name, pl.lit(None, pl.String)) for name in ("session", "user", "tenant")}
+    groups = {name: columns[name] for name in ("session", "user", "tenant") if name in columns}
     ids = [_id(one, number) for number, one in enumerate(event.ids)]
     ids += [(name, value, "group") for name, value in groups.items()]
-    ids += [("span_id", columns[name], "span") for name in ("span_id",) if name in columns]
-    frame = rows.select(
+    ids += [("span_id", columns["span_id"], "span")] if "span_id" in columns else []
+    refs = [(one.kind, _value(one.value), one.relation) for one in event.refs]
+    texts = _time_values(event)
+    # All in one query, which sees what its expressions share.
+    wanted = (
         *(pl.col(f"_{name}").alias(name) for name in PLACE),
-        pl.struct("_record", "_piece").alias("record"),
-        pl.col("_index").cast(pl.Int64).alias("index"),
-        pl.lit(event.layer).alias("layer"),
+        (pl.col("_record") * MOST_PIECES + pl.col("_piece")).alias("record"),
+        pl.col("_hash").alias("record_hash"),
         kind.cast(pl.String).alias("kind"),
-        pl.lit(event.time_kind).alias("time_kind"),
         _clock(fmt, columns, folder).alias("clock"),
         *(
             value.cast(EVENTS.schema[name], strict=False).alias(name)
@@ -146,18 +144,26 @@ def _events(
             if name in EVENTS.schema
         ),
         *(columns[name].cast(pl.String).alias(f"_{name}") for name in ("input", "output") if name in columns),
+        *(value.cast(pl.String).alias(f"_time {name}") for name, value in texts.items()),
+        *_several("id", [value for _, value, _ in ids]),
+        *_several("ref", [value for _, value, _ in refs]),
+        *_several("attribute", [_value(value) for value in event.attributes.values()]),
+        *_several("parameter", [_value(value) for value in event.parameters.values()]),
     )
-    frame = frame.with_columns(
-        _ids(rows, ids).alias("ids"),
-        _ids(rows, [(one.kind, _value(one.value), one.relation) for one in event.refs]).alias("refs"),
-        _map(rows, event.attributes).alias("attributes"),
-        _map(rows, event.parameters).alias("parameters"),
-        _documents(kernel, rows, event.documents),
+    found = rows.lazy().select(wanted).collect()
+    frame = found.select(name for name in found.columns if " " not in name).with_columns(
+        _ids(found, "id", [(kind, role) for kind, _, role in ids]).alias("ids"),
+        _ids(found, "ref", [(kind, role) for kind, _, role in refs]).alias("refs"),
+        _map(found, "attribute", list(event.attributes)).alias("attributes"),
+        _map(found, "parameter", list(event.parameters)).alias("parameters"),
+        *([_documents(kernel, rows, event.documents)] if event.documents is not None else []),
+        *_times(found, event, zone),
+        layer=pl.lit(event.layer),
+        time_kind=pl.lit(event.time_kind),
+        envelope_id=pl.lit(value=False),
+        observed_assumed=pl.lit(value=False),
     )
-    times = _times(rows, event, zone)
-    frame = pl.concat([frame, times], how="horizontal").with_columns(
-        envelope_id=pl.lit(value=False), observed_assumed=pl.lit(value=False)
-    )
+    frame = _lasting(frame, event)
     if rows["_envelope"].null_count() < rows.height:
         frame = _from_wrapper(frame, rows["_envelope"], zone, folder)
     for side in ("input", "output"):
@@ -165,8 +171,19 @@ def _events(
     if not excerpts:
         # Attributes and names may hold what people wrote; a word without white space is a name or a code.
         word = pl.when(~pl.col("name").str.contains(r"\s")).then("name") if "name" in frame.columns else pl.lit(None)
-        frame = frame.with_columns(attributes=pl.lit(None, MAP), name=word)
-    return EVENTS.conform(frame.drop(EXTRA)).with_columns(frame[name] for name in EXTRA)
+        frame = frame.with_columns(attributes=pl.lit(None, MAP), name=word.cast(pl.String))
+    return frame
+
+
+def _several(what: str, values: Sequence[pl.Expr]) -> list[pl.Expr]:
+    """Values as text, in columns of `what` and a number."""
+    return [value.cast(pl.String).alias(f"{what} {number}") for number, value in enumerate(values)]
+
+
+def _part(found: pl.DataFrame, what: str) -> pl.DataFrame:
+    """The columns that `_several` made, called by their number."""
+    names = [name for name in found.columns if name.startswith(f"{what} ")]
+    return found.select(pl.col(name).alias(name.partition(" ")[2]) for name in names)
 
 
 def _from_wrapper(frame: pl.DataFrame, envelope: pl.Series, zone: Zone, folder: str) -> pl.DataFrame:
@@ -219,8 +236,8 @@ def _from_wrapper(frame: pl.DataFrame, envelope: pl.Series, zone: Zone, folder: 
         envelope=pl.lit(envelope).cast(MAP),
     )
     nameless = pl.col("ids").list.eval(pl.element().struct.field("role") == "alias").list.any().not_()
-    told = pl.DataFrame([known("trace_id"), known("span_id")])
-    ids = _ids(told, [("trace_id", pl.col("trace_id"), "alias"), ("span_id", pl.col("span_id"), "span")])
+    told = pl.DataFrame([known("trace_id").alias("id 0"), known("span_id").alias("id 1")])
+    ids = _ids(told, "id", [("trace_id", "alias"), ("span_id", "span")])
     given = nameless & pl.lit(ids.list.len() > 0)
     return frame.with_columns(
         ids=pl.when(given).then(pl.concat_list("ids", pl.lit(ids))).otherwise("ids"),
@@ -259,39 +276,38 @@ def _derived(kernel: Kernel, rows: pl.DataFrame, ids: tuple[Id, ...]) -> pl.Data
     return rows
 
 
-def _ids(rows: pl.DataFrame, ids: Sequence[tuple[str, pl.Expr, str]]) -> pl.Series:
-    """Per row a list of (kind, value, role), leaving out what is null or empty, and what is there already."""
-    values = rows.select(value.cast(pl.String).alias(str(n)) for n, (_, value, _) in enumerate(ids))
+def _ids(found: pl.DataFrame, what: str, named: Sequence[tuple[str, str]]) -> pl.Series:
+    """Per row a list of (kind, value, role), leaving out what is null or empty, and what is there already.
+
+    The values are the columns of `what`, in the order of `named` (kind and role).
+    """
+    values = _part(found, what)
     seen: dict[tuple[str, str], list[str]] = {}
-    for n, (kind, _, role) in enumerate(ids):
-        seen.setdefault((kind, role), []).append(str(n))
+    for n, one in enumerate(named):
+        seen.setdefault(one, []).append(str(n))
     again = [
-        pl.when(~pl.any_horizontal(pl.col(name).eq_missing(pl.col(other)) for other in names[:place])).then(
-            pl.col(name)
-        )
+        pl.when(~pl.any_horizontal(pl.col(name).eq_missing(pl.col(one)) for one in names[:n])).then(pl.col(name))
         for names in seen.values()
-        for place, name in enumerate(names)
-        if place
+        for n, name in enumerate(names)
+        if n
     ]
     values = values.with_columns(again) if again else values
     long = _long(values)
-    kinds, roles = (pl.Series([one[part] for one in ids], dtype=pl.String) for part in (0, 2))
-    structs = long.select(
-        pl.struct(kind=kinds.gather(long["n"]), value=long["value"], role=roles.gather(long["n"])).alias("ids")
-    )
-    return _lists(structs["ids"], long["row"], rows.height).cast(pl.List(ID))
+    kinds, roles = (pl.Series([one[part] for one in named], dtype=pl.String) for part in (0, 1))
+    structs = pl.DataFrame(
+        {"kind": kinds.gather(long["n"]), "value": long["value"], "role": roles.gather(long["n"])}
+    ).to_struct("ids")
+    return _lists(structs, long["row"], found.height).cast(pl.List(ID))
 
 
-def _map(rows: pl.DataFrame, pairs: Mapping[str, Value]) -> pl.Series:
+def _map(found: pl.DataFrame, what: str, names: Sequence[str]) -> pl.Series:
     """Per row a map of the values that are not null; null where there is none."""
-    if not pairs:
-        return pl.Series([None] * rows.height, dtype=MAP)
-    names = list(pairs)
-    values = rows.select(_value(pairs[name]).cast(pl.String).alias(str(n)) for n, name in enumerate(names))
-    long = _long(values, empty=True)
+    if not names:
+        return pl.Series([None], dtype=MAP).new_from_index(0, found.height)
+    long = _long(_part(found, what), empty=True)
     keys = pl.Series(names, dtype=pl.String).gather(long["n"])
-    structs = long.select(pl.struct(key=keys, value=long["value"]).alias("map"))
-    lists = _lists(structs["map"], long["row"], rows.height)
+    structs = pl.DataFrame({"key": keys, "value": long["value"]}).to_struct("map")
+    lists = _lists(structs, long["row"], found.height)
     return lists.set(lists.list.len() == 0, None).cast(MAP)
 
 
@@ -328,10 +344,8 @@ def _lists(elements: pl.Series, row: pl.Series, height: int) -> pl.Series:
     return pl.Series(listed)
 
 
-def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents | None) -> pl.Series:
+def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents) -> pl.Series:
     kind = pl.List(DOCUMENT)
-    if documents is None:
-        return pl.Series("documents", [None] * rows.height, dtype=kind)
     fields = {"id": path(*documents.id)}
     for name in ("score", "version", "tenant", "text"):
         segments = getattr(documents, name)
@@ -358,44 +372,50 @@ def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents | None) 
     return joined["documents"].cast(kind)
 
 
-def _times(rows: pl.DataFrame, event: Event, zone: Zone) -> pl.DataFrame:
-    """The time columns, and ``unsure_times``."""
+def _time_values(event: Event) -> dict[str, pl.Expr]:
+    """The texts that the event's times, and its duration, are read from."""
+    times = {"event_time": event.time, "end_time": event.end, "observed_time": event.observed}
+    found = {
+        name: _value(one.value if isinstance(one, Time) else one) for name, one in times.items() if one is not None
+    }
+    return found | ({"duration_ns": _value(event.duration.value)} if event.duration is not None else {})
+
+
+def _times(found: pl.DataFrame, event: Event, zone: Zone) -> list[pl.Series]:
+    """The time columns, and ``unsure_times``, from the texts that `_time_values` names."""
     columns: list[pl.Series] = []
-    naive = pl.Series([False] * rows.height, dtype=pl.Boolean)
-    unsure = naive
+    unsure = pl.Series([False]).new_from_index(0, found.height)
     for name, declared in (("event_time", event.time), ("end_time", event.end), ("observed_time", event.observed)):
         if declared is None:
             continue
-        time = Time(declared) if isinstance(declared, str) else declared
-        text = rows.select(_value(time.value).cast(pl.String).alias("text"))["text"]
+        text = found[f"_time {name}"]
         if event.time_kind == "relative":
             # Where the clock starts anew with each record, what it says is no time.
             columns += [text.alias("time_raw")] if name == "event_time" else []
             continue
-        read = read_times(text, time.unit, zone.name)
-        columns.append(pl.select(to_time(pl.lit(read.struct.field("ns"))).alias(name)).to_series())
-        unsure = unsure | read.struct.field("unsure")
+        read = read_times(text, declared.unit if isinstance(declared, Time) else "auto", zone.name).struct.unnest()
+        columns.append(read.select(to_time(pl.col("ns")).alias(name)).to_series())
+        unsure = unsure | read["unsure"]
         if name == "event_time":
-            naive = read.struct.field("naive")
-            known = read.struct.field("ns").is_not_null()
-            columns.append(text.alias("time_raw"))
-            columns.append(read.struct.field("precision").alias("time_precision"))
-            basis = pl.when(pl.lit(known)).then(
-                pl.when(pl.lit(naive)).then(pl.lit(zone.basis)).otherwise(pl.lit("explicit"))
+            basis = pl.when(pl.col("ns").is_not_null()).then(
+                pl.when("naive").then(pl.lit(zone.basis)).otherwise(pl.lit("explicit"))
             )
-            columns.append(pl.select(basis.alias("zone_basis")).to_series())
-    frame = (
-        pl.DataFrame(columns)
-        if columns
-        else pl.DataFrame({"event_time": [None] * rows.height}, schema={"event_time": EVENTS.schema["event_time"]})
-    )
+            columns += [text.alias("time_raw"), read["precision"].alias("time_precision")]
+            columns.append(read.select(basis.alias("zone_basis")).to_series())
     if event.duration is not None:
-        took = rows.select(_value(event.duration.value).cast(pl.String).alias("text"))["text"]
-        frame = frame.with_columns(read_durations(took, event.duration.unit).alias("duration_ns"))
-        if event.end is None and event.time_kind == "start" and "event_time" in frame.columns:
-            after = pl.col("event_time") + pl.duration(nanoseconds="duration_ns", time_unit="ns")
-            frame = frame.with_columns(end_time=after)
-    return frame.with_columns(unsure.fill_null(value=False).alias("unsure_times"))
+        columns.append(read_durations(found["_time duration_ns"], event.duration.unit).alias("duration_ns"))
+    there = {one.name for one in columns}
+    for name in ("event_time", "time_raw", "time_precision", "zone_basis"):
+        if name not in there:
+            columns.append(pl.Series(name, [None], dtype=EVENTS.schema[name]).new_from_index(0, found.height))
+    return [*columns, unsure.fill_null(value=False).alias("unsure_times")]
+
+
+def _lasting(frame: pl.DataFrame, event: Event) -> pl.DataFrame:
+    """The end of what began at a known time and lasted so long."""
+    if event.duration is None or event.end is not None or event.time_kind != "start":
+        return frame
+    return frame.with_columns(end_time=pl.col("event_time") + pl.duration(nanoseconds="duration_ns", time_unit="ns"))
 
 
 def _content(frame: pl.DataFrame, side: str, *, excerpts: bool) -> pl.DataFrame:

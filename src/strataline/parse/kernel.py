@@ -59,7 +59,11 @@ class Kernel:
             Per record, in order: ``s`` (text; null if not UTF-8), ``type`` (JSON type; null if refused) and
             ``lenient`` (holds NaN, Infinity or a trailing comma, or text that looks like one).
         """
-        query = "SELECT s, try(json_type(s)) AS type FROM (SELECT try(decode(text)) AS s FROM batch)"
+        # To ask first is cheaper than to fail: most lines of a text log are no JSON.
+        query = """
+            SELECT s, CASE WHEN json_valid(s) THEN try(json_type(s)) END AS type
+            FROM (SELECT try(decode(text)) AS s FROM batch)
+        """
         look = self._query(query, _rows(text))
         return look.with_columns(lenient=pl.col("s").str.contains(_ODD).fill_null(value=False))
 
@@ -152,6 +156,16 @@ class Kernel:
         flat = found.drop_nulls().explode(empty_as_null=False, keep_nulls=False).fill_null(value=False)
         there[found.is_not_null().to_numpy()] = flat.to_numpy().reshape(-1, len(paths))
         return there
+
+    def texts(self, text: pl.Series, paths: Sequence[tuple[Segment, ...]]) -> list[pl.Series]:
+        """The value at each of `paths` as text, one series per path; null where there is none."""
+        wanted = f"[{', '.join(_path(segments) for segments in paths)}]"
+        found = self._query(f"SELECT try(json_extract_string(text, {wanted})) AS v FROM batch", _rows(text))["v"]
+        return [found.list.get(n, null_on_oob=True) for n in range(len(paths))]
+
+    def top_keys(self, text: pl.Series) -> pl.Series:
+        """The keys of each record, a JSON object: a list of texts."""
+        return self._query("SELECT try(json_keys(text)) AS k FROM batch", _rows(text))["k"]
 
     def sha256(self, text: pl.Series) -> pl.Series:
         """SHA-256 of each text, in hex; null stays null."""

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from strataline.format import Format, path
+from strataline.format import Format
 from strataline.parse.kernel import OBJECT, Kernel
 from strataline.parse.lines import describes
 
@@ -24,6 +24,9 @@ SAMPLE_BYTES = 2 << 20
 
 ENOUGH = 0.5
 """Share of the looked-at records that must carry some format's marks."""
+
+FEW_FORMATS = 8
+"""So many formats are asked of every record at once."""
 
 FEW_OBJECTS = 0.2
 """Below this share of JSON objects a file is a text log that quotes some."""
@@ -190,20 +193,37 @@ class _Family:
         fits = np.ones((len(objects), len(self.formats)), dtype=np.bool_)
         if not fits.size:
             return fits
-        there = kernel.has(objects, self._paths) if self._paths else np.zeros((len(objects), 0), dtype=np.bool_)
-        for n, (keys, any_of) in enumerate(zip(self._keys, self._any_of, strict=True)):
-            fits[:, n] = there[:, keys].all(axis=1)
-            for some in any_of:
+        likely = self._likely(kernel, objects)
+        fits[:, [n for n in range(len(self.formats)) if n not in likely]] = False
+        needed = sorted({place for n in likely for part in (self._keys[n], *self._any_of[n]) for place in part})
+        there = np.zeros((len(objects), len(self._paths)), dtype=np.bool_)
+        if needed:
+            there[:, needed] = kernel.has(objects, [self._paths[place] for place in needed])
+        for n in likely:
+            fits[:, n] = there[:, self._keys[n]].all(axis=1)
+            for some in self._any_of[n]:
                 fits[:, n] &= there[:, some].any(axis=1)
         asked = [n for n, fmt in enumerate(self.formats) if fmt.recognise.where and fits[:, n].any()]
         wanted = sorted({p for n in asked for p, _ in self.formats[n].recognise.where}, key=repr)
         if wanted:
-            texts = kernel.extract(objects, {str(n): path(*p) for n, p in enumerate(wanted)})
+            texts = kernel.texts(objects, wanted)
             for n in asked:
                 for one, pattern in self.formats[n].recognise.where:
-                    said = texts[str(wanted.index(one))].str.contains(pattern).fill_null(value=False)
+                    said = texts[wanted.index(one)].str.contains(pattern).fill_null(value=False)
                     fits[:, n] &= said.to_numpy()
         return fits
+
+    def _likely(self, kernel: Kernel, objects: pl.Series) -> list[int]:
+        """The formats whose marks can be carried, by the top keys of the records: few shapes, many formats."""
+        every = list(range(len(self.formats)))
+        if len(every) <= FEW_FORMATS:
+            return every
+        shapes = [set(keys or ()) for keys in kernel.top_keys(objects).list.sort().unique().to_list()]
+        return [n for n in every if any(self._can(n, shape) for shape in shapes)]
+
+    def _can(self, n: int, shape: set[str]) -> bool:
+        keys = all(self._paths[place][0] in shape for place in self._keys[n])
+        return keys and all(any(self._paths[place][0] in shape for place in some) for some in self._any_of[n])
 
     def named(self, kernel: Kernel, objects: pl.Series) -> pl.Series:
         """The most specific format that each record fits; null where none does."""

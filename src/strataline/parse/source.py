@@ -31,9 +31,13 @@ LEAST = 20
 LOOKED_BYTES, LOOKED_RECORDS = 8 << 20, 20_000
 """How far into a stream, and at how many records at most, its format is recognised from, whatever the batches."""
 
-PLACED = ("_record", "_line", "_offset", "_length", "_parts", "_inner", "_piece", "_raw", "_envelope", "_recovered")
+PLACED = (
+    *("_record", "_line", "_offset", "_length", "_parts", "_inner", "_piece"),
+    *("_raw", "_envelope", "_recovered", "_hash"),
+)
 """Bookkeeping of a record: its number in the batch, where it lies, which of several at that address it is (``_inner``;
-and ``_piece`` of what ran together), whether its text is the bytes there, what wrappers knew, why it was saved."""
+and ``_piece`` of what ran together), whether its text is the bytes there, what wrappers knew, why it was saved, and the
+hash of its text."""
 
 EXCERPT_BYTES = 200
 _NO_FORMAT = "no format describes this source"
@@ -350,7 +354,7 @@ def _parse_batch(
         rejects.add(row, text, "nul_bytes", f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}")
     rows = rows.filter(~nul)
     look = kernel.look(rows["text"]).rename({"s": "_text", "type": "_type", "lenient": "_lenient"})
-    rows = pl.concat([rows, look], how="horizontal")
+    rows = pl.concat([rows.with_columns(_hash=_hashes(rows["text"])), look], how="horizontal")
     _reject_undecoded(rows, rejects)
     rows = rows.filter(pl.col("_text").is_not_null())
     if recognised is None:
@@ -365,11 +369,7 @@ def _parse_batch(
         events.append(filled.with_columns(format=pl.lit(fmt.name), format_confidence=pl.lit(confidence)))
         _note_lenient(elements, tally)
     if events:
-        found = pl.concat(events)
-        slim = [elements.select("_record", "_piece", "_text") for _, elements in made]
-        records = pl.concat(slim).unique(["_record", "_piece"], maintain_order=True)
-        hashes = records.select(_hashes(records["_text"]), record=pl.struct("_record", "_piece"))
-        found = found.drop("record_hash").join(hashes, on="record", how="left", maintain_order="left")
+        found = pl.concat(events, how="diagonal")
         found = found.with_columns(address=pl.lit("bytes" if batch["line"].null_count() < batch.height else "row"))
         _note_events(found, tally)
         one.events = EVENTS.conform(found.drop(EXTRA))
@@ -393,6 +393,9 @@ def _numbered(made: _Made) -> _Made:
     made = [(fmt, pl.concat(frames, how="diagonal")) for fmt, frames in parts.values()]
     if not made:
         return []
+    if len(made) == 1 and (made[0][1]["_offset"].diff().drop_nulls() > 0).all():
+        # One element at each address, in order.
+        return [(made[0][0], made[0][1].with_columns(_item=pl.lit(0, pl.Int64)))]
     order = ["_offset", "_inner", "_piece", "_item"]
     every = pl.concat([elements.select(order).with_columns(_part=n) for n, (_, elements) in enumerate(made)])
     every = every.with_row_index("_row").sort(order, maintain_order=True)
@@ -520,8 +523,13 @@ def _all_space(text: pl.Series) -> pl.Series:
 
 
 def _hashes(text: pl.Series) -> pl.Series:
-    found = [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() for one in text.to_list()]
-    return pl.Series("record_hash", found, dtype=pl.String)
+    """Hash of each text (UTF-8)."""
+    found = [hashlib.blake2b(one, digest_size=16).digest() for one in text.to_list()]
+    return pl.Series("_hash", found, dtype=pl.Binary).bin.encode("hex")
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _lowest(lines: pl.Series) -> int:
@@ -529,6 +537,7 @@ def _lowest(lines: pl.Series) -> int:
 
 
 def _note_events(made: pl.DataFrame, tally: _Tally) -> None:
+    made = made.select("line", "time_raw", "event_time", "time_kind", "recovered", *EXTRA)
     for why, rows in made.filter(pl.col("recovered").is_not_null()).group_by("recovered", maintain_order=True):
         tally.add("recovered", f"saved by a second reading: {why[0]}", _lowest(rows["line"]), rows["record"].n_unique())
     unsure = made.filter("unsure_times")
@@ -571,8 +580,8 @@ def _note_lenient(elements: pl.DataFrame, tally: _Tally) -> None:
             _lowest(repeated["_line"]),
             repeated.select("_record", "_piece").n_unique(),
         )
-    looks = elements.filter("_lenient").unique(["_record", "_piece"], maintain_order=True)
-    for line, text in looks.select("_line", "_text").iter_rows():
+    looks = elements.select("_record", "_piece", "_line", "_text", "_lenient").filter("_lenient")
+    for line, text in looks.unique(["_record", "_piece"], maintain_order=True).select("_line", "_text").iter_rows():
         if not _strict(text):
             tally.add("lenient_json", "NaN, Infinity or a trailing comma was accepted", line)
 
@@ -759,14 +768,15 @@ def _second_reading(rows: pl.DataFrame, rejects: _Rejects, schema: pl.Schema) ->
             raw = text[piece.start : piece.end].encode()
             place = _piece(row, number, at, len(raw))
             if piece.plain:
-                plain.append({**place, "_lenient": False})
+                plain.append({**place, "_hash": _hash(text[piece.start : piece.end]), "_lenient": False})
             elif piece.text is not None and not piece.text.startswith("{"):
                 rejects.add(place, raw, "not_an_object", "JSON where an object was expected")
             elif piece.text is None:
                 rejects.add(place, raw, piece.why, piece.detail)
             else:
                 why = piece.why or "refused_by_kernel"
-                saved.append({**place, "_recovered": why, "_text": piece.text, "_lenient": False})
+                told = {"_recovered": why, "_text": piece.text, "_hash": _hash(piece.text), "_lenient": False}
+                saved.append({**place, **told})
             at += len(raw)
     return pl.DataFrame(saved, schema=schema), pl.DataFrame(plain, schema=schema), more
 
@@ -800,5 +810,6 @@ def _parts(fmt: Format, refused: pl.DataFrame) -> Iterator[tuple[dict[str, Any],
         for number, part in enumerate(second_reading(fmt, text)):
             piece = text[part.start : part.end]
             length = len(piece.encode())
-            yield {**_piece(row, number, at, length), "_recovered": part.why, "_text": piece}, part.described
+            told = {"_recovered": part.why, "_text": piece, "_hash": _hash(piece)}
+            yield {**_piece(row, number, at, length), **told}, part.described
             at += length

@@ -184,8 +184,7 @@ KINDS: dict[str, tuple[tuple[str, str], ...]] = {
         ("prompt.sent", r"(?:llm|model|completion|upstream)\S*[._ -](?:call|request|start|sent)"),
         (
             "prompt.responded",
-            r"^(?:chat|request|turn|message|http|conversation|answer|prompt)?[._ -]*"
-            r"(?:respon[sd]|answered|repl|finish|complet|done)",
+            r"^(?:chat|request|turn|message|http|conversation|prompt)?[._ -]*(?:respon[sd]|answered|repl|finish|done)",
         ),
     ),
     "retrieval": (
