@@ -566,7 +566,7 @@ def test_without_excerpts_no_text_of_a_user_or_a_model_is_in_the_case(logs: Path
     assert texts(case.find(text="Gutschein")) == [("app/prompt.jsonl", 7)], "the evidence is searched all the same"
 
 
-SAMPLES = sorted((REPOSITORY / "sample_logs" / "formats").iterdir()) + sorted(
+SAMPLES = sorted((REPOSITORY / "sample_logs" / "formats").iterdir())[::10] + sorted(
     one for one in FORMATS.iterdir() if one.is_dir() and one.name != "__pycache__"
 )
 

@@ -65,7 +65,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "app/uvicorn.log": SAMPLES / "uvicorn_access" / "uvicorn.log",
         "gateway/standard_logging.jsonl": SAMPLES / "litellm_standard_logging" / "standard_logging.jsonl",
         "policy/policy-a.jsonl": FORMATS / "policyd_json" / "policy-a.jsonl",
-        "retrieval/spans.otlp.jsonl": SAMPLES / "otlp_openinference_spans" / "spans.otlp.jsonl",
+        "retrieval/spans.otlp.jsonl": SAMPLES / "otlp_traces" / "traces.otlp.jsonl",
         "ui/events.jsonl": SAMPLES / "posthog_events" / "events.jsonl",
     }.items():
         (logs / place).parent.mkdir(parents=True, exist_ok=True)

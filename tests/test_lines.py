@@ -66,7 +66,7 @@ def test_fields_are_the_groups_of_a_line_that_the_pattern_describes() -> None:
     assert found["_described"].to_list() == [True, False, False, False]
     first = found.row(0, named=True)
     assert first["time"] == "2026-11-21 17:59:55,786"
-    assert (first["method"], first["target"], first["status"], first["reason"]) == ("POST", "/api/chat", "200", "OK")
+    assert (first["method"], first["target"], first["status"], first["version"]) == ("POST", "/api/chat", "200", "1.1")
 
 
 def test_pattern_describes_the_whole_line_or_nothing() -> None:

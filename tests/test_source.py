@@ -29,14 +29,14 @@ from strataline.read.frame import CHUNK, conform
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OWN = REPOSITORY / "sample_logs" / "assist_incident" / "formats"
-SAMPLES = {
-    folder.name: folder
-    for below in (REPOSITORY / "sample_logs" / "formats", OWN)
-    for folder in sorted(below.iterdir())
-    if (folder / "expected.jsonl").exists()
+TAKEN = ("litellm_proxy_json_logs", "litellm_standard_logging", "posthog_events", "otlp_traces", "uvicorn_access")
+"""Shipped formats of each kind: what does not depend on the format is shown on these, and on the incident's own."""
+
+SAMPLES = {name: REPOSITORY / "sample_logs" / "formats" / name for name in TAKEN} | {
+    folder.name: folder for folder in sorted(OWN.iterdir()) if (folder / "expected.jsonl").exists()
 }
 NAMES = sorted(SAMPLES)
-BRIEF = [name for name in NAMES if name not in ("litellm_standard_logging", "otlp_openinference_spans")]
+BRIEF = [name for name in NAMES if name not in ("litellm_standard_logging", "otlp_traces")]
 """Formats whose lines are short: what does not depend on the format is shown on these."""
 
 TEXT = {"uvicorn_access", "policyd_text", "kb_service_text"}
@@ -198,15 +198,15 @@ streams = st.one_of(st.binary(max_size=80), st.lists(fragments, max_size=20).map
 
 
 @given(data=streams, forced=st.sampled_from([None, *NAMES]), cap=st.sampled_from([5, 40, MAX_RECORD]))
-@example(data=b'{"a":1}[1]5', forced="structlog_json", cap=MAX_RECORD)
-@example(data=b"\xef\xbb\xbf\xef\xbb\xbf{}", forced="structlog_json", cap=MAX_RECORD)
-@example(data=b"{}\xef\xbb\xbf{}", forced="structlog_json", cap=MAX_RECORD)
-@example(data=b"{}{" + b'"a":' + b"1" * 5000 + b"}", forced="structlog_json", cap=MAX_RECORD)
-@example(data=b'{"timestamp": 1e16}\n{"timestamp": 9999999999999999999}', forced="structlog_json", cap=MAX_RECORD)
-@example(data='{"timestamp": "2026-11-21T22:32:42.٣Z"}'.encode(), forced="structlog_json", cap=MAX_RECORD)
-@example(data=b'{"timestamp": "2026-11-21 22:32:42 EST"}', forced="structlog_json", cap=MAX_RECORD)
-@example(data=b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b', "n": NaN}', forced="structlog_json", cap=MAX_RECORD)
-@example(data=b" " * 9000 + b"\n", forced="structlog_json", cap=MAX_RECORD)
+@example(data=b'{"a":1}[1]5', forced="assist_prompt_log", cap=MAX_RECORD)
+@example(data=b"\xef\xbb\xbf\xef\xbb\xbf{}", forced="assist_prompt_log", cap=MAX_RECORD)
+@example(data=b"{}\xef\xbb\xbf{}", forced="assist_prompt_log", cap=MAX_RECORD)
+@example(data=b"{}{" + b'"a":' + b"1" * 5000 + b"}", forced="assist_prompt_log", cap=MAX_RECORD)
+@example(data=b'{"timestamp": 1e16}\n{"timestamp": 9999999999999999999}', forced="assist_prompt_log", cap=MAX_RECORD)
+@example(data='{"timestamp": "2026-11-21T22:32:42.٣Z"}'.encode(), forced="assist_prompt_log", cap=MAX_RECORD)
+@example(data=b'{"timestamp": "2026-11-21 22:32:42 EST"}', forced="assist_prompt_log", cap=MAX_RECORD)
+@example(data=b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b', "n": NaN}', forced="assist_prompt_log", cap=MAX_RECORD)
+@example(data=b" " * 9000 + b"\n", forced="assist_prompt_log", cap=MAX_RECORD)
 @example(data=b"\x1f\x8b", forced=None, cap=MAX_RECORD)
 def test_any_bytes_are_accounted_for_and_nothing_is_raised(
     scratch: Path, data: bytes, forced: str | None, cap: int
@@ -217,8 +217,8 @@ def test_any_bytes_are_accounted_for_and_nothing_is_raised(
 @settings(max_examples=15)
 @given(data=streams.filter(lambda data: not data.startswith(GZIP)), chunk=st.integers(4, 60))
 def test_any_bytes_give_the_same_rows_whatever_the_chunk_size(scratch: Path, data: bytes, chunk: int) -> None:
-    parts = take(scratch, data, forced="structlog_json", chunk=chunk)
-    whole = take(scratch, data, forced="structlog_json")
+    parts = take(scratch, data, forced="assist_prompt_log", chunk=chunk)
+    whole = take(scratch, data, forced="assist_prompt_log")
     assert parts.events.equals(whole.events)
     assert parts.parsed.rejects.sort("offset").equals(whole.parsed.rejects.sort("offset"))
     assert parts.parsed.notes == whole.parsed.notes
@@ -367,15 +367,15 @@ def test_gzip_gives_the_same_events_and_ids(scratch: Path, name: str) -> None:
 
 def test_first_gzip_member_does_not_decide_for_the_source_alone(scratch: Path) -> None:
     """A writer that flushes a member per line, and begins with a banner."""
-    lines = log("structlog_json")
+    lines = log("assist_prompt_log")
     data = gzip.compress(b"-- rotated --\n") + b"".join(gzip.compress(line + b"\n") for line in lines)
     taken = take(scratch, data)
-    assert taken.format == "structlog_json"
+    assert taken.format == "assist_prompt_log"
     assert taken.events["kind"].to_list() == ["log.other"] + ["app.log"] * len(lines)
 
 
 def test_cut_gzip_loses_the_record_at_the_cut_and_none_before(scratch: Path) -> None:
-    lines = log("structlog_json") * 30
+    lines = log("assist_prompt_log") * 30
     plain = b"".join(line + b"\n" for line in lines)
     packed = gzip.compress(plain)
     taken = take(scratch, packed[: len(packed) // 2])
@@ -387,19 +387,19 @@ def test_cut_gzip_loses_the_record_at_the_cut_and_none_before(scratch: Path) -> 
 
 
 def test_garbage_after_gzip_costs_no_event(scratch: Path) -> None:
-    data = b"\n".join(log("structlog_json"))
+    data = b"\n".join(log("assist_prompt_log"))
     taken = take(scratch, gzip.compress(data) + b"garbage\n")
-    assert taken.events.height == len(log("structlog_json"))
+    assert taken.events.height == len(log("assist_prompt_log"))
     assert taken.reading.cut is not None
 
 
 @pytest.mark.parametrize("chunk", [64, CHUNK])
 @pytest.mark.parametrize("end", [b"\n", b""])
 def test_record_over_the_cap_is_a_reject_with_its_address(scratch: Path, chunk: int, end: bytes) -> None:
-    line = log("structlog_json")[0]
+    line = log("assist_prompt_log")[0]
     long = b'{"event": "' + b"x" * 4000 + b'"}'
     data = line + b"\n" + long + end
-    taken = take(scratch, data, forced="structlog_json", chunk=chunk, max_record=3000)
+    taken = take(scratch, data, forced="assist_prompt_log", chunk=chunk, max_record=3000)
     assert taken.parsed.rejects.select("line", "offset", "length", "reason", "excerpt").rows() == [
         (2, len(line) + 1, len(long), "too_long", long[:200].decode())
     ]
@@ -414,7 +414,7 @@ def test_source_without_records_is_no_trouble(scratch: Path, data: bytes) -> Non
 
 
 def test_blank_lines_are_counted_and_nothing_else(scratch: Path) -> None:
-    line = log("structlog_json")[0]
+    line = log("assist_prompt_log")[0]
     taken = take(scratch, b"\n" + line + b"\n \t\n\r\n" + b" " * 9000 + b"\n" + line + b"\n")
     assert (taken.parsed.records, taken.parsed.skipped, taken.parsed.with_events) == (6, 4, 2)
     assert taken.events["line"].to_list() == [2, 6]
@@ -424,9 +424,9 @@ def test_blank_lines_are_counted_and_nothing_else(scratch: Path) -> None:
 
 
 def test_each_damage_has_its_reason_and_its_excerpt(scratch: Path) -> None:
-    line = log("structlog_json")[0]
+    line = log("assist_prompt_log")[0]
     data = b"\n".join([line, line[:20] + b"\xff" + line[20:], line[:50], b"[1]", b"{oops}", line + b"\x00" * 7, line])
-    taken = take(scratch, data, forced="structlog_json")
+    taken = take(scratch, data, forced="assist_prompt_log")
     assert taken.reasons == [
         (2, "invalid_utf8"), (3, "truncated_json"), (4, "not_an_object"), (5, "not_json"), (6, "nul_bytes"),
     ]  # fmt: skip
@@ -438,9 +438,9 @@ def test_each_damage_has_its_reason_and_its_excerpt(scratch: Path) -> None:
 
 @pytest.mark.parametrize("rest", [b"[1]", b" 5", b"null", b'"text"', b"[{}]"])
 def test_what_ran_into_a_record_and_is_no_object_is_a_reject_as_it_is_alone(scratch: Path, rest: bytes) -> None:
-    line = log("structlog_json")[0]
-    alone = take(scratch, line + b"\n" + rest, forced="structlog_json")
-    merged = take(scratch, line + rest, forced="structlog_json")
+    line = log("assist_prompt_log")[0]
+    alone = take(scratch, line + b"\n" + rest, forced="assist_prompt_log")
+    merged = take(scratch, line + rest, forced="assist_prompt_log")
     assert [reason for _, reason in alone.reasons] == ["not_an_object"]
     assert [reason for _, reason in merged.reasons] == ["not_an_object"]
     assert merged.events["kind"].to_list() == ["app.log"]
@@ -448,8 +448,8 @@ def test_what_ran_into_a_record_and_is_no_object_is_a_reject_as_it_is_alone(scra
 
 def test_excerpts_can_be_left_out(scratch: Path) -> None:
     file = scratch / "private.log"
-    file.write_bytes(b"banner with a name\n" + log("structlog_json")[0] + b"\n[1]\n")
-    plan = Plan(Marks(formats()), forced=formats()["structlog_json"], excerpts=False)
+    file.write_bytes(b"banner with a name\n" + log("assist_prompt_log")[0] + b"\n[1]\n")
+    plan = Plan(Marks(formats()), forced=formats()["assist_prompt_log"], excerpts=False)
     (parsed,) = [
         parse_source(kernel, plan, (batch.records for batch in source.batches), workers).result()
         for source in read(Input("a.log", file))
@@ -470,20 +470,20 @@ def test_first_line_does_not_decide(scratch: Path, name: str, first: bytes) -> N
 
 @pytest.mark.parametrize("first", [b"-- banner --", b"{", b"", b'{"event": "cut', b"5"])
 def test_first_line_of_any_kind_does_not_decide(scratch: Path, first: bytes) -> None:
-    assert take(scratch, first + b"\n" + b"\n".join(log("structlog_json"))).format == "structlog_json"
+    assert take(scratch, first + b"\n" + b"\n".join(log("assist_prompt_log"))).format == "assist_prompt_log"
 
 
 def test_banners_before_json_do_not_hide_its_format(scratch: Path) -> None:
-    lines = log("structlog_json")
+    lines = log("assist_prompt_log")
     banners = [b"__  starting up  __", b"* * *", b"listening on 0.0.0.0:8100"] * 5
     taken = take(scratch, b"\n".join([*banners, *lines]))
-    assert taken.format == "structlog_json"
+    assert taken.format == "assist_prompt_log"
     assert taken.events["kind"].to_list() == ["log.other"] * 15 + ["app.log"] * len(lines)
     assert taken.parsed.rejects.is_empty()
 
 
 def test_text_log_that_quotes_some_json_is_no_json_log(scratch: Path) -> None:
-    lines = [*log("uvicorn_access")[:5] * 8, log("structlog_json")[0]]
+    lines = [*log("uvicorn_access")[:5] * 8, log("assist_prompt_log")[0]]
     chosen = [line for line in lines if b"HTTP/1.1" in line or line.startswith(b"{")]
     taken = take(scratch, b"\n".join(chosen))
     assert taken.format == "uvicorn_access"
@@ -491,10 +491,10 @@ def test_text_log_that_quotes_some_json_is_no_json_log(scratch: Path) -> None:
 
 def test_first_lines_of_a_large_source_do_not_decide(scratch: Path) -> None:
     """However little of it is read at once."""
-    lines = log("structlog_json")
+    lines = log("assist_prompt_log")
     data = b"-- banner --\n" + b"\n".join(lines)
     taken = take(scratch, data, chunk=len(lines[0]))
-    assert taken.format == "structlog_json"
+    assert taken.format == "assist_prompt_log"
     assert taken.events.height == len(lines) + 1
     assert taken.parsed.rejects.is_empty()
 
@@ -507,7 +507,7 @@ def test_more_specific_format_is_taken_without_a_tie(scratch: Path) -> None:
 
 
 def test_confidence_is_the_share_of_objects_that_carry_the_marks(scratch: Path) -> None:
-    line = log("structlog_json")[0]
+    line = log("assist_prompt_log")[0]
     taken = take(scratch, b"\n".join([line] * 3 + [b"{}"] + [b"-- banner --"]))
     assert taken.parsed.recognised is not None
     assert taken.parsed.recognised.confidence == 0.75
@@ -559,7 +559,7 @@ def test_unrecognised_source_is_noted_in_the_case(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_forced_format_is_not_questioned(scratch: Path, name: str) -> None:
     """Foreign lines become other events or rejects; the confidence is the caller's."""
-    foreign = log("uvicorn_access" if name != "uvicorn_access" else "structlog_json")
+    foreign = log("uvicorn_access" if name != "uvicorn_access" else "assist_prompt_log")
     taken = take(scratch, b"\n".join(foreign), forced=name)
     assert taken.format == name
     assert taken.parsed.recognised is not None
@@ -570,6 +570,6 @@ def test_forced_format_is_not_questioned(scratch: Path, name: str) -> None:
 def test_format_is_forced_by_a_glob_over_sources(tmp_path: Path) -> None:
     for name in ("a.log", "b.log"):
         (tmp_path / name).write_bytes(b'{"event": "only this", "timestamp": "2026-11-21T22:32:42Z"}\n')
-    case = strataline.reconstruct(tmp_path, force={"a*": "structlog_json"})
+    case = strataline.reconstruct(tmp_path, force={"a*": "assist_prompt_log"})
     basis = {source["source"]: (source["format"], source["format_basis"]) for source in case.sources.to_pylist()}
-    assert basis == {"a.log": ("structlog_json", "option"), "b.log": (None, "none")}
+    assert basis == {"a.log": ("assist_prompt_log", "option"), "b.log": (None, "none")}

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -34,7 +35,8 @@ def catalogue(folders: Iterable[Path] = ()) -> dict[str, Format]:
     found: dict[str, Format] = {}
     for folder in (*_shipped(), *_installed(), *folders):
         for file in _listed(folder):
-            one = load(file)
+            state = file.stat()
+            one = _loaded(file, state.st_mtime_ns, state.st_size)
             if one.name in found and where[one.name].resolve() != file.resolve():
                 hint = f"the other one is {where[one.name]}; rename one of them"
                 raise FormatError(f"a second format called {one.name}", path=str(file), hint=hint)
@@ -46,6 +48,12 @@ def digests(folders: Iterable[Path] = ()) -> dict[str, str]:
     """SHA-256 of each format's file, by the format's name: which text a case was made with."""
     every = [file for folder in (*_shipped(), *_installed(), *folders) for file in _listed(folder)]
     return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in every}
+
+
+@lru_cache(maxsize=1024)
+def _loaded(file: Path, changed_ns: int, size: int) -> Format:  # noqa: ARG001 - a file that changed is loaded anew
+    """`load`, once for each state of a file: a process that reconstructs often would load hundreds each time."""
+    return load(file)
 
 
 def load(file: Path) -> Format:

@@ -50,6 +50,11 @@ class Kernel:
 
     def decode(self, text: pl.Series) -> pl.Series:
         """Binary to text; null where the bytes are not UTF-8 (or were null)."""
+        try:
+            # All at once where all are sound: Polars refuses the column for one that is not.
+            return text.cast(pl.String).alias("s")
+        except pl.exceptions.ComputeError:
+            pass
         return self._query("SELECT try(decode(text)) AS s FROM batch", _rows(text))["s"]
 
     def look(self, text: pl.Series) -> pl.DataFrame:
@@ -59,12 +64,10 @@ class Kernel:
             Per record, in order: ``s`` (text; null if not UTF-8), ``type`` (JSON type; null if refused) and
             ``lenient`` (holds NaN, Infinity or a trailing comma, or text that looks like one).
         """
+        s = self.decode(text)
         # To ask first is cheaper than to fail: most lines of a text log are no JSON.
-        query = """
-            SELECT s, CASE WHEN json_valid(s) THEN try(json_type(s)) END AS type
-            FROM (SELECT try(decode(text)) AS s FROM batch)
-        """
-        look = self._query(query, _rows(text))
+        query = "SELECT CASE WHEN json_valid(text) THEN try(json_type(text)) END AS type FROM batch"
+        look = pl.DataFrame([s, self._query(query, _rows(s))["type"]])
         return look.with_columns(lenient=pl.col("s").str.contains(_ODD).fill_null(value=False))
 
     def extract(
