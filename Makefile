@@ -45,13 +45,13 @@ check: $(IN_PLACE)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=src:. $(BIN)/lint-imports
-	$(BIN)/python docs/build_tables.py --check
+	$(BIN)/python docs/build_pages.py --check
 	$(BIN)/python -m pytest
 
 format: $(IN_PLACE)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/python docs/build_tables.py
+	$(BIN)/python docs/build_pages.py
 
 $(LOCKED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -3,7 +3,7 @@
 A format is a value. Its file declares how records of one log are recognised, where their fields lie, which of
 them are ids, and which events a record holds; it ends in ``FORMAT = Format(...)``. It has no class, no loop over
 records, no reading and no registration: formats are found by listing this folder, and those named with
-``--formats DIR``. `strataline.format` is the contract, ``docs/formats.md`` the walk-through, ``docs/tables.md``
+``--formats DIR``. `strataline.format` is the contract, ``docs/writing-formats.md`` the walk-through, ``docs/tables.md``
 the columns.
 
 To add one:

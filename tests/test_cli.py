@@ -65,7 +65,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "app/uvicorn.log": SAMPLES / "uvicorn_access" / "uvicorn.log",
         "gateway/standard_logging.jsonl": SAMPLES / "litellm_standard_logging" / "standard_logging.jsonl",
         "policy/policy-a.jsonl": FORMATS / "policyd_json" / "policy-a.jsonl",
-        "retrieval/spans.otlp.jsonl": SAMPLES / "otlp_traces" / "traces.otlp.jsonl",
+        "retrieval/spans.otlp.jsonl": SAMPLES / "span_openinference" / "retriever.otlp.jsonl",
         "ui/events.jsonl": SAMPLES / "posthog_events" / "events.jsonl",
     }.items():
         (logs / place).parent.mkdir(parents=True, exist_ok=True)
@@ -452,9 +452,9 @@ BROKEN = {
     "bytes that are no Python": ("policyd.py", "\x00\x01", "policyd.py"),
     "no FORMAT": ("policyd.py", "import polars as pl\n", "FORMAT"),
     "a FORMAT that is none": ("policyd.py", "FORMAT = {'name': 'policyd'}\n", "FORMAT"),
-    "an import of what is not there": ("policyd.py", "import no_such_package\n", "no_such_package"),
-    "an error of its own": ("policyd.py", "raise RuntimeError('not today')\n", "not today"),
-    "a way out": ("policyd.py", "import sys\nsys.exit(0)\n", "policyd.py"),
+    "an import of what is not there": ("policyd.py", "import no_such_package\nFORMAT = 1\n", "no_such_package"),
+    "an error of its own": ("policyd.py", "raise RuntimeError('not today')\nFORMAT = 1\n", "not today"),
+    "a way out": ("policyd.py", "import sys\nsys.exit(0)\nFORMAT = 1\n", "policyd.py"),
     "another name": ("policyd.py", SOUND, "policyd_text"),
     "the name of a shipped format": (
         "uvicorn_access.py",

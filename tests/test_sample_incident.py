@@ -259,7 +259,7 @@ def test_the_headline_is_found_by_the_complaint_and_by_every_id(case: Case, even
     ids = events.filter(pl.col("request") == request).select("ids").explode("ids").unnest("ids")
     aliases = set(ids.filter(pl.col("role") != "group")["value"])
     # The gateway's trace id is the session; it names this turn only as long as the session has no other.
-    assert len(aliases) == 14
+    assert len(aliases) == 16
     assert all(case.which(alias) == [request] for alias in aliases)
 
 

@@ -371,7 +371,7 @@ def test_first_gzip_member_does_not_decide_for_the_source_alone(scratch: Path) -
     data = gzip.compress(b"-- rotated --\n") + b"".join(gzip.compress(line + b"\n") for line in lines)
     taken = take(scratch, data)
     assert taken.format == "assist_prompt_log"
-    assert taken.events["kind"].to_list() == ["log.other"] + ["app.log"] * len(lines)
+    assert taken.events["kind"].to_list() == ["log.other", *take(scratch, b"\n".join(lines)).events["kind"]]
 
 
 def test_cut_gzip_loses_the_record_at_the_cut_and_none_before(scratch: Path) -> None:
@@ -443,7 +443,7 @@ def test_what_ran_into_a_record_and_is_no_object_is_a_reject_as_it_is_alone(scra
     merged = take(scratch, line + rest, forced="assist_prompt_log")
     assert [reason for _, reason in alone.reasons] == ["not_an_object"]
     assert [reason for _, reason in merged.reasons] == ["not_an_object"]
-    assert merged.events["kind"].to_list() == ["app.log"]
+    assert merged.events["kind"].to_list() == ["prompt.received"]
 
 
 def test_excerpts_can_be_left_out(scratch: Path) -> None:
@@ -478,7 +478,9 @@ def test_banners_before_json_do_not_hide_its_format(scratch: Path) -> None:
     banners = [b"__  starting up  __", b"* * *", b"listening on 0.0.0.0:8100"] * 5
     taken = take(scratch, b"\n".join([*banners, *lines]))
     assert taken.format == "assist_prompt_log"
-    assert taken.events["kind"].to_list() == ["log.other"] * 15 + ["app.log"] * len(lines)
+    assert (
+        taken.events["kind"].to_list() == ["log.other"] * 15 + take(scratch, b"\n".join(lines)).events["kind"].to_list()
+    )
     assert taken.parsed.rejects.is_empty()
 
 
@@ -570,6 +572,6 @@ def test_forced_format_is_not_questioned(scratch: Path, name: str) -> None:
 def test_format_is_forced_by_a_glob_over_sources(tmp_path: Path) -> None:
     for name in ("a.log", "b.log"):
         (tmp_path / name).write_bytes(b'{"event": "only this", "timestamp": "2026-11-21T22:32:42Z"}\n')
-    case = strataline.reconstruct(tmp_path, force={"a*": "assist_prompt_log"})
+    case = strataline.reconstruct(tmp_path, formats=[OWN], force={"a*": "assist_prompt_log"})
     basis = {source["source"]: (source["format"], source["format_basis"]) for source in case.sources.to_pylist()}
-    assert basis == {"a.log": ("assist_prompt_log", "option"), "b.log": (None, "none")}
+    assert basis == {"a.log": ("assist_prompt_log", "option"), "b.log": ("generic_json", "guessed")}

@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+import shutil
+import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from strataline.errors import FormatError
+from strataline.errors import FormatError, InputError
 from strataline.event import LAYERS, OUTCOMES, TIME_KINDS, VERDICTS
 from strataline.format import Format
-from strataline.parse import Kernel, Marks, Parsed, Plan, catalogue, described, load, parse_source
-from strataline.read import Input, Options, read
+from strataline.parse import Kernel, Marks, Parsed, Plan, catalogue, described, load, parse_source, recognise, score
+from strataline.parse.draft_code import NAME, draft_code
+from strataline.parse.guess import Draft, draft_lines, draft_objects, settle_lines, settle_objects
+from strataline.parse.kernel import OBJECT
+from strataline.parse.recognise import FEW_OBJECTS
+from strataline.parse.source import LOOKED_BYTES, LOOKED_RECORDS
+from strataline.read import Input, Options, Source, at, find_inputs, read
 
 EXPECTED = "expected.jsonl"
 
@@ -33,6 +42,17 @@ SHORT = 60
 """Characters of an excerpt that a row shows."""
 
 KIND = r"^[a-z]+\.[a-z_]+$"
+
+SAMPLED = 25
+"""Records of a log that a drafted format's sample holds."""
+
+LARGEST = 16 << 20
+"""Bytes of the largest file that becomes a sample whole."""
+
+LINEWISE = ("lines", "csv", "sse")
+"""Containers of which a beginning is one too."""
+
+COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".lz4")
 
 
 @dataclass(frozen=True)
@@ -54,6 +74,29 @@ class Complaint:
     help: str
 
 
+@dataclass(frozen=True)
+class Drafted:
+    """A format file that was drafted, and what was written beside it.
+
+    Args:
+        name: the format's name.
+        file: the format file.
+        sample: the log beside it.
+        rows: how many rows its ``expected.jsonl`` has.
+        reasons: what was guessed, and from what.
+        complaints: what the format does not keep yet.
+    """
+
+    name: str
+    layer: str
+    container: str
+    file: Path
+    sample: Path
+    rows: int
+    reasons: dict[str, str]
+    complaints: list[Complaint]
+
+
 def check_folder(folder: Path) -> Iterator[tuple[str, list[Complaint]]]:
     """Check every format in `folder`, each against the sample beside it.
 
@@ -63,10 +106,7 @@ def check_folder(folder: Path) -> Iterator[tuple[str, list[Complaint]]]:
     Raises:
         FormatError: if the folder holds no format file.
     """
-    files = sorted(file for file in folder.glob("*.py") if not file.name.startswith(("_", ".")))
-    if not files:
-        hint = "strataline new-format SAMPLE -o DIR drafts one"
-        raise FormatError("holds no format file", path=str(folder), hint=hint)
+    files = _format_files(folder)
     loaded: dict[str, Format] = {}
     broken: dict[str, Complaint] = {}
     for file in files:
@@ -78,7 +118,7 @@ def check_folder(folder: Path) -> Iterator[tuple[str, list[Complaint]]]:
                 problem.message,
                 str(file.name),
                 "nothing of it can be checked",
-                problem.hint or "docs/formats.md describes a format file",
+                problem.hint or "docs/writing-formats.md describes a format file",
             )
     known = {name: fmt for name, fmt in catalogue().items() if name not in loaded}
     for file in files:
@@ -87,6 +127,176 @@ def check_folder(folder: Path) -> Iterator[tuple[str, list[Complaint]]]:
         else:
             # The others of the folder are there in use too.
             yield file.stem, check(loaded[file.stem], folder / file.stem, known | loaded)
+
+
+def rewrite(folder: Path) -> Iterator[tuple[str, int]]:
+    """Write ``expected.jsonl`` anew for every format in `folder` that has a sample.
+
+    Returns:
+        Per format its name, and how many rows there are.
+
+    Raises:
+        FormatError: if the folder holds no format file, or one that cannot be loaded.
+        InputError: if a sample cannot be read.
+    """
+    loaded = {file.stem: load(file) for file in _format_files(folder)}
+    marks = Marks({name: fmt for name, fmt in catalogue().items() if name not in loaded} | loaded)
+    for name in loaded:
+        logs = sample_logs(folder / name)
+        if logs:
+            rows = [row for log in logs for row in brief_rows(parse(marks, log, name), log)]
+            (folder / name / EXPECTED).write_text(written(rows), encoding="utf-8")
+            yield name, len(rows)
+
+
+def _format_files(folder: Path) -> list[Path]:
+    files = sorted(file for file in folder.glob("*.py") if not file.name.startswith(("_", ".")))
+    if not files:
+        hint = "strataline new-format SAMPLE -o DIR drafts one"
+        raise FormatError("holds no format file", path=str(folder), hint=hint)
+    return files
+
+
+def draft_format(
+    sample: Path, folder: Path, *, layer: str | None = None, name: str | None = None, force: bool = False
+) -> Drafted:
+    """Draft a format from a log that no format describes, with its sample and expectation, in `folder`.
+
+    Args:
+        sample: the log.
+        folder: where the format file is to lie; made if it is not there.
+        layer: the layer of its events, if it is known.
+        name: what the format is called; by default as the log.
+        force: draft it though a format describes the log.
+
+    Raises:
+        InputError: if the log cannot be read.
+        FormatError: if a format describes it, its records tell nothing, or there are such files already.
+    """
+    known = catalogue()
+    name = _free_name(name, sample, known)
+    for there in (folder / f"{name}.py", folder / name):
+        if there.exists():
+            raise FormatError("is there already", path=str(there), hint="--name gives the format another name")
+    kernel, marks = Kernel(), Marks(known)
+    options = Options(described=lambda text: described(kernel, marks, text))
+    one, source, records = _beginning(sample, options)
+    told = recognise(kernel, marks, records["text"])
+    if told is not None and not force:
+        hint = "--force drafts one anyway"
+        raise FormatError(f"the format {told.format.name} describes this log already", path=str(sample), hint=hint)
+    draft = _draft(kernel, marks, records["text"], layer, forced=told is not None)
+    if draft is None:
+        hint = "docs/writing-formats.md shows how a format is written by hand"
+        raise FormatError("its records tell neither a time nor an id", path=str(sample), hint=hint)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".new-format-", dir=folder))
+    try:
+        (made / name).mkdir()
+        log = made / name / _sample_name(sample, source)
+        _write_sample(log, sample, one, source, records, options)
+        file = made / f"{name}.py"
+        file.write_text(draft_code(draft, name, "the records of a log"), encoding="utf-8")
+        parsed = parse(Marks(known | {name: load(file)}), log, name)
+        if (parsed.events["zone_basis"] == "assumed").any():
+            file.write_text(draft_code(draft, name, "the records of a log", zone_wanted=True), encoding="utf-8")
+        rows = brief_rows(parsed, log)
+        (made / name / EXPECTED).write_text(written(rows), encoding="utf-8")
+        fmt = load(file)
+        complaints = check(fmt, made / name, known | {name: fmt})
+        # Of two that draft at once the second finds the folder taken.
+        (made / name).rename(folder / name)
+        file.rename(folder / file.name)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return Drafted(
+        name,
+        draft.layer,
+        draft.container,
+        folder / f"{name}.py",
+        folder / name / log.name,
+        len(rows),
+        draft.reasons,
+        complaints,
+    )
+
+
+def _free_name(name: str | None, sample: Path, known: dict[str, Format]) -> str:
+    """What the format is called."""
+    if name is None:
+        stem = re.sub(r"[^a-z0-9]+", "_", sample.name.partition(".")[0].lower()).strip("_")[:60]
+        name = stem if NAME.fullmatch(stem) else f"log_{stem}".rstrip("_")
+        name = f"{name}_log" if name in known else name
+    if not NAME.fullmatch(name):
+        raise FormatError(
+            f"a format cannot be called {name!r}", hint="lower case letters, digits and _, a letter first"
+        )
+    if name in known:
+        raise FormatError(f"there is a format called {name} already", hint="--name gives this one another name")
+    return name
+
+
+def _beginning(sample: Path, options: Options) -> tuple[Input, Source, pl.DataFrame]:
+    """The input, its one source, and its first records."""
+    found = find_inputs([sample]).inputs
+    if len(found) != 1:
+        raise InputError("one log is needed", path=str(sample), hint="name a single file")
+    for source in read(found[0], options):
+        frames, rows = [], 0
+        for batch in source.batches:
+            frames.append(batch.records)
+            rows += batch.records.height
+            if rows >= LOOKED_RECORDS or (batch.records["offset"] >= LOOKED_BYTES).any():
+                break
+        if source.reading.problem is not None:
+            raise InputError(source.reading.problem, path=str(sample))
+        if source.one.inside or source.reading.container in ("tar", "zip", "sqlite"):
+            hint = "take one log out of it, and name that"
+            raise InputError("holds several logs", path=str(sample), hint=hint)
+        records = pl.concat(frames).filter(pl.col("fault").is_null()) if frames else pl.DataFrame()
+        if records.height:
+            return found[0], source, records
+    raise InputError("holds no record", path=str(sample))
+
+
+def _draft(kernel: Kernel, marks: Marks, text: pl.Series, layer: str | None, *, forced: bool) -> Draft | None:
+    """A draft with marks of its own; null if the records tell nothing."""
+    look = kernel.look(text.drop_nulls())
+    objects = look.filter(pl.col("type") == OBJECT)["s"]
+    if objects.len() >= FEW_OBJECTS * look.height:
+        draft = draft_objects(objects.to_list(), layer)
+        if draft is not None:
+            shares = score(kernel, marks, text) if forced else {}
+            rivals = [marks.formats[one].recognise.specificity for one, share in shares.items() if share]
+            settle_objects(draft, objects.to_list(), beyond=max(rivals, default=0))
+        return draft
+    lines = look.filter(pl.col("type").is_null())["s"].drop_nulls()
+    plain = lines.filter(lines.str.contains(r"\S"))
+    draft = draft_lines(plain.to_list(), layer)
+    if draft is not None:
+        settle_lines(draft, plain.to_list())
+    return draft
+
+
+def _sample_name(sample: Path, source: Source) -> str:
+    """The log's own name, without what says that it is compressed if its beginning is kept as text."""
+    name = sample.name
+    if source.reading.container in LINEWISE and source.reading.compression is not None:
+        name = next((name.removesuffix(one) for one in COMPRESSED if name.endswith(one)), name)
+    return f"log_{name}" if name == EXPECTED or name.startswith(".") else name
+
+
+def _write_sample(log: Path, sample: Path, one: Input, source: Source, records: pl.DataFrame, options: Options) -> None:
+    """Write the first `SAMPLED` records as they lie there; all of a file of which a part would be none."""
+    if source.reading.container in LINEWISE:
+        begins = records["offset"].unique().sort()
+        end = int(begins[SAMPLED]) if len(begins) > SAMPLED else source.reading.stream_bytes
+        log.write_bytes(at(one, [(0, end)], options)[0])
+        return
+    if sample.stat().st_size > LARGEST:
+        hint = "its records are no lines: cut a small file out of it by hand, and draft from that"
+        raise InputError(f"more than {LARGEST >> 20} MiB", path=str(sample), hint=hint)
+    shutil.copyfile(sample, log)
 
 
 def check(fmt: Format, samples: Path, known: dict[str, Format]) -> list[Complaint]:
@@ -108,7 +318,14 @@ def check(fmt: Format, samples: Path, known: dict[str, Format]) -> list[Complain
     # What lies in a container is told by the formats of its items.
     tellers = {fmt.name} | {name for name, one in known.items() if one.of is not None and one.of == fmt.items}
     for log in logs:
-        parsed = parse(marks, log, fmt.name)
+        try:
+            parsed = parse(marks, log, fmt.name)
+        except InputError as problem:
+            found.append(_unread(log, problem.message))
+            continue
+        except Exception as problem:  # noqa: BLE001 - a format is its author's code: whatever it raises is theirs
+            found.append(_broken(log, problem))
+            continue
         mine = parsed.events.filter(pl.col("format").is_in(list(tellers)))
         found += _recognition(fmt, log, parsed, mine)
         found += _records(log, parsed, mine)
@@ -128,8 +345,43 @@ def parse(marks: Marks, log: Path, folder: str) -> Parsed:
     """What becomes of the log, read alone."""
     kernel = Kernel()
     options = Options(described=lambda text: described(kernel, marks, text))
-    (source,) = read(Input(log.name, log), options)
-    return parse_source(kernel, Plan(marks, folder=folder), (batch.records for batch in source.batches)).result()
+    plan = Plan(marks, folder=folder)
+    every = [
+        parse_source(kernel, plan, (batch.records for batch in source.batches)).result()
+        for source in read(Input(log.name, log), options)
+    ]
+    held = [one for one in every if one.records] or every[:1]
+    if len(held) == 1:
+        return held[0]
+    # The tables of a database, the members of an archive: what they hold together.
+    return replace(
+        max(held, key=lambda one: one.records),
+        events=pl.concat([one.events for one in held]),
+        rejects=pl.concat([one.rejects for one in held]),
+        notes=[note for one in held for note in one.notes],
+        records=sum(one.records for one in held),
+        with_events=sum(one.with_events for one in held),
+        skipped=sum(one.skipped for one in held),
+        recovered=sum(one.recovered for one in held),
+    )
+
+
+def _unread(log: Path, why: str) -> Complaint:
+    return Complaint(
+        "the sample can be read", why, log.name, "nothing of it can be checked", "mend or replace the file"
+    )
+
+
+def _broken(log: Path, problem: Exception) -> Complaint:
+    """What a format's own code raised on its sample."""
+    last = traceback.extract_tb(problem.__traceback__)[-1]
+    return Complaint(
+        "the format reads its sample",
+        f"{type(problem).__name__}: {problem}"[:300],
+        f"{Path(last.filename).name}:{last.lineno}: {last.line}",
+        f"a record of {log.name} stops the whole run",
+        "an expression or `reshape` takes records as they come: absent keys, other types, other words",
+    )
 
 
 def brief_rows(parsed: Parsed, log: Path) -> list[dict[str, Any]]:
@@ -175,6 +427,15 @@ def _recognition(fmt: Format, log: Path, parsed: Parsed, mine: pl.DataFrame) -> 
             _first(log),
             "the log would be read by guesses, or not at all",
             f"strataline recognise {log.name} --explain 1 says which mark the first line lacks",
+        )
+    elif mine.is_empty() and recognised.format.name == fmt.name and parsed.rejected:
+        first = parsed.rejects.sort("offset", "item").row(0, named=True)
+        yield Complaint(
+            "the format reads its sample",
+            f"all of its records are rejected, the first as {first['reason']}: {first['detail']}"[:300],
+            _first(log, first["line"] or 1),
+            "no event of such a log would be in the timeline",
+            "an expression or `reshape` takes records as they come: absent keys, other types, other words",
         )
     elif mine.is_empty():
         yield Complaint(
@@ -251,7 +512,7 @@ def _columns(log: Path, events: pl.DataFrame) -> Iterator[Complaint]:
             f"none of {unread.height} could, for example {unread['time_raw'][0]!r}",
             log.name,
             "its events have no place in a timeline but that of their wrapper",
-            "build a form that docs/formats.md lists under Times, or name the unit: Time(field, 'ms')",
+            "build a form that docs/writing-formats.md lists under Times, or name the unit: Time(field, 'ms')",
         )
 
 
@@ -268,8 +529,11 @@ def _compare(expected: Path, rows: Sequence[dict[str, Any]]) -> list[Complaint]:
             )
         ]
     try:
-        wanted = [json.loads(line) for line in expected.read_text(encoding="utf-8").splitlines()]
-    except ValueError as problem:
+        # Not `splitlines`: a text may hold characters that end a line for Python, and not for JSON.
+        wanted = [json.loads(line) for line in expected.read_text(encoding="utf-8").split("\n") if line]
+        if not all(isinstance(one, dict) for one in wanted):
+            raise ValueError("a line is no object")  # noqa: TRY301 - the same complaint
+    except (OSError, ValueError) as problem:
         reason = f"{EXPECTED} is no JSON lines: {problem}"
         return [
             Complaint("the rows are as expected", reason, None, "nothing can be compared", "write it anew: --write")

@@ -81,7 +81,7 @@ REASONS = {
     ),
     "unrecognised_format": (
         "No format describes the source.",
-        "--format NAME=GLOB forces one; --formats DIR adds your own: docs/formats.md.",
+        "--format NAME=GLOB forces one; --formats DIR adds your own: docs/writing-formats.md.",
     ),
 }
 """Every reason of a reject, with what it means and what can be done about it."""

@@ -2,7 +2,7 @@
 
 A format is a value: one file ``parsers/<name>.py`` that ends in ``FORMAT = Format(...)``. It declares how a
 file is recognised, where its fields lie, which of them are ids, and which events a record holds. It has no
-class, loop, I/O or registration. ``docs/formats.md`` walks through one.
+class, loop, I/O or registration. ``docs/writing-formats.md`` walks through one.
 
 Fields arrive as text (`pl.String`); null where the record lacks them. Expressions must therefore cast with
 ``strict=False``; `whole`, `number` and `truth` do.
@@ -230,7 +230,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Format:
-    """A log format. See the module's docstring, and ``docs/formats.md`` for a walk through one.
+    """A log format. See the module's docstring, and ``docs/writing-formats.md`` for a walk through one.
 
     Args:
         name: the file's name without ``.py``.
@@ -303,7 +303,7 @@ class Format:
     def __post_init__(self) -> None:
         """Refuse a declaration that cannot hold, naming what is wrong."""
         for problem in _problems(self):
-            raise FormatError(f"format {self.name}: {problem}", hint="docs/formats.md describes a format file")
+            raise FormatError(f"format {self.name}: {problem}", hint="docs/writing-formats.md describes a format file")
 
 
 def _problems(fmt: Format) -> list[str]:

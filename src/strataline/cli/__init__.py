@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
+from strataline.cli import catalogue
 from strataline.cli.arguments import Duration, Moment, Pair, Size
 from strataline.errors import StrataError
 from strataline.export import text
@@ -69,12 +70,16 @@ def main() -> None:
     """One ordered, cross-layer timeline from the raw log exports of an AI product.
 
     \b
+    strataline recognise logs/                what each file is, before anything is written
     strataline reconstruct logs/ -o CASE      read the logs, write the case
     strataline show CASE ID                   the chain of one request, by any of its ids
     strataline find CASE --text "…"           where a text, a user or a moment occurs
     strataline rejects CASE                   what could not be read, and what to do about it
     strataline evidence CASE EVENT            the very bytes that an event is from
     strataline verify CASE                    whether case and inputs are what they were
+    strataline formats                        every log that is known at sight
+    strataline new-format LOG -o DIR          draft a format for a log that is not
+    strataline check-format DIR               whether formats keep their promises
 
     It says what the records show. Who is accountable, which remedy to choose and what anyone meant stay with people.
     """  # noqa: D301 - \b keeps click from folding the lines
@@ -458,3 +463,6 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
             bar.update(task, description=source or "correlating", completed=done, total=whole)
 
         yield update
+
+
+catalogue.register(main)

@@ -44,13 +44,14 @@ Part = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class _Page:
+class Page:
     """Where the text goes: how wide it is (null: no bound), and whether it shows colour."""
 
     width: int | None
     colour: bool
 
     def paint(self, text: str, style: str) -> str:
+        """The text in the colour of `style`, where there are colours."""
         if not self.colour or style not in _STYLES or not text:
             return text
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
@@ -103,6 +104,7 @@ class _Page:
         return head + self.paint(text, style)
 
     def labelled(self, label: str, parts: Iterable[Part]) -> list[str]:
+        """The parts behind their label, folded below each other."""
         return self.fold([(f"  {label:<{_LABEL}}", "dim")], parts, _LABEL + 2)
 
 
@@ -125,7 +127,7 @@ def chain(
         width: columns of the terminal; null where it is none.
         colour: whether layers are painted.
     """
-    page = _Page(width, colour)
+    page = Page(width, colour)
     found = rows.chains(pl.DataFrame([request], schema=REQUESTS.schema), events, links)[0]
     back = _backwards(found.events)
     text = [
@@ -140,7 +142,7 @@ def chain(
     return "\n".join(text) + "\n"
 
 
-def _head(found: Chain, page: _Page) -> list[str]:
+def _head(found: Chain, page: Page) -> list[str]:
     request, events = found.request, found.events
     start, end, zero = request["start_time"], request["end_time"], found.zero
     when = [("no event with a time", "")] if zero is None else [(f"{words.date_time(zero)} UTC", "strong")]
@@ -182,7 +184,7 @@ def _backwards(events: Sequence[Row]) -> list[Back]:
     return [step for step in steps if step[2] > 0]
 
 
-def _events(found: Chain, back: Sequence[Back], page: _Page) -> list[str]:
+def _events(found: Chain, back: Sequence[Back], page: Page) -> list[str]:
     times = [words.date_time(event["corrected_time"]) for event in found.events]
     days = {time[:10] for time in times if time}
     day = days.pop() if len(days) == 1 else None
@@ -232,7 +234,7 @@ def _same_text(event: Row, said: Mapping[str, str]) -> list[Part]:
     return [(f"{side}: same text as {where}", "dim") for side, where in found if where]
 
 
-def _excerpts(event: Row, said: dict[str, str], page: _Page) -> list[str]:
+def _excerpts(event: Row, said: dict[str, str], page: Page) -> list[str]:
     lines = []
     for side in _SIDES:
         key, found = _text_key(event, side), event[f"{side}_excerpt"]
@@ -250,11 +252,11 @@ def _text_key(event: Row, side: str) -> str | None:
     return key
 
 
-def _section(title: str, lines: Sequence[str], page: _Page) -> list[str]:
+def _section(title: str, lines: Sequence[str], page: Page) -> list[str]:
     return ["", page.paint(title, "strong"), *lines] if lines else []
 
 
-def _not_tied(request: Row, links: pl.DataFrame, page: _Page) -> list[str]:
+def _not_tied(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
     why = (
         ("layers_absent", "a log covers the time; no event of it is tied to this request by an id"),
         ("layers_not_covered", "no log covers the time, so nothing is known"),
@@ -279,7 +281,7 @@ def _not_tied(request: Row, links: pl.DataFrame, page: _Page) -> list[str]:
     return _section("Not tied", lines, page)
 
 
-def _clocks(back: Sequence[Back], page: _Page) -> list[str]:
+def _clocks(back: Sequence[Back], page: Page) -> list[str]:
     most: dict[tuple[str, str], Back] = {}
     for step in back:
         pair = (step[0]["clock"] or step[0]["source"], step[1]["clock"] or step[1]["source"])
@@ -302,7 +304,7 @@ def _clocks(back: Sequence[Back], page: _Page) -> list[str]:
     return _section("Clocks", lines, page)
 
 
-def _notes_about(events: Sequence[Row], notes: pl.DataFrame, page: _Page) -> list[str]:
+def _notes_about(events: Sequence[Row], notes: pl.DataFrame, page: Page) -> list[str]:
     values = [value for event in events for _, value in rows.ids(event)]
     sources = [event["source"] for event in events]
     lines = pl.DataFrame(
@@ -320,7 +322,7 @@ def _notes_about(events: Sequence[Row], notes: pl.DataFrame, page: _Page) -> lis
     return _section("Notes", text, page)
 
 
-def _ids(events: Sequence[Row], page: _Page) -> list[str]:
+def _ids(events: Sequence[Row], page: Page) -> list[str]:
     """Every id in full, that the chain shows in short."""
     carried: dict[tuple[str, str], int] = {}
     for event in events:
@@ -346,7 +348,7 @@ def listing(requests: pl.DataFrame, events: pl.DataFrame, *, width: int | None =
         width: columns of the terminal; null where it is none.
         colour: whether to paint.
     """
-    page = _Page(width, colour)
+    page = Page(width, colour)
     lines = [_listed(chain) for chain in rows.chains(requests, events, LINKS.empty())]
     lines.sort(key=lambda line: (not line[0], line))
     table = [("opened (UTC)", "request", "kind", "first to last", "layers", "came out", "first input"), *lines]
@@ -391,7 +393,7 @@ def hits(events: pl.DataFrame, *, width: int | None = None, colour: bool = False
         width: columns of the terminal; null where it is none.
         colour: whether to paint.
     """
-    page = _Page(width, colour)
+    page = Page(width, colour)
     text = []
     for event in rows.of(events):
         head = [
@@ -419,7 +421,7 @@ def rejects(found: pl.DataFrame, *, every: bool, width: int | None = None, colou
         width: columns of the terminal; null where it is none.
         colour: whether to paint.
     """
-    page = _Page(width, colour)
+    page = Page(width, colour)
     text = []
     for reason, number in found["reason"].value_counts(name="n").sort("n", "reason", descending=[True, False]).rows():
         means, hint = REASONS.get(reason, ("", ""))
@@ -441,7 +443,7 @@ def rejects(found: pl.DataFrame, *, every: bool, width: int | None = None, colou
     return "\n".join([*text, words.count(found.height, "reject")]) + "\n"
 
 
-def _rejects(found: pl.DataFrame, page: _Page) -> list[str]:
+def _rejects(found: pl.DataFrame, page: Page) -> list[str]:
     text = []
     for row in found.iter_rows(named=True):
         text += page.fold([("    ", "")], [(f"{row['source']}@{row['offset']}", ""), (place(row), "dim")], 6)
@@ -472,7 +474,7 @@ def summary(
         width: columns of the terminal; null where it is none.
         colour: whether to paint.
     """
-    page = _Page(width, colour)
+    page = Page(width, colour)
     sources, events, requests = tables["sources"], tables["events"], tables["requests"]
     text = _read(sources, events, page)
     text += _counts("rejected", tables["rejects"]["reason"], page)
@@ -497,7 +499,7 @@ def summary(
     return "\n".join(text) + "\n"
 
 
-def _read(sources: pl.DataFrame, events: pl.DataFrame, page: _Page) -> list[str]:
+def _read(sources: pl.DataFrame, events: pl.DataFrame, page: Page) -> list[str]:
     records, with_events, rejected, skipped = (
         int(sources[name].sum()) for name in ("records", "with_events", "rejected", "skipped")
     )
@@ -517,7 +519,7 @@ def _read(sources: pl.DataFrame, events: pl.DataFrame, page: _Page) -> list[str]
     return text + page.labelled("events", [(f"{events.height:,}", "strong"), (when, "")])
 
 
-def _sources_to_mend(sources: pl.DataFrame, rejected: pl.DataFrame, page: _Page) -> list[str]:
+def _sources_to_mend(sources: pl.DataFrame, rejected: pl.DataFrame, page: Page) -> list[str]:
     text = []
     assumed = sources.filter(pl.col("zone_basis") == "assumed").sort("source")
     if not assumed.is_empty():
@@ -541,7 +543,7 @@ def _named(sources: pl.Series, before: str) -> list[Part]:
     return [(before + shown[0][0], ""), *shown[1:], *([(f"and {more} more", "")] if more else [])]
 
 
-def _counts(label: str, values: pl.Series, page: _Page) -> list[str]:
+def _counts(label: str, values: pl.Series, page: Page) -> list[str]:
     return page.labelled(label, _by_value(values)) if len(values) else []
 
 

@@ -75,6 +75,12 @@ COMMON = 0.02
 """Share of the records that must have a key before it is looked at."""
 
 MOST_ATTRIBUTES = 24
+MARKS = 6
+"""Keys that a format file is drafted with as marks."""
+
+LOGGERS = 4
+"""Names of loggers, at most, that a drafted pattern lists."""
+
 SHORT = 120
 """Characters of an error that are kept where its type was looked for."""
 
@@ -84,14 +90,20 @@ JSON, TEXT = "generic_json", "generic_text"
 _HEADS = (
     (
         r"\[?(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?)\]?",
-        "they begin with a time, ISO 8601",
+        "the beginning of most lines: a time, ISO 8601",
     ),
-    (r"\[?(?P<time>\d{4}/\d\d/\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]?", "they begin with a time, year/month/day"),
-    (r"\[?(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]?", "they begin with a time, day/month/year"),
-    (r"(?P<time>1\d{9}(?:\.\d+)?|1\d{12})", "they begin with a time, seconds or milliseconds since 1970"),
+    (
+        r"\[?(?P<time>\d{4}/\d\d/\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]?",
+        "the beginning of most lines: a time, year/month/day",
+    ),
+    (
+        r"\[?(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]?",
+        "the beginning of most lines: a time, day/month/year",
+    ),
+    (r"(?P<time>1\d{9}(?:\.\d+)?|1\d{12})", "the beginning of most lines: seconds or milliseconds since 1970"),
     (
         r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)",
-        "they begin with a time of syslog, which states no year and is none",
+        "the beginning of most lines: a time of syslog, which states no year and is none",
     ),
 )
 _LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL"
@@ -127,19 +139,6 @@ class Said:
             return {"whole": whole, "number": number}[self.how](name)
         return filled(*self.names)
 
-    def code(self) -> str:
-        """As a person writes it."""
-        if self.how == "words":
-            return f"words({self.names[0]!r}, {dict(self.table)!r}, default='unknown')"
-        if self.how == "failed":
-            return f"words({self.names[0]!r}, {dict(self.table)!r})"
-        if self.how == "short":
-            return f"pl.col({self.names[0]!r}).str.slice(0, {SHORT})"
-        if self.how in ("whole", "number"):
-            return f"{self.how}({self.names[0]!r})"
-        listed = ", ".join(repr(name) for name in self.names)
-        return repr(self.names[0]) if len(self.names) == 1 else f"filled({listed})"
-
 
 @dataclass
 class Draft:
@@ -167,13 +166,17 @@ class Draft:
     duration: tuple[str, str] | None = None
     pattern: str | None = None
     keys: tuple[tuple[str, ...], ...] = ()
+    where: tuple[tuple[tuple[str, ...], str], ...] = ()
     name_field: str | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
+    def plain_kind(self) -> str:
+        """The kind of a record of whose words none is known."""
+        return "app.log" if self.layer in ("prompt", "other") else f"{self.layer}.log"
+
     def event_kind(self) -> pl.Expr:
         """The kind of each record, from its own words."""
-        default = pl.lit("app.log" if self.layer in ("prompt", "other") else f"{self.layer}.log")
-        kind = default
+        kind: pl.Expr = pl.lit(self.plain_kind())
         if self.name_field is not None:
             name = pl.col(self.name_field).str.to_lowercase()
             for one, pattern in reversed(self.kinds):
@@ -213,8 +216,8 @@ class Draft:
         """Keys that every looked-at record has; where there are none, any of those that are read."""
         if self.container == "text":
             return Recognise()
-        if self.keys:
-            return Recognise(keys=self.keys)
+        if self.keys or self.where:
+            return Recognise(keys=self.keys, where=self.where)
         return Recognise(any_of=(tuple(one.segments for one in self.fields.values()),))
 
     def _documents(self) -> Documents | None:
@@ -224,10 +227,13 @@ class Draft:
         return Documents(name, id=(key,) if key else (), score=(score,) if score else None)
 
 
-def draft_objects(objects: Sequence[str], *, wrapped: bool = False) -> Draft | None:
+def draft_objects(objects: Sequence[str], layer: str | None = None, *, wrapped: bool = False) -> Draft | None:
     """Draft a format for records that are JSON objects; null if these tell neither a time nor an id.
 
-    A record that lay in a wrapper needs neither: the wrapper tells its time.
+    Args:
+        objects: the records, as text.
+        layer: the layer they are of, where a person says it.
+        wrapped: whether they lay in a wrapper, which then tells their time: they need neither.
     """
     records = [one for one in (_decoded(text) for text in objects[:LOOKED]) if one is not None]
     if not records:
@@ -245,16 +251,19 @@ def draft_objects(objects: Sequence[str], *, wrapped: bool = False) -> Draft | N
     rows = [
         {names[where]: _text(value) for where, value in _leaves(record, ()) if where in names} for record in records
     ]
-    _fill(draft, texts, {name: ".".join(where) for where, name in names.items()}, rows)
+    _fill(draft, texts, {name: ".".join(where) for where, name in names.items()}, rows, layer)
     _keep_used(draft)
     told = draft.time is not None or any(kind != "event_uuid" for kind, _, _ in draft.ids)
     return draft if told or (wrapped and draft.fields) else None
 
 
-def draft_lines(lines: Sequence[str], *, wrapped: bool = False) -> Draft | None:
+def draft_lines(lines: Sequence[str], layer: str | None = None, *, wrapped: bool = False) -> Draft | None:
     """Draft a format for lines of text: a time at their head, ``key=value`` pairs, or both; null if neither.
 
-    A line that lay in a wrapper needs neither: the wrapper tells its time.
+    Args:
+        lines: the records.
+        layer: the layer they are of, where a person says it.
+        wrapped: whether they lay in a wrapper, which then tells their time: they need neither.
     """
     looked = [line.split("\n", 1)[0].rstrip("\r") for line in lines[:LOOKED] if line.strip()]
     if not looked:
@@ -269,7 +278,7 @@ def draft_lines(lines: Sequence[str], *, wrapped: bool = False) -> Draft | None:
     draft = Draft("text")
     texts: dict[str, list[str]] = {}
     if head is None and many < 0.5:
-        head = (_MESSAGE, "no time at their head; the wrapper tells it")
+        head = (_MESSAGE, "the wrapper: the lines themselves begin with no time")
     if head is not None:
         draft.pattern, how = head
         found = [re.match(f"(?:{draft.pattern})$", line) for line in looked]
@@ -278,7 +287,7 @@ def draft_lines(lines: Sequence[str], *, wrapped: bool = False) -> Draft | None:
             if some:
                 draft.fields[name] = group(name)
                 texts[name] = some
-        draft.reasons["form of the lines"] = how
+        draft.reasons["head"] = how
     else:
         draft.pattern = r".*?[A-Za-z_][A-Za-z0-9_.\-]*=.*"
     taken: dict[str, str] = {}
@@ -295,13 +304,108 @@ def draft_lines(lines: Sequence[str], *, wrapped: bool = False) -> Draft | None:
                 row["message"] = told["message"]
                 row["said"] = told["said"] or ""
     where = {**{name: name for name in texts}, **{name: key for key, name in taken.items()}}
-    _fill(draft, texts, where, rows)
+    _fill(draft, texts, where, rows, layer)
     _keep_used(draft)
     return draft if draft.time is not None or draft.ids or wrapped else None
 
 
+def settle_objects(draft: Draft, objects: Sequence[str], beyond: int = 0) -> None:
+    """Give the draft marks that a format file can stand on: few keys that every record has, and a word all share.
+
+    Args:
+        draft: what `draft_objects` made.
+        objects: the records that must carry the marks; the more, the surer.
+        beyond: what the marks are to exceed in specificity, if there are enough.
+    """
+    records = [one for one in (_decoded(text) for text in objects) if one is not None]
+    services = draft.columns.get("service", Said("first", ())).names
+    named = [draft.fields[name].segments for name in services]
+    constant = [where[0] for where in named if len(where) == 1 and isinstance(where[0], str)]
+    for key in constant[:1]:
+        values = [record.get(key) for record in records]
+        value = values[0] if values else None
+        if isinstance(value, str) and 0 < len(value) <= SHORT and all(one == value for one in values):
+            draft.where = (((key,), f"^{literal(value)}$"),)
+    common = set.intersection(*(set(record) for record in records)) if records else set()
+    told = [where[0] for where in draft.keys]
+    # What every kind of record of a log has is its time, its level and what it says; ids come and go.
+    steady = [draft.time, draft.name_field, *services, *draft.columns.get("outcome", Said("first", ())).names]
+    named = [draft.fields[name].segments for name in dict.fromkeys([*steady, *draft.fields]) if name is not None]
+    used = [where[0] for where in named if len(where) == 1]
+    marked = {where[0] for where, _ in draft.where}
+    ranked = [key for key in dict.fromkeys([*used, *told]) if key in common and key in told and key not in marked]
+    enough = max(MARKS - 2 * len(draft.where), beyond + 1 - 2 * len(draft.where))
+    draft.keys = tuple((str(key),) for key in ranked[:enough])
+    some = f"{len(records)} records that were looked at"
+    draft.reasons["marks"] = f"keys that all of the {some} have" + (", and a value that they share" * bool(draft.where))
+
+
+def settle_lines(draft: Draft, lines: Sequence[str]) -> None:
+    """Narrow the draft's pattern to what all of its lines share: who wrote them, and keys that stand in each.
+
+    It still describes each of `lines` that it described before.
+    """
+    text = pl.Series([line.split("\n", 1)[0].rstrip("\r") for line in lines], dtype=pl.String)
+    mine = text.filter(_describes(draft.pattern or "", text))
+    shared: list[str] = []
+    wide = draft.pattern or ""
+    loggers = mine.str.extract_groups(f"^(?:{wide})$") if "(?P<logger>" in wide else None
+    if loggers is not None:
+        names = loggers.struct.field("logger").drop_nulls().unique().sort().to_list()
+        any_name = r"(?P<logger>[A-Za-z_][\w.\-/]*)"
+        if 0 < len(names) <= LOGGERS and any_name in wide:
+            said = "|".join(literal(name) for name in names)
+            narrow = wide.replace(any_name, f"(?P<logger>{said})")
+            if _alike(narrow, wide, mine):
+                wide = narrow
+                shared.append(f"who wrote them ({', '.join(names)})")
+    pairs = [list(dict.fromkeys(key for key, _ in _PAIR.findall(line))) for line in mine.head(LOOKED)]
+    first = pairs[0] if pairs else []
+    order = [key for key in first if all(key in one for one in pairs)]
+    order = [key for n, key in enumerate(order) if all(_ordered(one, order[: n + 1]) for one in pairs)][:MARKS]
+    if order:
+        begins = r"(?:^|.*?[\s,;({\[])" if "(?P<message>" not in wide else r".*?"
+        tail = begins + r".*?[\s,;({\[]".join(f"{literal(key)}=" for key in order) + ".*"
+        ends = r"(?P<message>(?P<said>[A-Za-z][\w.\-]*)?.*)"
+        narrow = wide.replace(ends, ends.removesuffix(".*)") + tail + ")") if ends in wide else tail
+        if _alike(narrow, wide, mine):
+            wide = narrow
+            shared.append(f"keys in each ({', '.join(order)})")
+    draft.pattern = wide
+    draft.reasons["pattern"] = (
+        f"narrowed to what the {len(mine)} lines that were looked at share: {'; '.join(shared)}"
+        if shared
+        else "nothing that these lines share narrows it: it describes any line with such a head; narrow it by hand"
+    )
+
+
+def _ordered(keys: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether `wanted` stand in `keys` in this order."""
+    places = [keys.index(key) for key in wanted]
+    return places == sorted(places)
+
+
+def _describes(pattern: str, text: pl.Series) -> pl.Series:
+    return text.str.contains(f"^(?:{pattern})$").fill_null(value=False)
+
+
+def _alike(narrow: str, wide: str, text: pl.Series) -> bool:
+    """Whether both patterns say the same of each line."""
+    one, other = (text.str.extract_groups(f"^(?:{pattern})$") for pattern in (narrow, wide))
+    return bool(_describes(narrow, text).all()) and one.to_list() == other.to_list()
+
+
+def literal(text: str) -> str:
+    """A regex of every engine that means exactly `text`."""
+    return "".join("\\" + c if c in r"\.+*?()[]{}|^$-" else c for c in text)
+
+
 def _fill(
-    draft: Draft, texts: Mapping[str, Sequence[str]], where: Mapping[str, str], rows: Sequence[Mapping[str, str]]
+    draft: Draft,
+    texts: Mapping[str, Sequence[str]],
+    where: Mapping[str, str],
+    rows: Sequence[Mapping[str, str]],
+    layer: str | None = None,
 ) -> None:
     """Guess what each field is. `texts`: its values; `where`: its key as written; `rows`: the records."""
     keys = {name: (normal(where[name].rsplit(".", 1)[-1]), normal(where[name])) for name in texts}
@@ -349,7 +453,11 @@ def _fill(
     if services:
         draft.columns["service"] = Said("first", (services[0],))
         draft.reasons["service"] = f"`{where[services[0]]}`: its name"
-    _layer(draft, texts, where, rows)
+    if layer is None:
+        _layer(draft, texts, where, rows)
+    else:
+        draft.layer = layer
+        draft.reasons["layer"] = f"{layer}: you said so"
     for name in [name for key in VERDICT_KEYS for name in named(key)]:
         told = sum(value.lower() in VERDICTS for value in texts[name])
         if draft.layer == "policy" and draft.verdict is None and told >= 0.8 * len(texts[name]):
@@ -383,7 +491,7 @@ def _fill(
         if draft.documents is None and (keyed := _listed(texts[name])) is not None:
             draft.documents = (take(name), *keyed)
             draft.reasons["documents"] = f"`{where[name]}`: its name, and that it holds lists"
-    _kinds(draft, _opening(draft, rows))
+    _kinds(draft, _opening(draft, rows), told=layer is not None)
     rest = [name for name in left if not SECRET.search(where[name]) and not _long(texts[name])]
     draft.attributes = sorted(rest, key=lambda one: (-len(texts[one]), one))[:MOST_ATTRIBUTES]
 
@@ -473,16 +581,16 @@ def _opening(draft: Draft, rows: Sequence[Mapping[str, str]]) -> tuple[str, str]
     )
 
 
-def _kinds(draft: Draft, opening: tuple[str, str] | None) -> None:
-    """What happened, by the names of the records."""
+def _kinds(draft: Draft, opening: tuple[str, str] | None, *, told: bool) -> None:
+    """What happened, by the names of the records; the layer stands where a person `told` it."""
     turns = opening is not None and (draft.layer in ("retrieval", "model", "other") and TURN.search(opening[0].lower()))
-    if opening is not None and (draft.layer == "prompt" or turns):
+    if opening is not None and (draft.layer == "prompt" or (turns and not told)):
         if draft.layer != "prompt":
             draft.layer = "prompt"
             draft.reasons["layer"] = f"prompt: its records called {opening[0]!r} open what users ask"
         draft.opening = [opening[0]]
         draft.reasons["prompt.received"] = opening[1]
-    draft.kinds = list(KINDS[draft.layer])
+    draft.kinds = list(KINDS.get(draft.layer, ()))
     if draft.kinds and draft.name_field is not None:
         draft.reasons["kind"] = f"words in {draft.name_field}"
 

@@ -726,9 +726,11 @@ def _read_rest(kernel: Kernel, plan: Plan, fmt: Format, rows: pl.DataFrame, reje
     strange = rows.filter(pl.col("_type") == OBJECT).select(keep)
     saved, plain, more = _second_reading(rows.filter(pl.col("_type").is_null()), rejects, strange.schema)
     made: _Made = []
-    named = (
-        plan.marks.of_objects(kernel, saved["_text"]) if plan.forced is None else pl.Series([fmt.name] * saved.height)
-    )
+    if plan.forced is None:
+        named = plan.marks.of_objects(kernel, saved["_text"])
+        named = named.fill_null(JSON) if JSON in plan.drafts else named
+    else:
+        named = pl.Series([fmt.name] * saved.height, dtype=pl.String)
     for name, part in _by_format(saved, named):
         if name is None:
             strange = pl.concat([strange, part])

@@ -1,6 +1,6 @@
 """Text to UTC nanoseconds: ISO forms and epochs by columns, `python-dateutil` for the distinct leftovers.
 
-Source of the forms: ``docs/formats.md``, Times. A time that lacks its date, or that depends on today, is no time.
+Source of the forms: ``docs/writing-formats.md``, Times. A time that lacks its date, or that depends on today, is none.
 """
 
 from __future__ import annotations

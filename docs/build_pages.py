@@ -1,0 +1,121 @@
+"""Write ``docs/tables.md`` and ``docs/formats.md`` from what the code declares; ``--check`` only compares.
+
+Usage: ``python docs/build_pages.py [--check]``. With ``--check``, exit status 1 means that one is out of date.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from strataline.event import LAYERS, REASONS, TABLES
+from strataline.format import Format
+from strataline.parse import catalogue
+
+DOCS = Path(__file__).parent
+TABLES_HEAD = """\
+# The tables of a case
+
+A case folder holds one Parquet file for each table below, and `strataline.reconstruct` returns the same tables
+as `pyarrow.Table`s. Times are UTC nanoseconds. Null means *not known*, never zero or empty.
+
+This page is made from `src/strataline/event.py` by `python docs/build_pages.py`.
+"""
+
+REJECTS = """\
+## Reasons of rejects
+
+| `reason` | meaning | what can be done |
+| --- | --- | --- |"""
+
+FORMATS_HEAD = """\
+# The catalogue
+
+What Strataline knows at sight: {count} formats, {verified} of them with a record behind them that such a system, or its
+vendor's page, wrote (*verified*); the others follow a schema alone, and say so. `strataline formats` prints this list,
+`strataline recognise LOGS` what your files are. A log that is not here is read by guesses, each of them a note of the
+case (`generic_json`, `generic_text`); [writing formats](writing-formats.md) describes how to teach it for good.
+
+A record is given to the most specific format whose marks it carries, whatever else its file holds. Rows of CSV,
+Parquet, Arrow and SQLite are read as JSON objects, and wrappers (docker, Kubernetes, CloudWatch, …) are taken off first
+([inputs](inputs.md)): one format serves them all.
+
+*Ids* are those by which a record can be tied to others; a session, user or tenant ties nothing by itself.
+
+This page is made from `parsers/` by `python docs/build_pages.py`."""
+
+COLUMNS = (
+    "| format | what it is | verified | ids | cannot tell | where to get it |\n| --- | --- | --- | --- | --- | --- |"
+)
+
+TITLES = {
+    "prompt": "Prompts and conversations",
+    "retrieval": "Retrieval",
+    "model": "Models and gateways",
+    "policy": "Policy filters",
+    "ui": "Pages and users",
+    "change": "Changes",
+    "other": "Between the layers",
+}
+
+
+def tables_page() -> str:
+    """A list of the tables, one section for each, and the reasons of rejects."""
+    listed = [f"- [{table.name}](#{table.name}): {table.meaning}" for table in TABLES]
+    reasons = [f"| `{reason}` | {means} | {hint} |" for reason, (means, hint) in REASONS.items()]
+    tables = [table.to_markdown() for table in TABLES]
+    return "\n".join([TABLES_HEAD, *listed, "", *tables, REJECTS, *reasons, ""])
+
+
+def formats_page() -> str:
+    """One section per layer, then the containers of spans and the dialects of what is in them."""
+    # The files of the repository, whatever else is installed beside them.
+    known = [one for name, one in catalogue().items() if (DOCS.parent / "parsers" / f"{name}.py").exists()]
+    head = FORMATS_HEAD.format(count=len(known), verified=sum(one.verified for one in known))
+    records = [one for one in known if one.of is None and one.items is None]
+    parts = [head]
+    for layer in LAYERS:
+        parts += _section(TITLES[layer], [one for one in records if one.layer == layer])
+    parts += _section("Containers of trace spans", [one for one in known if one.items is not None])
+    parts += _section("Dialects of trace spans, each span by its own", [one for one in known if one.of is not None])
+    return "\n".join([*parts, ""])
+
+
+def _section(title: str, formats: list[Format]) -> list[str]:
+    if not formats:
+        return []
+    return ["", f"## {title}", "", COLUMNS, *(_row(one) for one in formats)]
+
+
+def _row(one: Format) -> str:
+    ids = {i.kind for i in (*one.ids, *(i for event in one.events for i in event.ids)) if i.role == "alias"}
+    layers = {event.layer or one.layer for event in one.events} - {one.layer}
+    title = one.title + (f" (also {', '.join(sorted(layers))})" if layers else "")
+    guesses = "guessed from its words" if one.guessed else ", ".join(f"`{kind}`" for kind in sorted(ids)) or "–"
+    name = f"[`{one.name}`]({one.reference})" if one.reference.startswith("http") else f"`{one.name}`"
+    cells = (name, title, "yes" if one.verified else "no", guesses, one.limits, one.export)
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+PAGES: dict[str, Callable[[], str]] = {"tables.md": tables_page, "formats.md": formats_page}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with ``--check`` compare them; return the exit status."""
+    if arguments not in ([], ["--check"]):
+        print("usage: python docs/build_pages.py [--check]", file=sys.stderr)
+        return 2
+    stale = 0
+    for name, made in PAGES.items():
+        page = DOCS / name
+        if not arguments:
+            page.write_text(made(), encoding="utf-8")
+        elif not page.exists() or page.read_text(encoding="utf-8") != made():
+            print(f"docs/{name} is out of date: run python docs/build_pages.py", file=sys.stderr)
+            stale = 1
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
