@@ -37,7 +37,7 @@ demo: $(INSTALLED)
 	@$(BIN)/strataline show $(CASE) $(HEADLINE)
 
 test: $(IN_PLACE)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Cheapest first.
 check: $(IN_PLACE)
@@ -46,7 +46,7 @@ check: $(IN_PLACE)
 	$(BIN)/mypy
 	PYTHONPATH=src:. $(BIN)/lint-imports
 	$(BIN)/python docs/build_pages.py --check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 format: $(IN_PLACE)
 	$(BIN)/ruff format .

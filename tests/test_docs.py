@@ -166,7 +166,9 @@ def commands(group: click.Command, name: str) -> Iterator[tuple[str, click.Comma
 @pytest.mark.parametrize(("name", "command"), [pytest.param(*c, id=c[0]) for c in commands(main, "strataline")])
 def test_help_is_complete(name: str, command: click.Command) -> None:
     """Every command says what it does, every option what it is for, and `--help` shows it all."""
-    with click.Context(command, info_name=name, terminal_width=int(COLUMNS)) as context:
+    # As the group would make it: a command keeps the help option that it is first asked for.
+    names = ["-h", "--help"]
+    with click.Context(command, info_name=name, terminal_width=int(COLUMNS), help_option_names=names) as context:
         shown = command.get_help(context)
         options = [p for p in command.get_params(context) if isinstance(p, click.Option)]
     assert command.help

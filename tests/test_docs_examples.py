@@ -455,10 +455,9 @@ def test_every_topic_of_a_note_is_explained(damaged: strataline.Case, sample: st
     assert set(topics) == _topics()
     met = {topic for case in (damaged, sample) for topic in case.frames["notes"]["topic"]}
     assert met <= set(topics)
-    # Those that are left need an id after half a day, a loop of rules, a file that grows, and records without a time.
-    assert set(topics) - met == {
-        *("id_reused", "id_reused_untimed", "order_loop", "grew", "envelope_time", "envelope_id", "repeated")
-    }
+    # Those that are left need an id after half a day, a loop of rules, a file that grows, records without an id, and
+    # a writer that reports twice.
+    assert set(topics) - met == {*("id_reused", "id_reused_untimed", "order_loop", "grew", "envelope_id", "repeated")}
 
 
 def test_figures_on_the_pages_are_those_of_the_code() -> None:
@@ -514,7 +513,7 @@ def test_correlation_explains_every_word_of_links_and_order(sample: strataline.C
     assert set(sample.frames["requests"]["kind"]) <= {"turn", "job", "unrooted"} <= set(kinds)
     relations = set(firsts(next(tables(section("correlation", "relate")))))
     assert {*FROM_REF.values(), *(one for one, _, _ in BY_ID), "child_of", "attempt_of"} == relations
-    assert set(links["relation"]) <= relations | {"member", "redelivery_of"}
+    assert set(links["relation"]) <= relations | {"member", "redelivery_of", "repeats"}
     assert "`redelivery_of`" in section("correlation", "mark_redelivery")
 
 

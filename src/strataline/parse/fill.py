@@ -316,23 +316,12 @@ def _long(values: pl.DataFrame, *, empty: bool = False) -> pl.DataFrame:
 
     In order of row and place.
     """
-    frames = []
-    for n, column in enumerate(values.iter_columns()):
-        kept = column.is_not_null() if empty else (column != "").fill_null(value=False)
-        rows = kept.arg_true()
-        if len(rows):
-            frames.append(
-                pl.DataFrame(
-                    {
-                        "row": rows,
-                        "n": pl.repeat(n, len(rows), dtype=pl.UInt32, eager=True),
-                        "value": column.gather(rows),
-                    }
-                )
-            )
-    if not frames:
-        return pl.DataFrame(schema={"row": pl.UInt32, "n": pl.UInt32, "value": pl.String})
-    return pl.concat(frames).sort("row", maintain_order=True)
+    if not values.width or not values.height:
+        return pl.DataFrame(schema={"row": pl.Int64, "n": pl.Int64, "value": pl.String})
+    kept = pl.all().is_not_null() if empty else (pl.all() != "").fill_null(value=False)
+    rows, places = np.nonzero(values.select(kept).to_numpy())
+    flat = pl.concat(values.get_columns())
+    return pl.DataFrame({"row": rows, "n": places, "value": flat.gather(places * values.height + rows)})
 
 
 def _lists(elements: pl.Series, row: pl.Series, height: int) -> pl.Series:

@@ -76,8 +76,11 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
         since = ticks.select(((pl.col("ticks") - TICKS_TO_1970) * 100).cast(pl.String).alias("text"))["text"]
         return read_times(since, "ns", zone)
     frame = pl.DataFrame({"text": text.cast(pl.String).str.strip_chars()})
-    iso = pl.col("text").str.extract_groups(_ISO).struct
-    epoch = pl.col("text").str.extract_groups(_EPOCH).struct
+    # Each regex once: a field of the groups that is taken from the expression would run it again.
+    frame = frame.with_columns(
+        _iso=pl.col("text").str.extract_groups(_ISO), _epoch=pl.col("text").str.extract_groups(_EPOCH)
+    )
+    iso, epoch = pl.col("_iso").struct, pl.col("_epoch").struct
     frame = frame.with_columns(
         local=pl.concat_str(iso.field("date"), pl.lit(" "), iso.field("clock")).str.to_datetime(
             "%Y-%m-%d %H:%M:%S", time_unit="us", strict=False

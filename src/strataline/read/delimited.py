@@ -119,6 +119,9 @@ def _after_hint(head: bytes) -> int:
     return len(line) + 1 if _HINT.fullmatch(line.rstrip(b"\r").decode("ascii", "replace")) else 0
 
 
+_MANY = 20
+"""Columns that no text without a header has by chance."""
+
 _NO_SIGN = (None, "invalid_utf8", "nul_bytes")
 
 
@@ -145,8 +148,10 @@ def _without_header(head: bytes, start: int, whole: bool, delimiter: str) -> Del
         return None
     shape = Delimited(delimiter, (), len(cells))
     block = _Block(head[start:], whole, shape, len(head))
-    sparse = len(block.rows) < 2 and (delimiter != "\t" or shape.columns < 20)
-    if sparse or any(fault not in _NO_SIGN for _, fault, _ in block.others.values()):
+    sparse = len(block.rows) < 2 and (delimiter != "\t" or shape.columns < _MANY)
+    odd = sum(fault not in _NO_SIGN for _, fault, _ in block.others.values())
+    # Of many columns one row may be cut: a log that is copied while it is written on ends so.
+    if sparse or odd > (shape.columns >= _MANY and len(block.rows) > odd):
         return None
     quoted = re.search(rb'(?:^|[%s\n])"[^"]*"(?:[%s\r\n]|$)' % ((re.escape(delimiter.encode()),) * 2), head)
     return shape if delimiter == "\t" or quoted else None
