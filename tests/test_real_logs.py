@@ -28,6 +28,11 @@ OWN: dict[str, set[str]] = {
     "bedrock": {"bedrock_invocation"},
     "bedrock_guardrails": {"bedrock_apply_guardrail"},
     "databricks": {"databricks_inference_table", "databricks_unity_gateway"},
+    # Elasticsearch up to 6 and OpenSearch write one text: a line does not tell them apart.
+    "elasticsearch": {
+        *("elasticsearch_querylog", "elasticsearch_slowlog", "elasticsearch_slowlog_7", "elasticsearch_audit"),
+        "opensearch_slowlog",
+    },
     "guardrails_ai": {"guardrails_ai_history", "otel_console_spans"},
     "har": {"har_entries", "browser_console_messages"},
     "jaeger": {"jaeger_traces", "jaeger_proto", "otlp_traces"},
@@ -106,7 +111,7 @@ def sources() -> dict[str, dict[str, Any]]:
     logs = {row["source"]: row for row in table.rows(named=True) if not row["source"].endswith(".md")}
     # An archive and a database hold what is listed beside them.
     holders = {row["within"] for row in logs.values()}
-    return {name: row for name, row in logs.items() if name not in holders}
+    return {name: row for name, row in logs.items() if name not in holders and row["records"]}
 
 
 def folder(source: str) -> str:
