@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from strataline.format import encode
@@ -135,17 +136,26 @@ def folded(attributes: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     lists: dict[str, dict[int, list[tuple[str, Any]]]] = {}
     for key, value in attributes.items():
-        found = _NUMBERED.search(key) if "." in key else None
+        found = _parted(key)
         if found is None:
-            plain.setdefault(key, value)
+            plain[key] = value
         else:
-            rest = (key[found.end() :], value)
-            lists.setdefault(key[: found.start()], {}).setdefault(int(found.group(1)), []).append(rest)
+            head, number, rest = found
+            lists.setdefault(head, {}).setdefault(number, []).append((rest, value))
+    if not lists:
+        return plain
     made: dict[str, Any] = {}
     for head, elements in lists.items():
         if head not in plain:
             made[head] = [_element(elements[number]) for number in sorted(elements)]
     return {**made, **plain}
+
+
+@lru_cache(maxsize=4096)
+def _parted(key: str) -> tuple[str, int, str] | None:
+    """The parts of a numbered key: before the number, it, and after it. Writers repeat the same few keys."""
+    found = _NUMBERED.search(key) if "." in key else None
+    return found and (key[: found.start()], int(found.group(1)), key[found.end() :])
 
 
 def _element(pairs: Iterable[tuple[str, Any]]) -> Any:

@@ -51,6 +51,8 @@ Exit status: 0 done; 1 done with a complaint (a format does not keep its promise
 2 nothing checked.
 """
 
+HELP = {"help_option_names": ["-h", "--help"]}
+
 _KIND = re.compile(r'"((?:app|http|log|' + "|".join(LAYERS) + r')\.[a-z_]+)"')
 # Columns: of a source's name before its figures move to a further line; of details.
 _NAME, _INDENT = 44, 4
@@ -74,7 +76,7 @@ _FORMATS = click.option(
 )
 
 
-@click.command(epilog=STATUS)
+@click.command(epilog=STATUS, context_settings=HELP)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @_FORMATS
 @click.option(
@@ -493,7 +495,7 @@ def _near(near: Near) -> str:
     return f"{near.format} breaks at character {near.character}{there}{after}"
 
 
-@click.command(epilog=STATUS)
+@click.command(epilog=STATUS, context_settings=HELP)
 @click.argument("name", required=False)
 @click.option("--layer", type=click.Choice(LAYERS), help="Only formats with events of this layer.")
 @_FORMATS
@@ -639,7 +641,7 @@ def _about(row: Row, page: Page) -> str:
     return "\n".join(text) + "\n"
 
 
-@click.command("new-format", epilog=STATUS)
+@click.command("new-format", epilog=STATUS, context_settings=HELP)
 @click.argument("sample", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where to."
@@ -678,7 +680,7 @@ def new_format(sample: Path, folder: Path, layer: str | None, name: str | None, 
         sys.exit(COMPLAINT)
 
 
-@click.command("check-format", epilog=CHECKED)
+@click.command("check-format", epilog=CHECKED, context_settings=HELP)
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--write", is_flag=True, help="First write each expected.jsonl anew: then read every row of it.")
 def check_format(folder: Path, write: bool) -> None:

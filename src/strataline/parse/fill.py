@@ -59,6 +59,7 @@ def fill(
         Events in no particular order, with `EXTRA` beside the columns of ``events``.
     """
     rows = elements.with_row_index("_row").with_columns(pl.lit(value=False).alias("_taken"))
+    shared = _shared_times(fmt, rows, zone)
     made = []
     for index, event in enumerate(fmt.events):
         chosen = (
@@ -73,10 +74,11 @@ def fill(
         if found.is_empty():
             continue
         rows = rows.with_columns(_taken=pl.col("_taken") | pl.col("_row").is_in(found["_row"].unique().implode()))
-        made.append(_events(kernel, fmt, _inherit(fmt, event), found, zone, folder, excerpts=excerpts))
+        own = {name: read[found["_row"]] for name, read in shared.items() if _declared(event)[name] is None}
+        made.append(_events(kernel, fmt, _inherit(fmt, event), found, own, zone, folder, excerpts=excerpts))
     left = rows.filter(~pl.col("_taken"))
     if left.height:
-        made.append(_other(kernel, fmt, left, zone, folder, excerpts=excerpts))
+        made.append(_other(kernel, fmt, left, shared, zone, folder, excerpts=excerpts))
     return pl.concat(made, how="diagonal") if made else EVENTS.empty()
 
 
@@ -105,7 +107,16 @@ def _inherit(fmt: Format, event: Event) -> Event:
     )
 
 
-def _other(kernel: Kernel, fmt: Format, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool) -> pl.DataFrame:
+def _other(
+    kernel: Kernel,
+    fmt: Format,
+    rows: pl.DataFrame,
+    shared: Mapping[str, pl.DataFrame],
+    zone: Zone,
+    folder: str,
+    *,
+    excerpts: bool,
+) -> pl.DataFrame:
     """Events of sound records that the format does not describe: an excerpt, the time if stated, no layer facts."""
     columns = {name: value for name, value in fmt.columns.items() if name == "service"}
     event = Event(
@@ -116,12 +127,22 @@ def _other(kernel: Kernel, fmt: Format, rows: pl.DataFrame, zone: Zone, folder: 
         time_kind=fmt.time_kind,
     )
     rows = rows.with_columns(_index=pl.lit(len(fmt.events), pl.Int64))
-    return _events(kernel, fmt, event, rows, zone, folder, excerpts=excerpts)
+    times = {name: read[rows["_row"]] for name, read in shared.items() if name == "event_time"}
+    return _events(kernel, fmt, event, rows, times, zone, folder, excerpts=excerpts)
 
 
 def _events(
-    kernel: Kernel, fmt: Format, event: Event, rows: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool
+    kernel: Kernel,
+    fmt: Format,
+    event: Event,
+    rows: pl.DataFrame,
+    times: Mapping[str, pl.DataFrame],
+    zone: Zone,
+    folder: str,
+    *,
+    excerpts: bool,
 ) -> pl.DataFrame:
+    """The events that one mapping makes of `rows`; `times` are those that were read already, row by row."""
     columns: dict[str, pl.Expr] = {name: _value(value) for name, value in event.columns.items()}
     kind = pl.lit(event.kind) if isinstance(event.kind, str) else event.kind
     rows = _derived(kernel, rows, event.ids)
@@ -130,7 +151,7 @@ def _events(
     ids += [(name, value, "group") for name, value in groups.items()]
     ids += [("span_id", columns["span_id"], "span")] if "span_id" in columns else []
     refs = [(one.kind, _value(one.value), one.relation) for one in event.refs]
-    texts = _time_values(event)
+    texts = {name: value for name, value in _time_values(event).items() if name not in times}
     # All in one query, which sees what its expressions share.
     wanted = (
         *(pl.col(f"_{name}").alias(name) for name in PLACE),
@@ -157,7 +178,7 @@ def _events(
         _map(found, "attribute", list(event.attributes)).alias("attributes"),
         _map(found, "parameter", list(event.parameters)).alias("parameters"),
         *([_documents(kernel, rows, event.documents)] if event.documents is not None else []),
-        *_times(found, event, zone),
+        *_times(found, event, times, zone),
         layer=pl.lit(event.layer),
         time_kind=pl.lit(event.time_kind),
         envelope_id=pl.lit(value=False),
@@ -370,26 +391,46 @@ def _time_values(event: Event) -> dict[str, pl.Expr]:
     return found | ({"duration_ns": _value(event.duration.value)} if event.duration is not None else {})
 
 
-def _times(found: pl.DataFrame, event: Event, zone: Zone) -> list[pl.Series]:
-    """The time columns, and ``unsure_times``, from the texts that `_time_values` names."""
+def _declared(event: Event | Format) -> dict[str, Time | str | None]:
+    return {"event_time": event.time, "end_time": event.end, "observed_time": event.observed}
+
+
+def _shared_times(fmt: Format, rows: pl.DataFrame, zone: Zone) -> dict[str, pl.DataFrame]:
+    """The times that the format's events have in common, read once for all rows."""
+    return {
+        name: _read_time(rows.select(_value(one.value if isinstance(one, Time) else one)).to_series(), one, zone)
+        for name, one in _declared(fmt).items()
+        if one is not None
+    }
+
+
+def _read_time(text: pl.Series, declared: Time | str, zone: Zone) -> pl.DataFrame:
+    """One row per text: the text, and what `read_times` says of it."""
+    text = text.cast(pl.String).alias("text")
+    read = read_times(text, declared.unit if isinstance(declared, Time) else "auto", zone.name)
+    return pl.DataFrame([text]).hstack(read.struct.unnest())
+
+
+def _times(found: pl.DataFrame, event: Event, times: Mapping[str, pl.DataFrame], zone: Zone) -> list[pl.Series]:
+    """The time columns, and ``unsure_times``: from `times`, else from the texts that `_time_values` names."""
     columns: list[pl.Series] = []
     unsure = pl.Series([False]).new_from_index(0, found.height)
-    for name, declared in (("event_time", event.time), ("end_time", event.end), ("observed_time", event.observed)):
+    for name, declared in _declared(event).items():
         if declared is None:
             continue
-        text = found[f"_time {name}"]
         if event.time_kind == "relative":
             # Where the clock starts anew with each record, what it says is no time.
+            text = times[name]["text"] if name in times else found[f"_time {name}"]
             columns += [text.alias("time_raw")] if name == "event_time" else []
             continue
-        read = read_times(text, declared.unit if isinstance(declared, Time) else "auto", zone.name).struct.unnest()
+        read = times[name] if name in times else _read_time(found[f"_time {name}"], declared, zone)
         columns.append(read.select(to_time(pl.col("ns")).alias(name)).to_series())
         unsure = unsure | read["unsure"]
         if name == "event_time":
             basis = pl.when(pl.col("ns").is_not_null()).then(
                 pl.when("naive").then(pl.lit(zone.basis)).otherwise(pl.lit("explicit"))
             )
-            columns += [text.alias("time_raw"), read["precision"].alias("time_precision")]
+            columns += [read["text"].alias("time_raw"), read["precision"].alias("time_precision")]
             columns.append(read.select(basis.alias("zone_basis")).to_series())
     if event.duration is not None:
         columns.append(read_durations(found["_time duration_ns"], event.duration.unit).alias("duration_ns"))

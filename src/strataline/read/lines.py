@@ -242,4 +242,6 @@ class _Block:
         envelope = [{"key": key, "value": value} for key, value in sorted(known.items())]
         if not data:
             return [(line, offset, length, b"", False, FRAME, envelope)]
-        return [(line, offset, length, text if len(text) <= max_record else None, False, None, envelope)]
+        # The end of a stream of completions, as OpenAI's API writes it.
+        fault = FRAME if text.strip() == b"[DONE]" else None
+        return [(line, offset, length, text if len(text) <= max_record else None, False, fault, envelope)]
