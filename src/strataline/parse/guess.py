@@ -46,6 +46,7 @@ from strataline.parse.vocabulary import (
     ERRORS,
     FACTS,
     FAILED,
+    FINDINGS,
     GROUPS,
     IDS,
     KINDS,
@@ -114,6 +115,7 @@ _PARTS = ("time", "level", "logger", "message", "said")
 
 _PAIR = re.compile(r'(?:^|[\s,;({\[])([A-Za-z_][A-Za-z0-9_.\-]*)=("(?:[^"\\]|\\.)*"|[^\s,;"]*)')
 _WORD = re.compile(r"[a-z]+")
+_LASTED = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:h|ms|m|s|µs|μs|us|ns))+")
 _ISO_LIKE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _ID_LIKE = re.compile(r"(?i)^(?:[0-9a-f]{16,}|[0-9a-f]{8}-[0-9a-f-]{27}|[a-z][a-z0-9]{0,15}[-_:][a-z0-9_-]{12,})$")
 
@@ -425,28 +427,34 @@ def _fill(
         if draft.duration is None and unit is not None and _numeric(texts[name]):
             draft.duration = (take(name), unit)
             draft.reasons["duration"] = f"`{where[name]}`: its name, and numbers; the unit is the end of the name"
+        elif draft.duration is None and all(map(_LASTED.fullmatch, texts[name][:50])):
+            draft.duration = (take(name), "text")
+            draft.reasons["duration"] = f"`{where[name]}`: its name, and numbers with their units"
     for name in list(left):
-        known = next((IDS[key] for key in keys[name] if key in IDS), None)
+        # `trace.id` is a trace's before it is an id; an `id` further in is of something that the record speaks of.
+        last, every = keys[name]
+        spelt = (every,) if last == "id" or every in (*GROUPS, *SPANS, *PARENTS, *REFS) else (every, last)
+        known = next((IDS[key] for key in spelt if key in IDS), None)
         if known is not None:
             kind, derive = known
             draft.ids.append((kind, take(name), derive))
             draft.reasons[f"id {kind} ({name})"] = f"`{where[name]}`: its name"
-        elif (shared := next((GROUPS[key] for key in keys[name] if key in GROUPS), None)) is not None:
+        elif (shared := next((GROUPS[key] for key in (every, last) if key in GROUPS), None)) is not None:
             if shared in draft.columns:
                 draft.columns[shared] = Said("first", (*draft.columns[shared].names, take(name)))
             else:
                 draft.columns[shared] = Said("first", (take(name),))
             draft.reasons[shared] = f"`{where[name]}`: its name; shared by many records"
-        elif (ref := next((REFS[key] for key in keys[name] if key in REFS), None)) is not None:
+        elif (ref := next((REFS[key] for key in (every, last) if key in REFS), None)) is not None:
             draft.refs.append((ref[0], take(name), ref[1]))
             draft.reasons[f"ref {ref[1]}"] = f"`{where[name]}`: its name; the id of another record"
-        elif keys[name][0] in SPANS:
+        elif last in SPANS or every in SPANS:
             draft.columns["span_id"] = Said("first", (take(name),))
             draft.reasons["span_id"] = f"`{where[name]}`: its name"
-        elif keys[name][0] in PARENTS and all(map(_ID_LIKE.match, texts[name][:50])):
+        elif (last in PARENTS or every in PARENTS) and all(map(_ID_LIKE.match, texts[name][:50])):
             draft.columns["parent_id"] = Said("first", (take(name),))
             draft.reasons["parent_id"] = f"`{where[name]}`: its name"
-        elif keys[name][0].endswith("id") and _distinct_ids(texts[name]):
+        elif last != "id" and last.endswith("id") and _distinct_ids(texts[name]):
             draft.ids.append((name.lower(), take(name), None))
             draft.reasons[f"id {name.lower()}"] = f"`{where[name]}`: ends in id, and its values look like ids"
     services = named(*SERVICES)
@@ -459,11 +467,12 @@ def _fill(
         draft.layer = layer
         draft.reasons["layer"] = f"{layer}: you said so"
     for name in [name for key in VERDICT_KEYS for name in named(key)]:
-        told = sum(value.lower() in VERDICTS for value in texts[name])
+        meant = VERDICTS | FINDINGS.get(keys[name][0], {})
+        told = sum(value.lower() in meant for value in texts[name])
         if draft.layer == "policy" and draft.verdict is None and told >= 0.8 * len(texts[name]):
             draft.verdict = take(name)
-            found = sorted({value.lower() for value in texts[name]} & set(VERDICTS))
-            draft.columns["verdict"] = Said("words", (name,), {value: VERDICTS[value] for value in found})
+            found = sorted({value.lower() for value in texts[name]} & set(meant))
+            draft.columns["verdict"] = Said("words", (name,), meant)
             draft.reasons["verdict"] = f"`{where[name]}`: its words ({', '.join(found)}); any other is unknown"
     said = _name_field(texts, named(*NAMES))
     if said is not None:
@@ -599,6 +608,8 @@ def _head(lines: Sequence[str]) -> tuple[str, str] | None:
     """A pattern that describes most of the lines: a time, perhaps a level, and the rest."""
     for time, how in _HEADS:
         for tail in (
+            rf"\s+{_LEVEL}\s+\d+\s+---\s+(?:\[[^\]]*\]\s+)+(?P<logger>[A-Za-z_][\w.\-/$]*)\s*:\s+{_MESSAGE}",
+            rf"\s+-\s+(?P<logger>[A-Za-z_][\w.\-/]*)\s+-\s+{_LEVEL}\s+-\s+{_MESSAGE}",
             rf"\s+{_LEVEL}\s+\[[^\]]*\]\s+(?P<logger>[A-Za-z_][\w.\-/]*)\s*[:\-|]\s+{_MESSAGE}",
             rf"\s+\[?{_LEVEL}\]?:?\s+\[?(?P<logger>[A-Za-z_][\w.\-/]*)\]?(?:\[\d+\])?\s*[:\-|]\s+{_MESSAGE}",
             rf"\s+\[?{_LEVEL}\]?\s*[:|\-]?\s+{_MESSAGE}",

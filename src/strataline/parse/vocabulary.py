@@ -73,15 +73,28 @@ REFS: dict[str, tuple[str, str]] = {
 
 NAMES = (
     *("event", "eventname", "eventtype", "action", "message", "msg", "type", "op", "operation", "step", "body", "text"),
-    "said",
+    *("mt", "messagetemplate", "said"),
 )
 """Keys that say what happened, the likeliest first."""
 
-SERVICES = ("service", "servicename", "app", "appname", "application", "component", "program", "logger", "loggername")
-LEVELS = ("level", "severity", "levelname", "loglevel", "lvl", "severitytext")
+SERVICES = (
+    "service",
+    "servicename",
+    "app",
+    "appname",
+    "application",
+    "component",
+    "program",
+    "logger",
+    "loggername",
+    "sourcecontext",
+)
+LEVELS = ("level", "severity", "levelname", "loglevel", "lvl", "severitytext", "l")
 
 FAILED = {
     "error": "error", "err": "error", "critical": "error", "fatal": "error", "exception": "error", "panic": "error",
+    # pino and bunyan count: 50 is an error, 60 fatal.
+    "50": "error", "60": "error",
 }  # fmt: skip
 
 ERRORS = ("error", "err", "errortype", "exception", "exceptiontype", "exctype", "errorclass", "errorcode")
@@ -127,7 +140,14 @@ DOCUMENTS = (
 )
 DOCUMENT_IDS = ("id", "docid", "doc", "documentid", "chunkid", "key", "source")
 
-VERDICT_KEYS = ("verdict", "decision", "outcome", "result", "action", "allowed")
+VERDICT_KEYS = ("verdict", "decision", "outcome", "result", "action", "allowed", "flagged", "blocked", "denied")
+FINDINGS = {
+    "flagged": {"true": "flag", "false": "allow"},
+    "blocked": {"true": "block", "false": "allow"},
+    "denied": {"true": "block", "false": "allow"},
+}
+"""Keys that ask what was found, where a yes is no allow."""
+
 VERDICTS = {
     "allow": "allow", "allowed": "allow", "pass": "allow", "passed": "allow", "permit": "allow", "ok": "allow",
     "true": "allow", "accept": "allow", "deny": "block", "denied": "block", "block": "block", "blocked": "block",
