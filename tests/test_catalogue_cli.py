@@ -233,7 +233,10 @@ def test_check_reports_in_five_parts(tmp_path: Path) -> None:
     said = {block.split("  ")[0]: block for block in ran.out.replace("\n  ", "\0").split("\n") if block}
     assert [line.split("  ")[0] for line in said["broken"].split("\0")[1:]] == parts
     assert "ZeroDivisionError" in said["broken"]
-    assert "not so       the format reads its sample\0reason       ComputeError: strict" in said["raising"]
+    assert (
+        "not so       the format reads its sample\0reason       FormatError: format raising: policy.log cannot be"
+        in said["raising"]
+    )
     assert "reason       all of its records are rejected, the first as" in said["reshaped"]
     assert "there is no expected.jsonl" in said["sound"]
     for name in ("broken", "raising", "reshaped"):

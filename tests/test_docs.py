@@ -17,6 +17,7 @@ import click
 import pytest
 
 from strataline.cli import main
+from strataline.parse import catalogue
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -206,3 +207,9 @@ def test_links_lead_somewhere(name: str) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             dead.append(link)
     assert dead == []
+
+
+def test_readme_counts_the_catalogue_as_it_is() -> None:
+    shipped = [one for name, one in catalogue().items() if (ROOT / "parsers" / f"{name}.py").exists()]
+    said = f"[{len(shipped)} formats](docs/formats.md), {sum(one.verified for one in shipped)} of them"
+    assert said in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import strataline
-from strataline.parse.guess import draft_lines, draft_objects
+from strataline.parse.guess import MOST_FIELDS, draft_lines, draft_objects
 
 COUNT = 30
 REQUESTS = [str(UUID(int=(n + 1) * 0x5BD1E9955BD1E995_1F123BB5159A55E5 % (1 << 128))) for n in range(COUNT)]
@@ -168,3 +168,38 @@ def test_keys_of_any_kind_are_names_and_no_code() -> None:
     draft = draft_objects([json.dumps(row) for row in rows])
     assert draft is not None
     assert draft.format("generic_json").fields.keys() == draft.fields.keys()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_requests_do_not_tell_what_opens_a_turn(count: int) -> None:
+    rows = [{"ts": 1795300000 + n, "request_id": REQUESTS[n], "message": "a question for you"} for n in range(count)]
+    draft = draft_objects([json.dumps(row) for row in rows])
+    assert draft is not None
+    assert draft.opening == []
+
+
+def test_rows_of_a_table_have_guesses_and_no_line(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"ts": ["2026-01-01 00:00:00"] * 3, "request_id": REQUESTS[:3], "text": ["a", "b", "c"]})
+    rows.write_parquet(tmp_path / "log.parquet")
+    notes = strataline.reconstruct(tmp_path).frames["notes"].filter(pl.col("topic") == "guessed")
+    assert notes.height
+    assert notes["line"].null_count() == notes.height
+
+
+def test_hostile_width_and_length_cost_little() -> None:
+    wide = json.dumps({"timestamp": f"{AT[0]}Z", **{f"key {n}": n for n in range(20_000)}})
+    draft = draft_objects([wide])
+    assert draft is not None
+    assert len(draft.fields) < MOST_FIELDS
+    assert draft_lines([f"{AT[0]}Z " + 'a="\\' * 1500] * 500) is not None
+
+
+def test_stranger_that_is_guessed_claims_no_share(tmp_path: Path) -> None:
+    log = [f'127.0.0.1:9 - "GET /{n} HTTP/1.1" 200 OK' for n in range(60)]
+    lines = [f"{AT[n % COUNT].replace('T', ' ')},000 INFO:     {line}" for n, line in enumerate(log)]
+    strange = json.dumps({"ts": 1795300000, "request_id": REQUESTS[0], "message": "x"})
+    (tmp_path / "a.log").write_text("\n".join([*lines, strange]) + "\n")
+    events = strataline.reconstruct(tmp_path).frames["events"]
+    assert set(events.filter(pl.col("format") == "uvicorn_access")["format_confidence"]) != {None}
+    others = events.filter(pl.col("format") == "generic_json")
+    assert others["format_confidence"].null_count() == others.height

@@ -45,7 +45,7 @@ def parse(*lines: bytes, fmt: Format | None = None) -> Parsed:
     return parse_source(kernel, Plan(Marks({}), forced=fmt or APP), [conform(batch)]).result()
 
 
-def notes(parsed: Parsed) -> dict[str, tuple[int, int]]:
+def notes(parsed: Parsed) -> dict[str, tuple[int | None, int]]:
     """Topic → (line, count)."""
     return {note.topic: (note.line, note.count) for note in parsed.notes}
 

@@ -234,7 +234,9 @@ EVIDENCE = (
     _whole("index", "Which event of the format's list this is."),
     _text("format", "Name of the format that read the record."),
     _number(
-        "format_confidence", "Share of the looked-at records that carry the format's marks; 1 where it was forced."
+        "format_confidence",
+        "Share of the looked-at records that carry the format's marks (of an item: its container's); 1 where it was "
+        "forced, null where none of them did.",
     ),
     _text("recovered", "Why a second reading was needed to save the record; null where none was."),
     Column(

@@ -259,7 +259,7 @@ class Format:
         clock: field name or expression that names the clock domain; default: service within its folder.
         explode: paths to nested lists whose innermost elements are the items; each from the level above.
         reshape: text of a record → JSON texts of its items, where a container really needs code.
-        items: what the items of `explode` or `reshape` are (``span``), where formats `of` that kind describe them,
+        items: what the items of `reshape` are (``span``), where formats `of` that kind describe them,
             each item by its own.
         of: the kind of items that the format describes; such a format reads no source of its own.
         guessed: whether the marks are all that is known: what the records mean is guessed from their own words, as of
@@ -325,8 +325,8 @@ def _problems(fmt: Format) -> list[str]:
     segments = sorted({str(segment) for one in lists for segment in one})
     taken = sorted(name for name in fmt.fields if name in RESERVED)
     found += [f"a field cannot be called {name!r}: the kernel's columns are" for name in taken]
-    if fmt.items and not (fmt.explode or fmt.reshape):
-        found.append("it names items, and has neither explode nor reshape to give them")
+    if fmt.items and not fmt.reshape:
+        found.append("it names items, and has no reshape to give them")
     if fmt.items and fmt.events:
         found.append("formats of its items give the events; it has none of its own")
     if fmt.of and fmt.container != "json":

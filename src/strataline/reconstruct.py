@@ -478,7 +478,7 @@ def _lacks(events: pl.DataFrame, known: Mapping[str, Format], recognised: Recogn
         for one in (*fmt.ids, *(one for event in fmt.events for one in event.ids))
         if one.role == "alias"
     }
-    if not formats:
+    if all(fmt.guessed for fmt in formats):
         wanted = set(USUAL)
     lacking = sorted(wanted - set(stated))
     lacking += ["time"] if events["event_time"].null_count() == events.height else []

@@ -61,12 +61,23 @@ def collapse_repeats(work: Work) -> Work:
     said = work.refs.filter(pl.col("role") == REPEATS).select("n", "key", "kind")
     if said.is_empty():
         return work
-    events = work.events.select("n", "first", step="kind")
-    named = work.ids.filter(pl.col("role").is_in(["alias", "span"])).select("key", target="n")
-    found = said.join(events, on="n").join(named, on="key").filter(pl.col("target") != pl.col("n"))
-    found = found.join(events.select(target="n", its="first", its_step="step"), on="target")
-    found = found.filter((pl.col("step") == pl.col("its_step")) & (pl.col("its") != pl.col("first")))
-    both = found.select(a="n", b="its").unique()
+    # What was delivered again follows, below, the event that it delivers again.
+    events = work.events.filter(pl.col("first") == pl.col("n")).select("n", step="kind")
+    named = work.ids.filter(pl.col("role").is_in(["alias", "span"])).select("n", "key", "kind")
+    # Those that name a record, and those that are it, by id and kind of event: each tied to the first of them, as all
+    # to all would be quadratic where one id is named by thousands.
+    marked = [said.with_columns(says=pl.lit(value=True)), named.with_columns(says=pl.lit(value=False))]
+    by = ["key", "kind", "step"]
+    mine = (
+        pl.concat(marked)
+        .join(events, on="n")
+        .with_columns(
+            said=pl.col("says").any().over(by),
+            held=(~pl.col("says")).any().over(by),
+            lead=pl.col("n").min().over(by),
+        )
+    )
+    both = mine.filter(pl.col("said") & pl.col("held")).select(a="n", b="lead").unique()
     groups = components(events.select("n"), both)
     # Of all that report one operation the one that repeats none stands; of several, the first.
     ranked = groups.join(said.select("n").unique().with_columns(again=pl.lit(value=True)), on="n", how="left")
@@ -75,7 +86,6 @@ def collapse_repeats(work: Work) -> Work:
     moved = groups.join(stands.filter(pl.col("size") > 1), on="component").filter(pl.col("stands") != pl.col("n"))
     if moved.is_empty():
         return work
-    # What was delivered again follows the event that it delivers again.
     follow = moved.select(first="n", moved="stands")
     events = work.events.join(follow, on="first", how="left", maintain_order="left")
     events = events.with_columns(first=pl.coalesce("moved", "first")).drop("moved")

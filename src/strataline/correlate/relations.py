@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from strataline.correlate.again import REPEATS
 from strataline.correlate.hubs import JOINING
 from strataline.correlate.work import OPENING, OPERATIONS, Work
 
@@ -105,14 +106,14 @@ def _first_of_call(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
 
 def _named(work: Work, rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFrame]:
     """Relations that a record states: an id of another record that it names."""
-    if work.refs.is_empty():
+    # What repeats another record was tied to it before, if that one is of its kind.
+    refs = work.refs.filter(pl.col("role") != REPEATS)
+    if refs.is_empty():
         return []
     there = keys.join(rows.select("n", "kind", "t").rename({"kind": "event_kind"}), on="n")
     there = there.with_columns(opens=pl.col("event_kind") != OPENING).sort("key", "opens", "t", "n", nulls_last=True)
     there = there.group_by("key", maintain_order=True).first().select("key", to="n")
-    found = work.refs.join(there, on="key", how="left").filter(
-        pl.col("to").is_not_null() & (pl.col("to") != pl.col("n"))
-    )
+    found = refs.join(there, on="key", how="left").filter(pl.col("to").is_not_null() & (pl.col("to") != pl.col("n")))
     return [
         found.sort("n", "key").select(
             pl.col("n").alias("from"),

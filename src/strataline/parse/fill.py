@@ -7,13 +7,15 @@ event with the columns of ``events``, less what only the end of the source or th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from strataline.errors import FormatError
 from strataline.event import DOCUMENT, EVENTS, ID, MAP
 from strataline.format import Documents, Event, Format, Id, Time, Value, path
 from strataline.parse.kernel import Kernel
@@ -62,24 +64,38 @@ def fill(
     shared = _shared_times(fmt, rows, zone)
     made = []
     for index, event in enumerate(fmt.events):
-        chosen = (
-            pl.col("_described") if event.when is None else pl.col("_described") & event.when.fill_null(value=False)
-        )
-        found = rows.filter(chosen)
-        if event.each is not None:
-            found = _each(kernel, found, event)
-            found = found.with_columns(_index=index + pl.col("_each") * len(fmt.events))
-        else:
-            found = found.with_columns(_index=pl.lit(index, pl.Int64))
-        if found.is_empty():
-            continue
-        rows = rows.with_columns(_taken=pl.col("_taken") | pl.col("_row").is_in(found["_row"].unique().implode()))
-        own = {name: read[found["_row"]] for name, read in shared.items() if _declared(event)[name] is None}
-        made.append(_events(kernel, fmt, _inherit(fmt, event), found, own, zone, folder, excerpts=excerpts))
+        with _blamed(fmt, event):
+            found = _found(kernel, fmt, rows, index, event)
+            if found.is_empty():
+                continue
+            rows = rows.with_columns(_taken=pl.col("_taken") | pl.col("_row").is_in(found["_row"].unique().implode()))
+            own = {name: read[found["_row"]] for name, read in shared.items() if _declared(event)[name] is None}
+            made.append(_events(kernel, fmt, _inherit(fmt, event), found, own, zone, folder, excerpts=excerpts))
     left = rows.filter(~pl.col("_taken"))
     if left.height:
         made.append(_other(kernel, fmt, left, shared, zone, folder, excerpts=excerpts))
     return pl.concat(made, how="diagonal") if made else EVENTS.empty()
+
+
+@contextmanager
+def _blamed(fmt: Format, event: Event) -> Iterator[None]:
+    """A mapping that cannot be computed is its author's mistake, and named as such."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as problem:
+        kind = event.kind if isinstance(event.kind, str) else "its event"
+        reason = str(problem).strip().splitlines()[0][:200]
+        hint = "strataline check-format shows it on the format's sample; casts need strict=False"
+        raise FormatError(f"format {fmt.name}: {kind} cannot be computed: {reason}", hint=hint) from problem
+
+
+def _found(kernel: Kernel, fmt: Format, rows: pl.DataFrame, index: int, event: Event) -> pl.DataFrame:
+    """The rows that hold the event, one for each element where it is one of several; ``_index`` beside them."""
+    chosen = pl.col("_described") if event.when is None else pl.col("_described") & event.when.fill_null(value=False)
+    found = rows.filter(chosen)
+    if event.each is None:
+        return found.with_columns(_index=pl.lit(index, pl.Int64))
+    return _each(kernel, found, event).with_columns(_index=index + pl.col("_each") * len(fmt.events))
 
 
 def _each(kernel: Kernel, rows: pl.DataFrame, event: Event) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -76,6 +77,15 @@ COMMON = 0.02
 """Share of the records that must have a key before it is looked at."""
 
 MOST_ATTRIBUTES = 24
+MOST_FIELDS = 400
+"""Paths, at most, that a draft looks at: those that most records have."""
+
+LINE_CHARS, LOOKED_CHARS = 4096, 1 << 20
+"""Characters of one line, and of all lines together, that a draft is made from: a hostile line must cost little."""
+
+FEW_OPENINGS = 3
+"""Requests that a name must open before it is taken for what opens them."""
+
 MARKS = 6
 """Keys that a format file is drafted with as marks."""
 
@@ -244,7 +254,9 @@ def draft_objects(objects: Sequence[str], layer: str | None = None, *, wrapped: 
     for record in records:
         for where, value in _leaves(record, ()):
             values[where].append(value)
-    common = {where: some for where, some in values.items() if len(some) >= COMMON * len(records)}
+    often = sorted(values, key=lambda where: -len(values[where]))[:MOST_FIELDS]
+    kept = {where for where in often if len(values[where]) >= COMMON * len(records)}
+    common = {where: some for where, some in values.items() if where in kept}
     names = _field_names(common)
     texts = {names[where]: [_text(value) for value in some] for where, some in common.items()}
     draft = Draft("json")
@@ -267,7 +279,8 @@ def draft_lines(lines: Sequence[str], layer: str | None = None, *, wrapped: bool
         layer: the layer they are of, where a person says it.
         wrapped: whether they lay in a wrapper, which then tells their time: they need neither.
     """
-    looked = [line.split("\n", 1)[0].rstrip("\r") for line in lines[:LOOKED] if line.strip()]
+    looked = [line.split("\n", 1)[0].rstrip("\r")[:LINE_CHARS] for line in lines[:LOOKED] if line.strip()]
+    looked = looked[: sum(chars <= LOOKED_CHARS for chars in accumulate(map(len, looked)))]
     if not looked:
         return None
     head = _head(looked)
@@ -578,6 +591,8 @@ def _opening(draft: Draft, rows: Sequence[Mapping[str, str]]) -> tuple[str, str]
         for word, count in Counter(first.values()).items():
             low = word.lower()
             once = sum(one == 1 for one in held[word]) / len(held[word])
+            if count < FEW_OPENINGS or len(word) > SHORT:
+                continue
             if OPENERS.search(low) and not CLOSERS.search(low) and once >= 0.9 and count / len(held[word]) >= 0.8:
                 rank = (count / len(first), of, word)
                 best = max(best, rank) if best else rank

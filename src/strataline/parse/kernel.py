@@ -43,6 +43,8 @@ class Kernel:
                 "enable_external_access": False,
                 "autoinstall_known_extensions": False,
                 "threads": 1,
+                # Results are laid beside the rows that they are of.
+                "preserve_insertion_order": True,
             }
             found = duckdb.connect(config=own)
             self._own.connection = found

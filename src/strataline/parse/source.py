@@ -16,7 +16,7 @@ from typing import Any, Self
 import polars as pl
 
 from strataline.event import EVENTS, FRAME, REJECTS
-from strataline.format import Format, path
+from strataline.format import Format
 from strataline.parse.fill import EXTRA, Zone, fill
 from strataline.parse.guess import JSON, LOOKED, TEXT, Draft, draft_lines, draft_objects
 from strataline.parse.kernel import OBJECT, Kernel
@@ -46,11 +46,11 @@ _CONTROL = {byte: f"\\x{byte:02x}" for byte in (*range(32), 127)}
 
 @dataclass(frozen=True)
 class Note:
-    """What was done to `count` records of a source, the first on `line`."""
+    """What was done to `count` records of a source, the first on `line` (null in a table)."""
 
     topic: str
     detail: str
-    line: int
+    line: int | None
     count: int
 
 
@@ -161,7 +161,7 @@ class Parsing:
             mine = parsed.events.filter(pl.col("format") == name)
             if mine.height:
                 for what, why in draft.reasons.items():
-                    tally.add("guessed", f"{what} from {why}", int(mine["line"].min() or 0), mine.height)  # type: ignore[arg-type]
+                    tally.add("guessed", f"{what} from {why}", _lowest(mine["line"]), mine.height)
         parsed.notes = tally.rows()
         return parsed
 
@@ -295,11 +295,12 @@ class _Tally:
 
     def __init__(self) -> None:
         self._count: Counter[tuple[str, str]] = Counter()
-        self._first: dict[tuple[str, str], int] = {}
+        self._first: dict[tuple[str, str], int | None] = {}
 
-    def add(self, topic: str, detail: str, line: int, count: int = 1) -> None:
+    def add(self, topic: str, detail: str, line: int | None, count: int = 1) -> None:
         self._count[topic, detail] += count
-        self._first[topic, detail] = min(self._first.get((topic, detail), line), line)
+        known = [one for one in (self._first.get((topic, detail)), line) if one is not None]
+        self._first[topic, detail] = min(known, default=None)
 
     def take(self, other: _Tally) -> None:
         for (topic, detail), count in other._count.items():
@@ -365,8 +366,10 @@ def _parse_batch(
     events = []
     for fmt, elements in _numbered(made):
         filled = fill(kernel, fmt, elements, plan.zone_for(fmt), plan.folder, excerpts=plan.excerpts)
-        confidence = recognised.shares.get(fmt.name, recognised.confidence)
-        events.append(filled.with_columns(format=pl.lit(fmt.name), format_confidence=pl.lit(confidence)))
+        # An item is as sure as its container; of what was met beyond the sample no share is known.
+        whole = recognised.confidence if recognised.forced or fmt.of is not None else None
+        confidence = pl.lit(recognised.shares.get(fmt.name, whole), pl.Float64)
+        events.append(filled.with_columns(format=pl.lit(fmt.name), format_confidence=confidence))
         _note_lenient(elements, tally)
     if events:
         found = pl.concat(events, how="diagonal")
@@ -532,8 +535,10 @@ def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _lowest(lines: pl.Series) -> int:
-    return int(lines.sort().item(0))
+def _lowest(lines: pl.Series) -> int | None:
+    """The first of the lines; null in a table, whose rows have none."""
+    known = lines.drop_nulls()
+    return int(known.sort().item(0)) if len(known) else None
 
 
 def _note_events(made: pl.DataFrame, tally: _Tally) -> None:
@@ -654,21 +659,15 @@ def _utf8_fault(text: bytes) -> str:
 def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame, rejects: _Rejects) -> _Made:
     """The elements of JSON objects that `fmt` describes; where it has items, by the formats that describe these."""
     sound = sound.select(*PLACED, "_text", "_lenient")
-    if fmt.reshape is None and fmt.items is None:
+    if fmt.reshape is None:
         found = kernel.extract(sound["_text"], fmt.fields, fmt.explode)
         return [(fmt, _placed(sound, found)), (fmt, _without_elements(fmt, sound, found["r"]))]
-    failed: dict[int, str] = {}
-    if fmt.reshape is None:
-        parts = kernel.extract(sound["_text"], {"text": path()}, fmt.explode).select("r", "item", "text")
-    else:
-        pairs, failed = _reshaped(fmt.reshape, sound["_text"].to_list())
-        for r, problem in failed.items():
-            row = sound.row(r, named=True)
-            rejects.add(row, row["_text"].encode(), "format_failed", problem)
-        schema = {"r": pl.Int64, "text": pl.String}
-        parts = pl.DataFrame(pairs, schema=schema, orient="row").with_columns(
-            item=pl.int_range(pl.len()).cast(pl.Int64).over("r")
-        )
+    pairs, failed = _reshaped(fmt.reshape, sound["_text"].to_list())
+    for r, problem in failed.items():
+        row = sound.row(r, named=True)
+        rejects.add(row, row["_text"].encode(), "format_failed", problem)
+    parts = pl.DataFrame(pairs, schema={"r": pl.Int64, "text": pl.String}, orient="row")
+    parts = parts.with_columns(item=pl.int_range(pl.len()).cast(pl.Int64).over("r"))
     told = pl.concat([parts["r"], pl.Series("r", list(failed), dtype=pl.Int64)])
     made: _Made = [(fmt, _without_elements(fmt, sound, told))]
     names = pl.Series([fmt.name] * parts.height, dtype=pl.String)
