@@ -11,13 +11,16 @@ from dataclasses import dataclass
 import polars as pl
 
 from strataline.correlate.again import collapse_repeats, group_turns, mark_redelivery
+from strataline.correlate.clocks import estimate_clocks
 from strataline.correlate.hubs import refuse_hubs
 from strataline.correlate.ids import normalise_ids
 from strataline.correlate.order import order
 from strataline.correlate.relations import calls, relate
 from strataline.correlate.requests import summarise
 from strataline.correlate.reuse import split_reuse
+from strataline.correlate.scopes import resolve_scopes
 from strataline.correlate.stitch import stitch
+from strataline.correlate.window import link_window, link_window_surely
 from strataline.correlate.work import Options, Work, start
 from strataline.event import CLOCKS, EVENTS, LINKS, NOTES
 
@@ -31,7 +34,12 @@ STEPS: tuple[Callable[[Work], Work], ...] = (
     group_turns,
     refuse_hubs,
     stitch,
-    # Estimating clocks, linking by content and linking by window come between stitching and order.
+    resolve_scopes,
+    estimate_clocks,
+    link_window_surely,
+    # Once more, with the links that are sure; no third time.
+    estimate_clocks,
+    link_window,
     relate,
     order,
 )
@@ -66,7 +74,7 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
         events=EVENTS.conform(whole.select(EVENTS.names)).sort(EVENTS.sort, nulls_last=True),
         requests=requests,
         links=links,
-        clocks=_clocks(whole),
+        clocks=_clocks(whole, work.clocks),
         notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes])),
     )
 
@@ -76,8 +84,8 @@ def _joined(events: pl.DataFrame, work: Work) -> pl.DataFrame:
     names = work.events.select("n", "event_id")
     members = work.members.filter(pl.col("request").is_not_null())
     added = (
-        work.events.select("n", "event_id", "first")
-        .join(members.select("n", "request", "request_kind", "opener", "link_method"), on="n", how="left")
+        work.events.select("n", "event_id", "first", "offset_ns")
+        .join(members.select("n", "request", "request_kind", "opener", "link_method", "confidence"), on="n", how="left")
         .join(work.ordered, on="n", how="left")
         .join(calls(work), on="n", how="left")
         .join(names.rename({"n": "first", "event_id": "first_id"}), on="first", how="left")
@@ -96,18 +104,22 @@ def _joined(events: pl.DataFrame, work: Work) -> pl.DataFrame:
     )
     whole = events.drop(mine).join(added, on="event_id", how="left", maintain_order="left")
     return whole.with_columns(
-        corrected_time=pl.col("event_time"),
-        clock_offset=pl.when(pl.col("event_time").is_not_null()).then(0),
-        link_confidence=pl.when(pl.col("request").is_not_null()).then(1.0),
+        corrected_time=pl.col("event_time") - pl.duration(nanoseconds=pl.col("offset_ns").fill_null(0)),
+        clock_offset=pl.when(pl.col("event_time").is_not_null()).then(pl.col("offset_ns").fill_null(0)),
+        link_confidence="confidence",
         call=pl.when(pl.col("request").is_not_null()).then("call"),
     )
 
 
-def _clocks(events: pl.DataFrame) -> pl.DataFrame:
-    """One slice per domain, unmoved."""
-    timed = events.filter(pl.col("event_time").is_not_null())
-    found = timed.group_by("clock").agg(
+def _clocks(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """One row per domain and slice; domains that nothing was learned of are unmoved."""
+    timed = events.filter(pl.col("event_time").is_not_null()).select("clock", "event_time", t=pl.col("event_time").dt.epoch("ns"))
+    since = known.select("clock", "slice", "since").sort("since", "clock")
+    placed = timed.sort("t").join_asof(since, left_on="t", right_on="since", by="clock", check_sortedness=False)
+    found = placed.group_by("clock", pl.col("slice").fill_null(0)).agg(
         start_time=pl.col("event_time").min(), end_time=pl.col("event_time").max(), events=pl.len()
     )
-    rows = found.with_columns(slice=pl.lit(0), pairs=pl.lit(0), offset_ns=pl.lit(0), basis=pl.lit("unmoved"))
+    rows = found.join(known.drop("since", "doubt"), on=["clock", "slice"], how="left").with_columns(
+        pl.col("pairs", "offset_ns").fill_null(0), pl.col("basis").fill_null("unmoved")
+    )
     return CLOCKS.conform(rows).sort(CLOCKS.sort)

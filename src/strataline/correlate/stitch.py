@@ -130,5 +130,5 @@ def _member_links(work: Work, joining: pl.DataFrame, turns: pl.DataFrame, same: 
         method=pl.col("method").replace({"redelivery": "content"}),
     )
     how = rows.select(n="from", link_method="method")
-    work = replace(work, members=work.members.join(how, on="n", how="left"))
+    work = replace(work, members=work.members.join(how, on="n", how="left").with_columns(confidence=pl.lit(1.0)))
     return work.link(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -26,6 +27,10 @@ NARROW = (
     "clock",
     "event_time",
     "end_time",
+    "duration_ns",
+    "time_precision",
+    "name",
+    "output_hash",
     "span_id",
     "parent_id",
     "session",
@@ -38,6 +43,8 @@ NARROW = (
 """Columns of ``events`` that the steps look at; wide text never enters them."""
 
 
+UNITS_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
 OWN_IDS = ("event_uuid", "decision_id")
 """Kinds of id that name one event."""
 
@@ -48,9 +55,17 @@ class Options:
 
     Args:
         reuse_gap_ns: two uses of one id value further apart than this, by one clock, are two values.
+        window_ns: events further apart than this, on aligned time, are not linked by content or by window.
+        min_confidence: links by content and by window that are less sure are listed and not taken.
+        reference_clock: the clock domain that all others are relative to; None for the one with most linked events.
+        clock_offsets: clock domain → how far it is ahead of the reference (ns), as the caller asserts.
     """
 
     reuse_gap_ns: int = 6 * 3600 * 10**9
+    window_ns: int = 15 * 60 * 10**9
+    min_confidence: float = 0.9
+    reference_clock: str | None = None
+    clock_offsets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,13 +73,16 @@ class Work:
     """State of the correlation.
 
     Args:
-        events: `NARROW`, in order of (source, offset, item, index), with ``n`` (row), ``t`` and ``end`` (corrected
-            time, ns; null where the record states none), ``step`` (the kind, a decision's stage behind it) and
-            ``first`` (``n`` of the event that this one delivers again, else its own).
+        events: `NARROW`, in order of (source, offset, item, index), with ``n`` (row), ``logged`` and ``logged_end``
+            (times as logged, ns; null where the record states none), ``t`` and ``end`` (the same, less the clock's
+            offset), ``begin`` (when it began, where that is known), ``unit`` (finest unit of the time, ns), ``step``
+            (the kind, a decision's stage behind it) and ``first`` (``n`` of the event that this one delivers again,
+            else its own).
         ids: n, kind, value (as written), role, key (normalised; equal keys join). Roles alias, span and group.
         refs: n, kind, value, role (the relation), key.
         groups: openings: n, ``turn`` (smallest n of the openings that are attempts of one turn).
-        members: n, ``component``; events that are tied to something.
+        members: n, component, request, request_kind, opener, link_method, confidence; events tied to something.
+        clocks: clock, slice, logged times from ``since`` on, offset; and what else ``clocks`` says.
         ordered: n, seq, order_basis.
     """
 
@@ -74,6 +92,7 @@ class Work:
     options: Options
     groups: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"n": pl.Int64, "turn": pl.Int64}))
     members: pl.DataFrame = field(default_factory=pl.DataFrame)
+    clocks: pl.DataFrame = field(default_factory=pl.DataFrame)
     ordered: pl.DataFrame = field(default_factory=pl.DataFrame)
     links: tuple[pl.DataFrame, ...] = ()
     notes: tuple[pl.DataFrame, ...] = ()
@@ -94,7 +113,9 @@ class Work:
         joined = rows.join(
             name.rename({"n": "from", "event_id": "from_event", "address": "from_address"}), on="from", how="left"
         ).join(name.rename({"n": "to", "event_id": "to_event", "address": "to_address"}), on="to", how="left")
-        joined = joined.drop("from", "to").with_columns(taken=pl.lit(value=True))
+        joined = joined.drop("from", "to")
+        if "taken" not in rows.columns:
+            joined = joined.with_columns(taken=pl.lit(value=True))
         return replace(self, links=(*self.links, LINKS.conform(joined)))
 
 
@@ -105,14 +126,16 @@ def start(events: pl.DataFrame, options: Options) -> Work:
     ordered = ordered.rechunk()
     ordered = ordered.with_columns(
         n=pl.int_range(pl.len()),
-        t=pl.col("event_time").dt.epoch("ns"),
-        end=pl.col("end_time").dt.epoch("ns"),
+        logged=pl.col("event_time").dt.epoch("ns"),
+        logged_end=pl.col("end_time").dt.epoch("ns"),
+        unit=pl.col("time_precision").replace_strict(UNITS_NS, default=1, return_dtype=pl.Int64),
         step=pl.when(pl.col("kind") == "policy.decision")
         .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
         .otherwise("kind"),
     )
+    ordered = ordered.with_columns(first="n", t="logged", end="logged_end")
     return Work(
-        events=ordered.drop("ids", "refs", "event_time", "end_time").with_columns(first=pl.col("n")),
+        events=ordered.drop("ids", "refs", "event_time", "end_time", "time_precision"),
         ids=_apart(ordered, "ids"),
         refs=_apart(ordered, "refs"),
         options=options,

@@ -1,0 +1,520 @@
+"""Step 4, clocks: how far each clock is ahead of one reference clock, from what must precede what.
+
+If A must precede B, and their clocks are ahead by a and b, then b - a is at most what the log shows between the two.
+Pairs in both directions bracket the difference; the bracket is narrow where some pair was quick. Sources: the
+clock-offset bounds of Duda, Harrus, Haddad and Bernard (1987), the clock filter of NTP (RFC 5905, section 10), which
+believes the exchange with the least delay, and Jaeger's clock-skew adjuster for why nothing is moved without need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from scipy.stats import poisson
+
+from strataline.correlate.delays import LEARNED, delays, examples, moments
+from strataline.correlate.order import PRECEDES
+from strataline.correlate.work import OPENING, Work
+
+SURE = 0.99
+"""Links of at least this confidence bound clocks."""
+
+LIARS = 0.01
+"""Share of pairs that may contradict a bound: a link that is wrong, a line that was written late."""
+
+MARGIN_NS = 5_000_000
+"""A clock that is this close to its bracket holding zero is not moved: lines are written a little after what they say."""
+
+BRACKETED = 30
+"""Pairs from which on a clock is judged by its own bounds."""
+
+BIN = 100
+"""Pairs in the smallest stretch of time that is judged on its own, where a clock drifts or was set."""
+
+MOST_DOMAINS = 256
+"""Clocks that are solved one after the other; the others, such as those of browsers, only against these."""
+
+POOLED = 5
+"""Clocks that pairs bracket from which on a clock with pairs on one side alone is judged like them."""
+
+PEAK_NS = 100_000_000
+"""Width within which votes for an offset agree."""
+
+STEADY_NS = 500_000_000
+"""Delays that vary more (between quartiles) than this vote for no offset."""
+
+MOST_IN_SCOPE = 256
+"""Turns of one session or user beyond which its events vote for no offset."""
+
+CLOSE_NS = 10_000_000
+"""How close two logs of one machine show one thing."""
+
+SHOWN = 2000
+MOST_MOVES = 32
+"""Offsets beyond which a clock is not compared with all that are solved."""
+
+DAY_NS = 26 * 3600 * 10**9
+"""Time zones lie no further apart."""
+
+QUARTER_NS = 900 * 10**9
+NEAR_ZONE_NS = 120 * 10**9
+
+_EVER = int(np.iinfo(np.int64).min)
+_FAR = 2**61
+_CLOCKS = {
+    "clock": pl.String,
+    "slice": pl.Int64,
+    "since": pl.Int64,
+    "pairs": pl.Int64,
+    "lower_ns": pl.Int64,
+    "upper_ns": pl.Int64,
+    "offset_ns": pl.Int64,
+    "doubt": pl.Int64,
+    "basis": pl.String,
+    "reference": pl.String,
+}
+
+RULES = pl.DataFrame(PRECEDES, schema={"step": pl.String, "then": pl.String}, orient="row")
+BETWEEN = RULES.join(RULES, left_on="then", right_on="step", suffix="_after").select(
+    before="step", step="then", after="then_after"
+)
+
+
+def estimate_clocks(work: Work) -> Work:
+    """Fill ``clocks``, and set ``t``, ``end`` and ``begin`` of the events to times by the reference clock."""
+    seen = _seen(work)
+    bounds = _bounds(seen)
+    solved = _solve(work, bounds, _middles(seen))
+    small = _pooled(bounds, solved)
+    work = _applied(work, solved, small)
+    peaks = _peaks(work, solved, small)
+    work = _applied(work, solved, small, peaks)
+    return _applied(work, solved, small, peaks, _shared(work, solved))
+
+
+def _seen(work: Work) -> pl.DataFrame:
+    """What each clock shows of each step of a request with one attempt: request, clock, step, begin, t, end, unit.
+
+    Of several events of one step the first begin and t, and the last end, count.
+    """
+    sure = work.members.filter((pl.col("confidence") >= SURE) & pl.col("request").is_not_null())
+    rows = sure.select("n", "request").join(
+        work.events.filter(pl.col("logged").is_not_null() & (pl.col("first") == pl.col("n"))), on="n"
+    )
+    once = rows.group_by("request").agg((pl.col("step") == OPENING).sum().alias("turns")).filter(pl.col("turns") <= 1)
+    rows = rows.join(once.select("request"), on="request", how="semi")
+    began = pl.when(pl.col("time_kind") != "end").then("logged").otherwise(pl.col("logged") - pl.col("duration_ns"))
+    return rows.group_by("request", "clock", "step").agg(
+        began.min().alias("begin"),
+        pl.col("logged").min().alias("t"),
+        pl.coalesce("logged_end", "logged").max().alias("end"),
+        pl.col("unit").max(),
+        pl.len().alias("events"),
+    )
+
+
+def _bounds(seen: pl.DataFrame) -> pl.DataFrame:
+    """Bounds of a clock against another one: clock, other, at, at_other (logged), upper, lower (of clock less other)."""
+    before = seen.filter(pl.col("begin").is_not_null()).join(RULES, on="step")
+    pairs = before.join(seen, left_on=["request", "then"], right_on=["request", "step"], suffix="_b")
+    pairs = pairs.filter(pl.col("clock") != pl.col("clock_b"))
+    # A time is the beginning of the unit that it is written in.
+    apart = pl.col("t_b") + pl.col("unit_b") - pl.col("begin")
+    nothing = pl.lit(None, pl.Int64)
+    later = pairs.select(
+        clock="clock_b", other="clock", at="t_b", at_other="begin", upper=apart, lower=nothing
+    )
+    earlier = pairs.select(
+        clock="clock", other="clock_b", at="begin", at_other="t_b", upper=nothing, lower=-apart
+    )
+    return pl.concat([later, earlier])
+
+
+def _middles(seen: pl.DataFrame) -> pl.DataFrame:
+    """What lies between two events of another clock: clock, other, at, at_other, middle (of clock less other), delay."""
+    inner = seen.filter(pl.col("begin").is_not_null() & (pl.col("events") == 1)).join(BETWEEN, on="step")
+    other = seen.filter(pl.col("events") == 1).select("request", clock_o="clock", outer="step", t_o="t")
+    both = inner.join(other, left_on=["request", "before"], right_on=["request", "outer"])
+    both = both.filter(pl.col("clock") != pl.col("clock_o"))
+    both = both.join(
+        other.rename({"t_o": "t_a"}), left_on=["request", "after", "clock_o"], right_on=["request", "outer", "clock_o"]
+    )
+    there, back = pl.col("begin") - pl.col("t_o"), pl.col("end") - pl.col("t_a")
+    return both.select("clock", other="clock_o", at="begin", at_other="t_o", middle=(there + back) // 2, delay=there - back)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Offsets of one clock: from each of ``since`` on (logged, ascending), in ns; lower and upper may be infinite."""
+
+    since: np.ndarray
+    offset: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    pairs: np.ndarray
+    basis: str
+    reference: str
+
+    def at(self, logged: np.ndarray, what: np.ndarray) -> np.ndarray:
+        """`what` (offset, lower or upper) at logged times."""
+        return what[np.clip(np.searchsorted(self.since, logged, side="right") - 1, 0, None)]
+
+
+def _solve(work: Work, bounds: pl.DataFrame, middles: pl.DataFrame) -> dict[str, _Clock]:
+    counts = bounds.group_by("clock").len().filter(pl.col("len") >= BRACKETED)
+    large = counts.sort("len", "clock", descending=[True, False]).head(MOST_DOMAINS)["clock"].to_list()
+    asserted = work.options.clock_offsets
+    linked = work.members.filter(pl.col("confidence") == 1).join(work.events.select("n", "clock"), on="n")
+    most = linked.group_by("clock").len().sort("len", "clock", descending=[True, False])["clock"].to_list()
+    chosen = work.options.reference_clock
+    order = [*([chosen] if chosen is not None else []), *(name for name in most if name in set(large))]
+    among = pl.col("clock").is_in(large) & pl.col("other").is_in(large)
+    own = {k[0]: v for k, v in bounds.filter(among).partition_by("clock", as_dict=True).items()}
+    mids = {k[0]: v for k, v in middles.filter(among).partition_by("clock", as_dict=True).items()}
+    near = bounds.filter(among).group_by("clock", "other").len()
+    links = {(clock, other): size for clock, other, size in near.iter_rows()}
+    solved: dict[str, _Clock] = {}
+    left = list(large)
+    while left:
+        reach = {
+            name: sum(links.get((name, other), 0) for other in solved) for name in left
+        }
+        name = max(left, key=lambda one: (reach[one], -large.index(one)))
+        if not reach[name]:
+            name = next(one for one in order if one in left)
+            solved[name] = _fixed(0, "reference", name)
+        else:
+            solved[name] = _bracketed(name, own[name], mids.get(name), solved)
+        left.remove(name)
+    return solved
+
+
+def _fixed(offset: int, basis: str, reference: str) -> _Clock:
+    whole = np.array([_EVER])
+    value = np.array([offset], np.float64)
+    return _Clock(whole, value, value, value, np.array([0]), basis, reference)
+
+
+def _bracketed(name: str, own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, _Clock]) -> _Clock:
+    """Solve one clock against those that are solved."""
+    at, lower, upper, references = [], [], [], []
+    for (other,), rows in own.filter(pl.col("other").is_in(list(solved))).partition_by("other", as_dict=True).items():
+        clock = solved[other]
+        there = rows["at_other"].to_numpy()
+        at.append(rows["at"].to_numpy())
+        upper.append(rows["upper"].cast(pl.Float64).fill_null(np.inf).to_numpy() + clock.at(there, clock.upper))
+        lower.append(rows["lower"].cast(pl.Float64).fill_null(-np.inf).to_numpy() + clock.at(there, clock.lower))
+        references.append((rows.height, clock.reference))
+    when, low, high = np.concatenate(at), np.concatenate(lower), np.concatenate(upper)
+    order = np.argsort(when, kind="stable")
+    when, low, high = when[order], low[order], high[order]
+    cuts = _cuts(low, high)
+    reference = max(references)[1]
+    middle = _nearest_exchange(mids, solved)
+    rows = [(0, len(when))] if not cuts else list(zip([0, *cuts], [*cuts, len(when)], strict=True))
+    since, offset, lo, hi, pairs = [], [], [], [], []
+    for first, last in rows:
+        lowest, highest = _bracket(low[first:last], high[first:last])
+        since.append(_EVER if first == 0 else when[first])
+        until = when[last] if last < len(when) else np.iinfo(np.int64).max
+        offset.append(_offset(lowest, highest, middle(since[-1], until)))
+        lo.append(lowest)
+        hi.append(highest)
+        pairs.append(last - first)
+    moved = np.array(offset)
+    basis = "bounds" if moved.any() else "unmoved"
+    return _Clock(np.array(since), moved, np.array(lo), np.array(hi), np.array(pairs), basis, reference)
+
+
+def _bracket(low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+    """The bracket that all pairs but the liars allow."""
+    lows, highs = low[np.isfinite(low)], high[np.isfinite(high)]
+    lowest = -np.inf if not len(lows) else float(np.partition(lows, -1 - int(len(lows) * LIARS))[-1 - int(len(lows) * LIARS)])
+    highest = np.inf if not len(highs) else float(np.partition(highs, int(len(highs) * LIARS))[int(len(highs) * LIARS)])
+    return lowest, highest
+
+
+def _cuts(low: np.ndarray, high: np.ndarray) -> list[int]:
+    """Where to begin a new slice: nowhere if one bracket holds for all, else where bins stop to agree."""
+    lowest, highest = _bracket(low, high)
+    if lowest <= highest or len(low) < 2 * BIN:
+        return []
+    edges = np.linspace(0, len(low), max(2, min(len(low) // BIN, 512)) + 1).astype(int)
+    brackets = [_bracket(low[a:b], high[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    cuts, running = [], brackets[0]
+    for place in range(1, len(brackets)):
+        lo, hi = brackets[place]
+        both = max(running[0], lo), min(running[1], hi)
+        if both[0] > both[1]:
+            cuts.append(int(edges[place]))
+            running = lo, hi
+        else:
+            running = both
+    return cuts
+
+
+def _nearest_exchange(mids: pl.DataFrame | None, solved: dict[str, _Clock]):  # type: ignore[no-untyped-def]
+    if mids is None or mids.is_empty():
+        return lambda since, until: None
+    found = []
+    for (other,), rows in mids.filter(pl.col("other").is_in(list(solved))).partition_by("other", as_dict=True).items():
+        clock = solved[other]
+        offset = clock.at(rows["at_other"].to_numpy(), clock.offset)
+        found.append(rows.select("at", "delay", middle=pl.col("middle") + pl.Series(offset)))
+    every = pl.concat(found) if found else None
+
+    def middle(since: int, until: int) -> float | None:
+        if every is None:
+            return None
+        rows = every.filter(pl.col("at").is_between(since, until)).sort(pl.col("delay").abs(), "at", "middle")
+        if rows.height < BRACKETED:
+            return None
+        return float(rows["middle"].head(max(5, rows.height // 20)).median())  # type: ignore[arg-type]
+
+    return middle
+
+
+def _offset(lowest: float, highest: float, middle: float | None) -> float:
+    """What to take from the times of a clock with this bracket."""
+    if lowest - MARGIN_NS <= 0 <= highest + MARGIN_NS:
+        return 0.0
+    if np.isinf(lowest) or np.isinf(highest):
+        return float(round(highest if np.isinf(lowest) else lowest))
+    best = (lowest + highest) / 2 if middle is None else min(max(middle, lowest), highest)
+    return float(round(best))
+
+
+def _pooled(bounds: pl.DataFrame, solved: dict[str, _Clock]) -> pl.DataFrame:
+    """Offsets of the clocks with few pairs, as ``clocks`` has them.
+
+    Where pairs bracket one from both sides its offset is the middle. Where they do from one side alone, what lies
+    between the bound and the middle for most of the others is taken for this one as well: basis ``pooled``.
+    """
+    parts = []
+    names = list(solved)
+    rest = bounds.filter(~pl.col("clock").is_in(names) & pl.col("other").is_in(names))
+    for (other,), rows in rest.partition_by("other", as_dict=True, maintain_order=True).items():
+        clock = solved[other]
+        there = rows["at_other"].to_numpy()
+        parts.append(
+            rows.select(
+                "clock",
+                upper=pl.col("upper") + pl.Series(np.nan_to_num(clock.at(there, clock.upper), posinf=_FAR)).cast(pl.Int64),
+                lower=pl.col("lower") + pl.Series(np.nan_to_num(clock.at(there, clock.lower), neginf=-_FAR)).cast(pl.Int64),
+                reference=pl.lit(clock.reference),
+            )
+        )
+    if not parts:
+        return pl.DataFrame(schema=_CLOCKS)
+    found = (
+        pl.concat(parts)
+        .group_by("clock")
+        .agg(pl.col("upper").min(), pl.col("lower").max(), pairs=pl.len().cast(pl.Int64), reference=pl.col("reference").min())
+        .sort("clock")
+    )
+    halves = found.select((pl.col("upper") - pl.col("lower")) // 2).to_series().drop_nulls()
+    halves = halves.filter(halves >= 0)
+    half = int(halves.median()) if len(halves) >= POOLED else None  # type: ignore[arg-type]
+    middle = (pl.col("upper") + pl.col("lower")) // 2
+    one_sided = middle.is_null()
+    typical = pl.lit(0 if half is None else half)
+    estimate = pl.coalesce(middle, pl.col("upper") - typical, pl.col("lower") + typical)
+    still = (
+        (pl.col("lower").fill_null(-_FAR) <= MARGIN_NS) & (pl.col("upper").fill_null(_FAR) >= -MARGIN_NS) & ~one_sided
+    ) | (one_sided & (estimate.abs() <= typical + MARGIN_NS))
+    basis = pl.when(one_sided).then(pl.lit("pooled")).otherwise(pl.lit("bounds"))
+    return found.select(
+        "clock",
+        slice=pl.lit(0, pl.Int64),
+        since=pl.lit(_EVER, pl.Int64),
+        pairs="pairs",
+        lower_ns="lower",
+        upper_ns="upper",
+        offset_ns=pl.when(still).then(0).otherwise(estimate),
+        doubt=pl.when(one_sided).then(typical).otherwise((pl.col("upper") - pl.col("lower")).abs() // 4),
+        basis=pl.when(still).then(pl.lit("unmoved")).otherwise(basis),
+        reference="reference",
+    ).cast(_CLOCKS)
+
+
+def _peaks(work: Work, solved: dict[str, _Clock], small: pl.DataFrame) -> pl.DataFrame:
+    """Offsets of clocks without enough linked events, from where time differences within a session or user pile up.
+
+    Each event of such a clock, and each event of the turns of the same session (else user) that commonly comes a known
+    delay before or after its step, vote for an offset. The true offset gets a vote from every pair that belongs
+    together; what any other gets is chance, and so many votes that chance gives them in one clock of a thousand are
+    needed. Basis ``scope-peak``.
+    """
+    known = [*solved, *small.filter(pl.col("pairs") >= 2)["clock"]]
+    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    open_ = fresh.filter(~pl.col("clock").is_in(known))
+    turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select("n", "request")
+    tied = fresh.filter(pl.col("clock").is_in(known)).join(turns, on="n")
+    by_step = pl.DataFrame({"step": sorted(set(fresh["step"]))}).with_row_index("sort").cast({"sort": pl.Int64})
+    marks = moments(tied.join(by_step, on="step").select("n", "sort", "t", "end")).join(turns, on="n")
+    learned = _typical(marks)
+    if learned.is_empty() or open_.is_empty():
+        return pl.DataFrame(schema=_CLOCKS)
+    scopes = turns.join(fresh.select("n", "session_scope", "user_scope"), on="n")
+    votes = []
+    mine = open_.join(by_step, on="step").select("n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2)
+    for scope in ("session_scope", "user_scope"):
+        of_scope = scopes.select("request", pl.col(scope)).drop_nulls().unique()
+        of_scope = of_scope.filter(pl.len().over(scope) <= MOST_IN_SCOPE)
+        some = mine.filter(pl.col(scope).is_not_null())
+        if scope == "user_scope":
+            some = some.filter(pl.col("session_scope").is_null())
+        pairs = some.join(learned, on="mark").join(of_scope, on=scope)
+        pairs = pairs.join(marks.select("request", anchor="mark", when="when"), on=["request", "anchor"])
+        votes.append(pairs.select("clock", "n", "spread", vote=pl.col("t") - pl.col("when") - pl.col("delay")))
+    every = pl.concat(votes)
+    every = every.filter(pl.col("vote").abs() < DAY_NS).sort("clock", "vote", "n")
+    rows = []
+    for (name,), group in every.partition_by("clock", as_dict=True, maintain_order=True).items():
+        found = _densest(group["vote"].to_numpy(), group["n"].to_numpy())
+        if found is None:
+            continue
+        offset, spread, size = found
+        still = abs(offset) <= spread + MARGIN_NS
+        rows.append(
+            {
+                "clock": name,
+                "slice": 0,
+                "since": _EVER,
+                "pairs": size,
+                "lower_ns": offset - spread,
+                "upper_ns": offset + spread,
+                "offset_ns": 0 if still else offset,
+                "doubt": spread // 2,
+                "basis": "unmoved" if still else "scope-peak",
+                "reference": min(one.reference for one in solved.values()),
+            }
+        )
+    return pl.DataFrame(rows, schema=_CLOCKS)
+
+
+def _shared(work: Work, solved: dict[str, _Clock]) -> pl.DataFrame:
+    """Clocks of which nothing is known, but that show what another clock shows if they are moved like it.
+
+    Two logs of one machine share a clock. Of the offsets of the solved clocks, and none at all, the one that brings
+    most events close to one of the events of the turns is taken, if it does so for twice as many as none at all.
+    """
+    names = work.clocks["clock"].implode()
+    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select("n")
+    tied = fresh.filter(pl.col("clock").is_in(list(solved))).join(turns, on="n", how="semi")
+    steps = {
+        step: np.sort(np.concatenate([some["t"].to_numpy(), some["end"].drop_nulls().to_numpy()]))
+        for (step,), some in tied.partition_by("step", as_dict=True, maintain_order=True).items()
+    }
+    steps = {step: times for step, times in steps.items() if len(times) >= BRACKETED}
+    moves = sorted({int(offset) for one in solved.values() for offset in one.offset} | {0}, key=lambda o: (abs(o), o))
+    rows = []
+    open_ = fresh.filter(~pl.col("clock").is_in(names)).sort("clock", "t", "n")
+    for (name,), some in open_.partition_by("clock", as_dict=True, maintain_order=True).items():
+        if some.height < BRACKETED or len(moves) > MOST_MOVES:
+            continue
+        times = some["t"].gather(np.linspace(0, some.height - 1, min(some.height, SHOWN)).astype(int)).to_numpy()
+        close = {move: max((_beyond_chance(times - move, there) for there in steps.values()), default=0.0) for move in moves}
+        best = max(moves, key=lambda one: close[one])
+        if best and close[best] >= 0.1 * len(times) and close[best] >= 2 * close[0]:
+            like = min(clock for clock, one in solved.items() if best in one.offset)
+            place = solved[like].offset.tolist().index(best)
+            rows.append(
+                {
+                    "clock": name,
+                    "slice": 0,
+                    "since": _EVER,
+                    "pairs": int(close[best]),
+                    "lower_ns": _whole(solved[like].lower[place]),
+                    "upper_ns": _whole(solved[like].upper[place]),
+                    "offset_ns": best,
+                    "doubt": 0,
+                    "basis": "shared",
+                    "reference": solved[like].reference,
+                }
+            )
+    return pl.DataFrame(rows, schema=_CLOCKS)
+
+
+def _whole(bound: float) -> int | None:
+    return None if np.isinf(bound) else int(bound)
+
+
+def _beyond_chance(times: np.ndarray, there: np.ndarray) -> float:
+    """How many of `times` lie within `CLOSE_NS` of one of `there` (ascending), beyond those that do by chance."""
+    place = np.searchsorted(there, times)
+    after = np.abs(there[np.clip(place, 0, len(there) - 1)] - times)
+    before = np.abs(times - there[np.clip(place - 1, 0, len(there) - 1)])
+    found = int((np.minimum(before, after) <= CLOSE_NS).sum())
+    span = max(float(there[-1] - there[0]), 1.0)
+    return found - len(times) * min(1.0, 2 * CLOSE_NS * len(there) / span)
+
+
+def _typical(marks: pl.DataFrame) -> pl.DataFrame:
+    """mark, anchor, delay (median, ns), spread: of each step the anchor at the steadiest distance."""
+    rows = examples(marks)
+    best: dict[int, tuple[float, int, float]] = {}
+    for mark, anchor, found, _, together in delays(rows, rows):
+        if mark % 2 or len(found) < LEARNED or together < 0.5:
+            continue
+        low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
+        best[mark] = min(best.get(mark, (np.inf, 0, 0.0)), (float(high - low), anchor, float(middle)))
+    steady = [(m, a, int(d), int(s)) for m, (s, a, d) in sorted(best.items()) if s <= STEADY_NS]
+    schema = {"mark": pl.Int64, "anchor": pl.Int64, "delay": pl.Int64, "spread": pl.Int64}
+    return pl.DataFrame(steady, schema=schema, orient="row")
+
+
+def _densest(votes: np.ndarray, voters: np.ndarray) -> tuple[int, int, int] | None:
+    """Where most votes lie within `PEAK_NS`: the middle, half the width, and how many; None where chance explains it."""
+    if len(votes) < 3:
+        return None
+    ends = np.searchsorted(votes, votes + PEAK_NS, side="right")
+    sizes = ends - np.arange(len(votes))
+    first = int(np.argmax(sizes))
+    inside = slice(first, int(ends[first]))
+    size = len(np.unique(voters[inside]))
+    span = max(float(votes[-1] - votes[0]), PEAK_NS)
+    others = len(votes) - int(sizes[first])
+    expected = max(others * PEAK_NS / span, 1e-3)
+    # Poisson tail of so many votes in one window, times the windows that there are.
+    chance = poisson.sf(size - 1, expected) * max(1.0, span / PEAK_NS)
+    if size < 3 or chance > 1e-3:
+        return None
+    middle = int(np.median(votes[inside]))
+    return middle, PEAK_NS // 2, size
+
+
+def _applied(work: Work, solved: dict[str, _Clock], *more: pl.DataFrame) -> Work:
+    rows = [
+        {
+            "clock": name,
+            "slice": place,
+            "since": int(clock.since[place]),
+            "pairs": int(clock.pairs[place]),
+            "lower_ns": _whole(clock.lower[place]),
+            "upper_ns": _whole(clock.upper[place]),
+            "offset_ns": int(clock.offset[place]),
+            "doubt": 0,
+            "basis": clock.basis,
+            "reference": clock.reference,
+        }
+        for name, clock in sorted(solved.items())
+        for place in range(len(clock.since))
+    ]
+    # What is found later is of clocks that were open before, or had one pair alone.
+    tables = [pl.DataFrame(rows, schema=_CLOCKS)]
+    for table in reversed(more):
+        tables.append(table.join(pl.concat(tables), on="clock", how="anti"))
+    clocks = pl.concat(tables).sort("clock", "slice")
+    times = work.events.select("n", "clock", "logged").filter(pl.col("logged").is_not_null()).sort("logged", "n")
+    moved = clocks.select("clock", "since", "offset_ns", "doubt").sort("since", "clock")
+    found = times.join_asof(moved, left_on="logged", right_on="since", by="clock", check_sortedness=False)
+    events = work.events.drop("offset_ns", "doubt", strict=False).join(
+        found.select("n", "offset_ns", "doubt"), on="n", how="left", maintain_order="left"
+    )
+    offset = pl.col("offset_ns").fill_null(0)
+    events = events.with_columns(t=pl.col("logged") - offset, end=pl.col("logged_end") - offset)
+    return replace(work, events=events, clocks=clocks)

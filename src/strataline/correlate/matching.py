@@ -1,0 +1,152 @@
+"""Who belongs to whom, where each event has several candidates and "none of these" is one of them.
+
+The answer is a probability for each candidate, over all ways to give every event one place or none and every place one
+event at most; a single best matching would not say how sure it is. Events and places come in order of time, so that a
+walk along the events needs to remember only which of the places at hand are taken: exact, and quick as long as few
+places are at hand at once. Where too many are, sum-product message passing stands in (Huang and Jebara 2009; it is too
+sure of itself on short loops, which is why it is not used for all).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+ROUNDS = 20
+
+MOST_STATES = 1024
+"""Ways to have taken the places at hand beyond which the walk gives way to message passing."""
+
+NEGLIGIBLE = (1e-5, 1e-4, 1e-3, 1e-2)
+"""Candidates less likely than this take part in no walk; the next number holds for groups that are too wide with it."""
+
+
+def marginals(event: np.ndarray, place: np.ndarray, odds: np.ndarray, *, exclusive: bool, exact: bool = True) -> np.ndarray:
+    """The probability of each candidate.
+
+    Args:
+        event: number of the event of each candidate, from 0, in order of time; candidates ascend by (event, place).
+        place: number of the place that it would take, from 0, in order of time.
+        odds: weight of the candidate over that of "none of these" of its event.
+        exclusive: whether a place takes one event at most.
+        exact: whether to walk; else by message passing alone.
+
+    Returns:
+        One number for each candidate; those of one event add up to at most 1.
+    """
+    if not len(event):
+        return np.zeros(0)
+    alone = odds / (1 + np.bincount(event, odds))[event]
+    if not exclusive:
+        return np.asarray(alone)
+    chance = _passed(event, place, odds)
+    if not exact:
+        return chance
+    likely = np.maximum(alone, chance)
+    left = np.arange(len(event))
+    for least in NEGLIGIBLE:
+        left = left[likely[left] >= least]
+        if not len(left):
+            break
+        walked, left = _walks(event[left], place[left], odds[left], left)
+        for which, found in walked:
+            chance[which] = found
+    return chance
+
+
+def _walks(
+    event: np.ndarray, place: np.ndarray, odds: np.ndarray, number: np.ndarray
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Marginals of the connected groups that can be walked (numbers of candidates, marginals), and the other numbers."""
+    events, places = int(event.max()) + 1, int(place.max()) + 1
+    size = events + places
+    graph = coo_matrix((np.ones(len(event), np.int8), (event, place + events)), shape=(size, size))
+    _, label = connected_components(graph, directed=False)
+    order = np.argsort(label[event], kind="stable")
+    group = label[event][order]
+    starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    wanted = np.bincount(place, minlength=places)
+    done, rest = [], []
+    for first, last in zip(starts, np.concatenate([starts[1:], [len(group)]]), strict=True):
+        some = order[first:last]
+        # Where no two events want one place each event stands alone, and message passing was exact.
+        if last - first == 1 or not (wanted[place[some]] > 1).any():
+            continue
+        walked = _walk(event[some], place[some], odds[some])
+        if walked is None:
+            rest.append(number[some])
+        else:
+            done.append((number[some], walked))
+    return done, np.sort(np.concatenate(rest)) if rest else np.zeros(0, np.int64)
+
+
+def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray:
+    """Marginals by message passing: exact where candidates form a tree."""
+    events, places = int(event.max()) + 1, int(place.max()) + 1
+    # What a place says to an event: the chance that no other event takes it.
+    free = np.ones(len(event))
+    for _ in range(ROUNDS):
+        weight = odds * free
+        total = 1 + np.bincount(event, weight, events)
+        asks = odds / np.maximum(total[event] - weight, 1e-300)
+        wanted = np.bincount(place, asks, places)
+        now = 1 / (1 + np.maximum(wanted[place] - asks, 0))
+        done = np.allclose(now, free, rtol=1e-4, atol=1e-6)
+        free = now
+        if done:
+            break
+    weight = odds * free
+    return np.asarray(weight / (1 + np.bincount(event, weight, events))[event])
+
+
+def _walk(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray | None:
+    """Exact marginals of one connected group; None if too many places are at hand at once."""
+    starts = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]])).tolist()
+    ends = [*starts[1:], len(event)]
+    bits = {number: 1 << position for position, number in enumerate(dict.fromkeys(place.tolist()))}
+    bit = [bits[number] for number in place.tolist()]
+    weight = odds.tolist()
+    # A place that no later event can take need not be remembered.
+    last_use: dict[int, int] = {}
+    for step, (first, last) in enumerate(zip(starts, ends, strict=True)):
+        for one in range(first, last):
+            last_use[bit[one]] = step
+    keep = [0] * len(starts)
+    for one, step in last_use.items():
+        for earlier in range(step):
+            keep[earlier] |= one
+    forward: list[dict[int, float]] = [{0: 1.0}]
+    for step, (first, last) in enumerate(zip(starts, ends, strict=True)):
+        after: dict[int, float] = {}
+        mask = keep[step]
+        for taken, mass in forward[-1].items():
+            after[taken & mask] = after.get(taken & mask, 0.0) + mass
+            for one in range(first, last):
+                if not taken & bit[one]:
+                    state = (taken | bit[one]) & mask
+                    after[state] = after.get(state, 0.0) + mass * weight[one]
+        if len(after) > MOST_STATES:
+            return None
+        total = sum(after.values())
+        forward.append({state: mass / total for state, mass in after.items()})
+    chance = np.zeros(len(event))
+    backward: dict[int, float] = dict.fromkeys(forward[-1], 1.0)
+    for step in range(len(starts) - 1, -1, -1):
+        mask, here = keep[step], {}
+        found = dict.fromkeys(range(starts[step], ends[step]), 0.0)
+        whole = 0.0
+        for taken, mass in forward[step].items():
+            value = backward[taken & mask]
+            for one in found:
+                if not taken & bit[one]:
+                    through = weight[one] * backward[(taken | bit[one]) & mask]
+                    found[one] += mass * through
+                    value += through
+            here[taken] = value
+            whole += mass * value
+        largest = max(here.values())
+        backward = {state: value / largest for state, value in here.items()}
+        for one, mass in found.items():
+            chance[one] = mass / whole
+    return chance

@@ -1,0 +1,502 @@
+"""Step 6, window: events without a usable id, by scope and time.
+
+How long before or after which step an event of a sort comes is learned from the events that ids tie in these very
+logs. A candidate is the right one with a probability that follows from the density of its delay, from how many other
+candidates there are, from who else wants the place, and from the share of such events that belong to no turn at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from strataline.correlate.clocks import SURE
+from strataline.correlate.delays import LEARNED, Density, delays, density, examples, moments, sorts
+from strataline.correlate.matching import marginals
+from strataline.correlate.work import Work
+from strataline.event import PRODUCT_LAYERS
+
+APART = ("ui.pageview", "ui.identify", "log.other")
+"""Kinds of a session or a process, not of a turn."""
+
+RANKS = 4
+"""Steps that a sort is measured from: the best that the turn has."""
+
+LOCAL_NS = 300 * 10**9
+"""Stretch of time, to both sides, in which the density of events is counted."""
+
+MOST_CANDIDATES = 64
+HOPELESS = 9.0
+"""Candidates whose density is smaller than the best one's by more than this power of e are left out."""
+
+LISTED = 3
+FAINT = 0.01
+"""Candidates of an event that are listed where none is taken."""
+
+ROUNDS = 4
+
+UNSEEN = 600
+"""Events that show whether a sort piles up around a step."""
+
+NEAREST = 16
+"""Steps that a sort which no id ties is measured from at first: those with an event nearest to most of its events."""
+
+PILED = 0.3
+"""Share of the events, and of the steps, that must take part."""
+
+UNCONFIRMED = 0.98
+"""What no id ties anywhere is never surer than this."""
+
+PEELS = 3
+UNFIT = 0.1
+"""Events that belong to one of their candidates with less probability than this are measured from elsewhere."""
+
+SHARP_NS = 100_000_000
+WIDEST_NS = 60 * 10**9
+_SCALE = 10_000.0 * 10 ** (np.arange(0, 57) / 8)
+"""Delays (ns) that a pile is looked for at: 10 us and on, eight for each power of ten."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a sort lies to one step of its turn.
+
+    Args:
+        mark: which end of the event.
+        anchor: mark of the step it is measured from.
+        delay: density of its time less the step's.
+        exclusive: whether each such step has at most one such event.
+    """
+
+    mark: int
+    anchor: int
+    delay: Density
+    exclusive: bool
+
+
+def link_window(work: Work) -> Work:
+    """Tie events without a usable id to turns, where one candidate is sure enough."""
+    return _link(work, work.options.min_confidence)
+
+
+def link_window_surely(work: Work) -> Work:
+    """Tie those that the clocks of the second round may rest on."""
+    return _link(work, SURE)
+
+
+def _link(work: Work, least: float) -> Work:
+    rows = work.events.join(sorts(work).drop("step"), on="n", maintain_order="left").join(
+        work.members.select("n", "component", "request", "request_kind", "confidence", "link_method"),
+        on="n",
+        how="left",
+    )
+    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
+    tied = fresh.filter(turn & (pl.col("confidence") >= SURE))
+    loose = fresh.filter(~turn & pl.col("layer").is_in(PRODUCT_LAYERS) & ~pl.col("kind").is_in(APART))
+    if tied.is_empty() or loose.is_empty():
+        return work
+    places = _places(tied)
+    by_ids = places.join(tied.filter(pl.col("confidence") == 1).select("n"), on="n", how="semi")
+    models = _models(by_ids)
+    loose = _units(loose, tied, models)
+    step_of = dict(rows.select("sort", "sort_step").unique().iter_rows())
+    candidates = []
+    for (sort,), some in loose.partition_by("sort", as_dict=True, maintain_order=True).items():
+        same = tied.filter(pl.col("sort") == sort)
+        if sort in models:
+            found = [_candidates(some, same, places, models[int(sort)])]  # type: ignore[call-overload]
+        else:
+            found = _peeled(some, same, places, _borrowed(some, models, step_of), least)
+        candidates += [one for one in found if one is not None]
+    if not candidates:
+        return work
+    return _take(work, rows, pl.concat(candidates), least)
+
+
+def _places(tied: pl.DataFrame) -> pl.DataFrame:
+    """Both ends of the events of turns: n, mark, when, request, session_scope, user_scope (of the turn)."""
+    known = ("session_scope", "user_scope")
+    whose = tied.sort("n").group_by("request").agg(
+        *(pl.col(name).filter(pl.col("kind") == "prompt.received").drop_nulls().first().alias(f"{name}_own") for name in known),
+        *(pl.col(name).drop_nulls().first() for name in known),
+    )
+    whose = whose.select("request", *(pl.coalesce(f"{name}_own", name).alias(name) for name in known))
+    return moments(tied).join(tied.select("n", "request", "clock", "doubt"), on="n").join(whose, on="request")
+
+
+def _models(places: pl.DataFrame) -> dict[int, list[Model]]:
+    """For each sort, the steps it is best measured from, best first."""
+    rows = examples(places.select("n", "request", "mark", "when"))
+    found: dict[int, list[tuple[bool, float, int, int, Density, bool]]] = {}
+    for mark, anchor, seen, over, together in delays(rows, rows):
+        if len(seen) < LEARNED:
+            continue
+        shape = density(seen)
+        found.setdefault(mark // 2, []).append((together < 0.5, shape.surprise, mark, anchor, shape, over <= 0.01))
+    models = {}
+    for sort, ranked in found.items():
+        ranked.sort(key=lambda one: one[:4])
+        models[sort] = [Model(mark, anchor, shape, alone) for _, _, mark, anchor, shape, alone in ranked[:RANKS]]
+    return models
+
+
+def _units(loose: pl.DataFrame, tied: pl.DataFrame, models: dict[int, list[Model]]) -> pl.DataFrame:
+    """Of the events that ids tie to each other but to no turn, the one that is best measured; with the others' scopes.
+
+    More events of one sort than any turn has are a job of its own.
+    """
+    most = tied.group_by("request", "sort").len().group_by("sort").agg(most=pl.col("len").max())
+    loose = loose.with_columns(unit=pl.coalesce("component", "n"))
+    counts = loose.group_by("unit", "sort").len().join(most, on="sort", how="left")
+    many = counts.filter((pl.col("len") > pl.max_horizontal(pl.col("most").fill_null(1), 1))).select("unit").unique()
+    loose = loose.join(many, on="unit", how="anti")
+    surprise = {sort: ranked[0].delay.surprise for sort, ranked in models.items()}
+    ranked = loose.with_columns(
+        surprise=pl.col("sort").replace_strict(surprise, default=np.inf, return_dtype=pl.Float64),
+        *(pl.col(name).drop_nulls().first().over("unit") for name in ("session_scope", "user_scope")),
+    )
+    return ranked.sort("unit", "surprise", "n").unique("unit", keep="first", maintain_order=True)
+
+
+def _peeled(
+    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, borrowed: list[list[Model]], least: float
+) -> list[pl.DataFrame | None]:
+    """Candidates of events of a sort that no id ties, by what fits most of them, then by what fits most of the rest.
+
+    An answer that streams is logged when it begins and any other when it ends: one sort, two delays.
+    """
+    made: list[pl.DataFrame | None] = []
+    columns = ("n", "t", "layer", "sort")
+    every = pl.concat([same.select(columns), some.select(columns)])
+    for _ in range(PEELS):
+        unseen = [] if least > UNCONFIRMED else _unseen(every, places)
+        found = [
+            one.with_columns(pl.col("chance") * limit)
+            for ways, limit in ((borrowed, 1.0), (unseen, UNCONFIRMED))
+            for way in ways
+            if (one := _candidates(some, same, places, way)) is not None
+        ]
+        if not found:
+            break
+        # Of several ways to measure, the one that is sure of most.
+        best = max(found, key=lambda one: int((one["chance"] >= least).sum()))
+        made.append(best)
+        # What has candidates that it cannot choose from stays as it is: only what fits none of them goes on.
+        fitting = best.group_by("n").agg(pl.col("chance").sum()).filter(pl.col("chance") >= UNFIT)
+        wanted = best.group_by("request").agg(pl.col("chance").sum()).filter(pl.col("chance") >= UNFIT)
+        if fitting.height < LEARNED:
+            break
+        made[-1] = best.join(fitting.select("n"), on="n", how="semi")
+        every = some = some.join(fitting.select("n"), on="n", how="anti")
+        places = places.join(wanted.select("request"), on="request", how="anti")
+        borrowed = []
+        if some.is_empty():
+            break
+    return made
+
+
+def _borrowed(some: pl.DataFrame, models: dict[int, list[Model]], step_of: dict[int, int]) -> list[list[Model]]:
+    """What was learned of other sorts of the same step, such as of another replica's log."""
+    step = int(some["sort_step"][0])
+    return [ranked for sort, ranked in sorted(models.items()) if step_of[sort] == step]
+
+
+def _unseen(some: pl.DataFrame, places: pl.DataFrame) -> list[list[Model]]:
+    """Models of a sort that no id ties: of steps around which its events pile up beyond chance.
+
+    Most of the events must take part, and most of the steps or, where they lie close, nearly all of the events: a page
+    is opened before a first question as well, and is of no turn. What a browser sends is never measured so.
+    """
+    if some.height < LEARNED or some["layer"][0] == "ui":
+        return []
+    sample = some.sort("t", "n")
+    if sample.height > UNSEEN:
+        sample = sample.gather(np.linspace(0, sample.height - 1, UNSEEN).astype(int))
+    scaled = some.height / sample.height
+    when = sample["t"].to_numpy()
+    near = []
+    for (mark,), here in places.partition_by("mark", as_dict=True, maintain_order=True).items():
+        if here.height >= LEARNED:
+            times = np.sort(here["when"].to_numpy())
+            near.append((_to_nearest(when, times), int(mark), times))  # type: ignore[call-overload]
+    near.sort(key=lambda one: one[:2])
+    found = []
+    for _, mark, times in near[:NEAREST]:
+        reach = min(WIDEST_NS, 32 * max(float(times[-1] - times[0]), 1.0) / len(times))
+        edges = np.concatenate([-_SCALE[_SCALE <= reach][::-1], [0.0], _SCALE[_SCALE <= reach]])
+        if len(edges) < 8:
+            continue
+        # An event lies at a delay within a bin where the step lies within the bin before the event.
+        before = np.searchsorted(times, (when[:, None] - edges[None, :]).astype(np.int64), side="right").sum(axis=0)
+        counts, width = before[:-1] - before[1:], np.diff(edges)
+        chance = counts.sum() * width / width.sum()
+        more = np.maximum(counts - chance - 3 * np.sqrt(chance + 1), 0)
+        mine, theirs = more.sum() / len(when), more.sum() * scaled / len(times)
+        if more.sum() < LEARNED or mine < PILED:
+            continue
+        run = np.cumsum(more) / more.sum()
+        wide = edges[np.searchsorted(run, 0.75) + 1] - edges[np.searchsorted(run, 0.25)]
+        if theirs < PILED and (mine < 0.8 or wide > SHARP_NS):
+            continue
+        # What lies beyond chance by little may be chance, or the tail: it is kept, so as not to be too sure.
+        mass = np.maximum(counts - chance, 0) + 0.1
+        mass = mass / mass.sum()
+        log = np.log(mass / width)
+        shape = Density(edges, log, float(-(mass * log).sum()), float(more.sum()))
+        found.append((shape.surprise, mark, shape))
+    found.sort(key=lambda one: one[:2])
+    sort = int(some["sort"][0])
+    return [[Model(2 * sort, mark, shape, True) for _, mark, shape in found[:RANKS]]] if found else []
+
+
+def _to_nearest(when: np.ndarray, times: np.ndarray) -> float:
+    """The median time from `when` to the nearest of `times` (ascending)."""
+    place = np.searchsorted(times, when)
+    after = np.abs(times[np.clip(place, 0, len(times) - 1)] - when)
+    before = np.abs(when - times[np.clip(place - 1, 0, len(times) - 1)])
+    return float(np.median(np.minimum(before, after)))
+
+
+def _candidates(
+    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, models: list[Model]
+) -> pl.DataFrame | None:
+    """Candidates of the loose events of one sort: n, to (event), request, chance, delta_ns, scope.
+
+    Args:
+        some: the events to be placed, of one sort.
+        same: events of the same sort that are placed already.
+        places: as `_places` gives them.
+        models: what they are measured from, best first.
+    """
+    whose = places.select("request", "session_scope", "user_scope").unique("request")
+    usable = _usable(same, whose)
+    some = some.with_columns(
+        scope=pl.when(pl.col("session_scope").is_not_null() & usable["session_scope"])
+        .then(pl.lit("session"))
+        .when(pl.col("user_scope").is_not_null() & usable["user_scope"])
+        .then(pl.lit("user"))
+        .otherwise(pl.lit("all"))
+    )
+    edges = _edges(some, same, places, models, usable)
+    if edges.is_empty():
+        return None
+    share = same.height / (same.height + some.height)
+    return _judge(some, same, edges, models[0].exclusive, share)
+
+
+def _usable(same: pl.DataFrame, whose: pl.DataFrame) -> dict[str, bool]:
+    """Whether events of a sort name the session, and the user, that their turn names."""
+    both = same.select("request", "session_scope", "user_scope").join(whose, on="request", suffix="_turn")
+    usable = {}
+    for name in ("session_scope", "user_scope"):
+        known = both.filter(pl.col(name).is_not_null() & pl.col(f"{name}_turn").is_not_null())
+        agree = (known[name] == known[f"{name}_turn"]).mean()
+        usable[name] = known.height < LEARNED or bool(agree is not None and agree >= SURE)  # type: ignore[operator]
+    return usable
+
+
+def _edges(
+    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, models: list[Model], usable: dict[str, bool]
+) -> pl.DataFrame:
+    """n, to, request, scope, delta_ns, log (of the density)."""
+    parts = []
+    served = pl.DataFrame(schema={"request": pl.String})
+    # A turn that ids give as many of these events as it has places for has no place left.
+    for model in models:
+        here = places.filter(pl.col("mark") == model.anchor).join(served, on="request", how="anti")
+        if here.is_empty():
+            continue
+        served = pl.concat([served, here.select("request").unique()])
+        if model.exclusive:
+            taken = same.group_by("request").len()
+            here = here.join(taken, on="request", how="left").filter(
+                pl.len().over("request") > pl.col("len").fill_null(0)
+            )
+        when = "end" if model.mark % 2 else "t"
+        for scope in ("session", "user", "all"):
+            mine = some.filter((pl.col("scope") == scope) & pl.col(when).is_not_null())
+            if mine.is_empty() or here.is_empty():
+                continue
+            key = pl.lit(0, pl.Int64) if scope == "all" else pl.col(f"{scope}_scope")
+            events = mine.select("n", "session_scope", "user_scope", "clock", "doubt", key=key, when=when)
+            anchors = here.select(
+                to="n",
+                request="request",
+                turn_session="session_scope",
+                turn_user="user_scope",
+                key=key,
+                at="when",
+                their_clock="clock",
+                their_doubt="doubt",
+            )
+            pairs = _near(events, anchors.drop_nulls("key"), model.delay)
+            for name in ("session", "user"):
+                if usable[f"{name}_scope"]:
+                    known = pl.col(f"{name}_scope") != pl.col(f"turn_{name}")
+                    pairs = pairs.filter(~known.fill_null(value=False))
+            parts.append(
+                pairs.select(
+                    "n",
+                    "to",
+                    "request",
+                    "when",
+                    delta_ns=pl.col("at") - pl.col("when"),
+                    log=_log_density(pairs, model.delay),
+                    scope=pl.lit(scope),
+                )
+            )
+    if not parts:
+        return pl.DataFrame(schema={"n": pl.Int64})
+    edges = pl.concat(parts).filter(pl.col("log").is_finite())
+    edges = edges.filter(pl.col("log") >= pl.col("log").max().over("n") - HOPELESS)
+    best = edges.sort("n", pl.col("log"), "to", descending=[False, True, False])
+    return best.group_by("n", maintain_order=True).head(MOST_CANDIDATES)
+
+
+def _log_density(pairs: pl.DataFrame, delay: Density) -> pl.Series:
+    """The logarithm of the density of each pair's delay, spread by what is not known of the two clocks."""
+    found = (pairs["when"] - pairs["at"]).to_numpy()
+    apart = (pairs["clock"] != pairs["their_clock"]).to_numpy()
+    doubt = np.where(apart, (pairs["doubt"].fill_null(0) + pairs["their_doubt"].fill_null(0)).to_numpy(), 0)
+    log = delay.at(found)
+    unsure = doubt > 0
+    if unsure.any():
+        around = [delay.at(found[unsure] + share * doubt[unsure]) for share in (-2, -1, 0, 1, 2)]
+        weights = np.log(np.array([0.05, 0.25, 0.4, 0.25, 0.05]))
+        log[unsure] = np.logaddexp.reduce([one + w for one, w in zip(around, weights, strict=True)], axis=0)
+    return pl.Series(log)
+
+
+def _near(events: pl.DataFrame, anchors: pl.DataFrame, delay: Density) -> pl.DataFrame:
+    """Pairs of one key whose delay lies within the density: the events' columns and the anchors'."""
+    if anchors.is_empty():
+        return events.join(anchors, on="key", how="inner")
+    every = np.unique(anchors["at"].to_numpy())
+    width = len(every) + 1
+    anchors = anchors.with_columns(code=pl.col("key") * width + pl.Series(np.searchsorted(every, anchors["at"].to_numpy())))
+    anchors = anchors.sort("code", "to")
+    code = anchors["code"].to_numpy()
+    key, when = events["key"].to_numpy(), events["when"].to_numpy()
+    low = key * width + np.searchsorted(every, when - int(delay.edges[-1]), side="left")
+    high = key * width + np.searchsorted(every, when - int(delay.edges[0]), side="right")
+    first, last = np.searchsorted(code, low, side="left"), np.searchsorted(code, high, side="left")
+    counts = np.maximum(last - first, 0)
+    left = np.repeat(np.arange(len(key)), counts)
+    start = np.repeat(first - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
+    right = start + np.arange(len(left))
+    return pl.concat([events[left], anchors.drop("key", "code")[right]], how="horizontal")
+
+
+def _judge(
+    some: pl.DataFrame, same: pl.DataFrame, edges: pl.DataFrame, exclusive: bool, share: float
+) -> pl.DataFrame:
+    """Add ``chance`` to the candidates."""
+    density_of_events = _local(some)
+    rows = edges.join(density_of_events, on="n")
+    # In order of time: the matching walks along the events.
+    rows = rows.with_columns(at=pl.col("when") + pl.col("delta_ns")).sort("when", "n", "at", "to")
+    event = rows.select(pl.struct("when", "n").rank("dense")).to_series().to_numpy().astype(np.int64) - 1
+    place = rows.select(pl.struct("at", "to").rank("dense")).to_series().to_numpy().astype(np.int64) - 1
+    places = int(place.max()) + 1
+    log, rate = rows["log"].to_numpy(), rows["rate"].to_numpy()
+    belongs = float(np.clip(share, 0.2, 0.98))
+    taken = min(0.9, belongs * some.height / max(places, 1))
+    chance = np.zeros(len(event))
+    for number in range(ROUNDS):
+        weight = taken / (1 - taken) if exclusive else taken
+        odds = np.exp(np.minimum(log + np.log(weight) - np.log((1 - belongs) * rate), 60))
+        chance = marginals(event, place, odds, exclusive=exclusive, exact=number == ROUNDS - 1)
+        belongs = float(np.clip(chance.sum() / some.height, 0.05, 0.995))
+        taken = float(np.clip(chance.sum() / places, 0.005, 0.98 if exclusive else 50))
+    return rows.with_columns(chance=pl.Series(chance)).drop("log", "rate", "when", "at")
+
+
+def _local(some: pl.DataFrame) -> pl.DataFrame:
+    """n and ``rate``: events of the sort, in the same scope, per ns about that time."""
+    keyed = some.select(
+        "n",
+        "t",
+        key=pl.when(pl.col("scope") == "session")
+        .then(pl.col("session_scope") * 3)
+        .when(pl.col("scope") == "user")
+        .then(pl.col("user_scope") * 3 + 1)
+        .otherwise(2),
+    ).sort("key", "t", "n")
+    times = keyed["t"].to_numpy()
+    key = keyed["key"].to_numpy()
+    every = np.unique(times)
+    width = len(every) + 1
+    code = key * width + np.searchsorted(every, times)
+    low = np.searchsorted(code, key * width + np.searchsorted(every, times - LOCAL_NS, side="left"), side="left")
+    high = np.searchsorted(code, key * width + np.searchsorted(every, times + LOCAL_NS, side="right"), side="left")
+    return keyed.select("n", rate=pl.Series((high - low) / (2.0 * LOCAL_NS)))
+
+
+def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float) -> Work:
+    by_request = (
+        candidates.sort("n", "chance", "to", descending=[False, True, False])
+        .group_by("n", "request", maintain_order=True)
+        .agg(pl.col("chance").sum().clip(0, 1), pl.col("to").first(), pl.col("delta_ns").first(), pl.col("scope").first())
+        .sort("n", "chance", "request", descending=[False, True, False])
+    )
+    by_request = by_request.with_columns(
+        rank=pl.int_range(pl.len()).over("n"),
+        next=pl.col("to").shift(-1).over("n"),
+        next_chance=pl.col("chance").shift(-1).over("n"),
+    )
+    best = by_request.filter((pl.col("rank") == 0) & (pl.col("chance") >= least))
+    work = _merge(work, rows, best)
+    listed = by_request.filter((pl.col("rank") < LISTED) & (pl.col("chance") >= FAINT)).join(best, on="n", how="anti")
+    found = pl.concat(
+        [best.with_columns(taken=pl.lit(value=True)), listed.with_columns(taken=pl.lit(value=False))]
+    ).sort("n", "rank")
+    names = work.events.select(next="n", runner_up="event_id")
+    return work.link(
+        found.join(names, on="next", how="left").select(
+            pl.col("n").alias("from"),
+            "to",
+            "delta_ns",
+            "scope",
+            "taken",
+            "runner_up",
+            relation=pl.lit("member"),
+            to_request="request",
+            method=pl.lit("window"),
+            confidence=pl.col("chance").round(6),
+            runner_up_confidence=pl.col("next_chance").round(6),
+        )
+    )
+
+
+def _merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame) -> Work:
+    """Put each event of `best` (n, request, chance), and what ids tie to it, into the turn."""
+    unit = rows.select("n", unit=pl.coalesce("component", "first"))
+    moved = best.select("n", to="request", sure="chance").join(unit, on="n").select("unit", "to", "sure", "n")
+    turns = work.members.select("request", "request_kind", "component", "opener").unique("request")
+    every = (
+        unit.join(moved.rename({"n": "by"}), on="unit")
+        .join(turns, left_on="to", right_on="request")
+        .select("n", "component", "opener", "request_kind", "by", request="to", confidence=pl.col("sure").round(6))
+    )
+    old = work.members.join(every.select("n", "confidence"), on="n", how="left", suffix="_new")
+    kept = old.filter(pl.col("confidence_new").is_null()).drop("confidence_new")
+    inside = work.members.select("n", "link_method", left="request")
+    every = every.join(inside, on="n", how="left").with_columns(
+        # What ids tie to the event that was placed stays tied by these.
+        link_method=pl.when((pl.col("n") == pl.col("by")) | pl.col("link_method").is_null() | (pl.col("link_method") == "opening"))
+        .then(pl.lit("window"))
+        .otherwise("link_method")
+    )
+    into = every.filter(pl.col("left").is_not_null()).select(to_request="left", into="request").unique("to_request")
+    links = tuple(_redirected(one, into) for one in work.links)
+    return replace(work, members=pl.concat([kept, every.select(kept.columns)]).sort("n"), links=links)
+
+
+def _redirected(links: pl.DataFrame, into: pl.DataFrame) -> pl.DataFrame:
+    """`links` with the requests that have become part of a turn (``to_request``, ``into``) named as that turn."""
+    found = links.join(into, on="to_request", how="left", maintain_order="left")
+    opened = pl.col("into").is_not_null() & (pl.col("method") == "opening")
+    return found.filter(~opened).with_columns(to_request=pl.coalesce("into", "to_request")).drop("into")
