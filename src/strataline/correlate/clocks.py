@@ -352,10 +352,12 @@ def _peaks(work: Work, solved: dict[str, _Clock], small: pl.DataFrame) -> pl.Dat
     open_ = fresh.filter(~pl.col("clock").is_in(known))
     turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select("n", "request")
     tied = fresh.filter(pl.col("clock").is_in(known)).join(turns, on="n")
+    if tied.is_empty() or open_.is_empty():
+        return pl.DataFrame(schema=_CLOCKS)
     by_step = pl.DataFrame({"step": sorted(set(fresh["step"]))}).with_row_index("sort").cast({"sort": pl.Int64})
     marks = moments(tied.join(by_step, on="step").select("n", "sort", "t", "end")).join(turns, on="n")
     learned = _typical(marks)
-    if learned.is_empty() or open_.is_empty():
+    if learned.is_empty():
         return pl.DataFrame(schema=_CLOCKS)
     scopes = turns.join(fresh.select("n", "session_scope", "user_scope"), on="n")
     votes = []

@@ -33,6 +33,9 @@ HOPELESS = 9.0
 
 LISTED = 3
 FAINT = 0.01
+MOST_SURE = 0.999999
+"""Only an id is surer."""
+
 """Candidates of an event that are listed where none is taken."""
 
 ROUNDS = 4
@@ -83,7 +86,7 @@ def link_window(work: Work) -> Work:
 
 def link_window_surely(work: Work) -> Work:
     """Tie those that the clocks of the second round may rest on."""
-    return _link(work, SURE)
+    return _link(work, max(SURE, work.options.min_confidence))
 
 
 def _link(work: Work, least: float) -> Work:
@@ -439,7 +442,7 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
     by_request = (
         candidates.sort("n", "chance", "to", descending=[False, True, False])
         .group_by("n", "request", maintain_order=True)
-        .agg(pl.col("chance").sum().clip(0, 1), pl.col("to").first(), pl.col("delta_ns").first(), pl.col("scope").first())
+        .agg(pl.col("chance").sum().clip(0, MOST_SURE), pl.col("to").first(), pl.col("delta_ns").first(), pl.col("scope").first())
         .sort("n", "chance", "request", descending=[False, True, False])
     )
     by_request = by_request.with_columns(
