@@ -15,7 +15,7 @@ import polars as pl
 from scipy.stats import poisson
 
 from strataline.correlate.delays import LEARNED, delays, examples, moments
-from strataline.correlate.order import PRECEDES
+from strataline.correlate.order import CHECK_OUT, PRECEDES
 from strataline.correlate.work import OPENING, Work
 
 SURE = 0.99
@@ -52,8 +52,8 @@ CLOSE_NS = 10_000_000
 """How close two logs of one machine show one thing."""
 
 SHOWN = 2000
-MOST_MOVES = 32
-"""Offsets beyond which a clock is not compared with all that are solved."""
+MOST_MOVES = 8
+"""Clocks, and slices of one, that an unknown one is compared with: those that most pairs bound."""
 
 DAY_NS = 26 * 3600 * 10**9
 """Time zones lie no further apart."""
@@ -77,6 +77,23 @@ _CLOCKS = {
 }
 
 RULES = pl.DataFrame(PRECEDES, schema={"step": pl.String, "then": pl.String}, orient="row")
+STEPS = sorted({step for rule in PRECEDES for step in rule})
+ANSWERED = "prompt.responded"
+AFTER = ("ui.rendered", "ui.error_shown", "ui.feedback", "ui.citation", "ui.copied", "prompt.access")
+"""What follows the answer to the client; anything else that is part of a turn comes before it."""
+
+ENDS = pl.DataFrame(
+    [(OPENING, step) for step in STEPS if step not in (OPENING, "ui.message_sent")]
+    + [(step, ANSWERED) for step in STEPS if step not in (OPENING, ANSWERED, "ui.message_sent", CHECK_OUT, *AFTER)]
+    + [("ui.message_sent", OPENING), (ANSWERED, "ui.rendered"), (ANSWERED, "ui.error_shown")],
+    schema={"step": pl.String, "then": pl.String},
+    orient="row",
+)
+"""What holds of any product: a turn begins with its opening event and ends with the answer."""
+
+DISAGREE = 0.2
+"""A rule that contradicts what holds of any product in more of the stretches of time is not of this product."""
+
 BETWEEN = RULES.join(RULES, left_on="then", right_on="step", suffix="_after").select(
     before="step", step="then", after="then_after"
 )
@@ -116,19 +133,22 @@ def _seen(work: Work) -> pl.DataFrame:
 
 
 def _bounds(seen: pl.DataFrame) -> pl.DataFrame:
-    """Bounds of a clock against another one: clock, other, at, at_other (logged), upper, lower (of clock less other)."""
-    before = seen.filter(pl.col("begin").is_not_null()).join(RULES, on="step")
+    """Bounds of a clock against another one: rule, clock, other, at, at_other (logged), upper, lower (of clock less other).
+
+    ``rule`` is 0 for what holds of any product.
+    """
+    ends = ENDS.with_columns(rule=pl.lit(0, pl.Int64))
+    rules = RULES.join(ENDS, on=["step", "then"], how="anti").with_row_index("rule", offset=1).cast({"rule": pl.Int64})
+    before = seen.filter(pl.col("begin").is_not_null()).join(pl.concat([ends, rules.select(ends.columns)]), on="step")
     pairs = before.join(seen, left_on=["request", "then"], right_on=["request", "step"], suffix="_b")
-    pairs = pairs.filter(pl.col("clock") != pl.col("clock_b"))
+    # In a loop of steps the first of one kind need not come before the first of the next.
+    alone = (pl.col("events") == 1) & (pl.col("events_b") == 1)
+    pairs = pairs.filter((pl.col("clock") != pl.col("clock_b")) & ((pl.col("rule") == 0) | alone))
     # A time is the beginning of the unit that it is written in.
     apart = pl.col("t_b") + pl.col("unit_b") - pl.col("begin")
     nothing = pl.lit(None, pl.Int64)
-    later = pairs.select(
-        clock="clock_b", other="clock", at="t_b", at_other="begin", upper=apart, lower=nothing
-    )
-    earlier = pairs.select(
-        clock="clock", other="clock_b", at="begin", at_other="t_b", upper=nothing, lower=-apart
-    )
+    later = pairs.select("rule", clock="clock_b", other="clock", at="t_b", at_other="begin", upper=apart, lower=nothing)
+    earlier = pairs.select("rule", clock="clock", other="clock_b", at="begin", at_other="t_b", upper=nothing, lower=-apart)
     return pl.concat([later, earlier])
 
 
@@ -199,17 +219,20 @@ def _fixed(offset: int, basis: str, reference: str) -> _Clock:
 
 def _bracketed(name: str, own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, _Clock]) -> _Clock:
     """Solve one clock against those that are solved."""
-    at, lower, upper, references = [], [], [], []
+    at, lower, upper, rule, references = [], [], [], [], []
     for (other,), rows in own.filter(pl.col("other").is_in(list(solved))).partition_by("other", as_dict=True).items():
         clock = solved[other]
         there = rows["at_other"].to_numpy()
         at.append(rows["at"].to_numpy())
         upper.append(rows["upper"].cast(pl.Float64).fill_null(np.inf).to_numpy() + clock.at(there, clock.upper))
         lower.append(rows["lower"].cast(pl.Float64).fill_null(-np.inf).to_numpy() + clock.at(there, clock.lower))
+        rule.append(rows["rule"].to_numpy())
         references.append((rows.height, clock.reference))
-    when, low, high = np.concatenate(at), np.concatenate(lower), np.concatenate(upper)
+    when, low, high, which = (np.concatenate(part) for part in (at, lower, upper, rule))
     order = np.argsort(when, kind="stable")
-    when, low, high = when[order], low[order], high[order]
+    when, low, high, which = when[order], low[order], high[order], which[order]
+    held = np.isin(which, _held(low, high, which))
+    when, low, high = when[held], low[held], high[held]
     cuts = _cuts(low, high)
     reference = max(references)[1]
     middle = _nearest_exchange(mids, solved)
@@ -226,6 +249,30 @@ def _bracketed(name: str, own: pl.DataFrame, mids: pl.DataFrame | None, solved: 
     moved = np.array(offset)
     basis = "bounds" if moved.any() else "unmoved"
     return _Clock(np.array(since), moved, np.array(lo), np.array(hi), np.array(pairs), basis, reference)
+
+
+def _held(low: np.ndarray, high: np.ndarray, rule: np.ndarray) -> list[int]:
+    """The rules that hold here: those that do not contradict what holds of any product, nor the rules before them."""
+    bins = np.arange(len(low)) * max(1, min(len(low) // (2 * BIN), 64)) // max(len(low), 1)
+    brackets = {}
+    for one in np.unique(rule).tolist():
+        for place in np.unique(bins).tolist():
+            some = (rule == one) & (bins == place)
+            if some.any():
+                brackets[one, place] = _bracket(low[some], high[some])
+    held: list[int] = []
+    running: dict[int, tuple[float, float]] = {}
+    for one in np.unique(rule).tolist():
+        both = {}
+        for place in np.unique(bins).tolist():
+            lo, hi = brackets.get((one, place), (-np.inf, np.inf))
+            before = running.get(place, (-np.inf, np.inf))
+            both[place] = max(lo, before[0]), min(hi, before[1])
+        against = sum(lo > hi + MARGIN_NS for lo, hi in both.values())
+        if one == 0 or against <= DISAGREE * len(both):
+            held.append(one)
+            running = both
+    return held
 
 
 def _bracket(low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
@@ -403,8 +450,14 @@ def _shared(work: Work, solved: dict[str, _Clock]) -> pl.DataFrame:
     Two logs of one machine share a clock. Of the offsets of the solved clocks, and none at all, the one that brings
     most events close to one of the events of the turns is taken, if it does so for twice as many as none at all.
     """
-    names = work.clocks["clock"].implode()
-    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    # A clock that few of its many events bound is as good as unknown.
+    sizes = work.events.group_by("clock").len()
+    few = work.clocks.join(sizes, on="clock").filter(
+        (pl.col("pairs") < BRACKETED) & (pl.col("pairs") * 10 < pl.col("len")) & (pl.col("basis") != "scope-peak")
+    )
+    names = work.clocks.join(few.select("clock"), on="clock", how="anti")["clock"].implode()
+    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("logged").is_not_null())
+    fresh = fresh.with_columns(t=pl.when(pl.col("clock").is_in(few["clock"].implode())).then("logged").otherwise("t"))
     turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select("n")
     tied = fresh.filter(pl.col("clock").is_in(list(solved))).join(turns, on="n", how="semi")
     steps = {
@@ -412,17 +465,18 @@ def _shared(work: Work, solved: dict[str, _Clock]) -> pl.DataFrame:
         for (step,), some in tied.partition_by("step", as_dict=True, maintain_order=True).items()
     }
     steps = {step: times for step, times in steps.items() if len(times) >= BRACKETED}
-    moves = sorted({int(offset) for one in solved.values() for offset in one.offset} | {0}, key=lambda o: (abs(o), o))
+    known = sorted(solved.items(), key=lambda one: (-int(one[1].pairs.sum()), one[0]))[:MOST_MOVES]
+    moves = sorted({int(offset) for _, one in known for offset in one.offset[:MOST_MOVES]} | {0}, key=lambda o: (abs(o), o))
     rows = []
     open_ = fresh.filter(~pl.col("clock").is_in(names)).sort("clock", "t", "n")
     for (name,), some in open_.partition_by("clock", as_dict=True, maintain_order=True).items():
-        if some.height < BRACKETED or len(moves) > MOST_MOVES:
+        if some.height < BRACKETED:
             continue
         times = some["t"].gather(np.linspace(0, some.height - 1, min(some.height, SHOWN)).astype(int)).to_numpy()
         close = {move: max((_beyond_chance(times - move, there) for there in steps.values()), default=0.0) for move in moves}
         best = max(moves, key=lambda one: close[one])
         if best and close[best] >= 0.1 * len(times) and close[best] >= 2 * close[0]:
-            like = min(clock for clock, one in solved.items() if best in one.offset)
+            like = min(clock for clock, one in known if best in one.offset)
             place = solved[like].offset.tolist().index(best)
             rows.append(
                 {
@@ -506,7 +560,7 @@ def _applied(work: Work, solved: dict[str, _Clock], *more: pl.DataFrame) -> Work
         for name, clock in sorted(solved.items())
         for place in range(len(clock.since))
     ]
-    # What is found later is of clocks that were open before, or had one pair alone.
+    # What is found later is of clocks that were open before, or that few pairs bound.
     tables = [pl.DataFrame(rows, schema=_CLOCKS)]
     for table in reversed(more):
         tables.append(table.join(pl.concat(tables), on="clock", how="anti"))

@@ -47,7 +47,7 @@ PRECEDES: tuple[tuple[str, str], ...] = (
 """What one kind must precede. A verdict on the output is not among what precedes the answer: it may come late, and
 that it did is what an incident team needs to see."""
 
-_RANK = {
+RANK = {
     kind: rank
     for rank, kinds in enumerate(
         (
@@ -91,7 +91,7 @@ def order(work: Work) -> Work:
         placed=pl.Series(placed),
         level=pl.Series(level),
         unplaced=pl.Series(placed == _UNPLACED),
-        rank=pl.col("step").replace_strict(_RANK, default=len(_RANK), return_dtype=pl.Int64),
+        rank=pl.col("step").replace_strict(RANK, default=len(RANK), return_dtype=pl.Int64),
         layer_rank=pl.col("layer").replace_strict({n: r for r, n in enumerate(LAYERS)}, return_dtype=pl.Int64),
     )
     rows = rows.sort(

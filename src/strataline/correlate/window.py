@@ -15,11 +15,12 @@ import polars as pl
 from strataline.correlate.clocks import SURE
 from strataline.correlate.delays import LEARNED, Density, delays, density, examples, moments, sorts
 from strataline.correlate.matching import marginals
+from strataline.correlate.order import RANK
 from strataline.correlate.work import Work
 from strataline.event import PRODUCT_LAYERS
 
-APART = ("ui.pageview", "ui.identify", "log.other")
-"""Kinds of a session or a process, not of a turn."""
+OF_A_TURN = (*RANK, "ui.retry")
+"""What a browser sends beside these is of a session, not of a turn."""
 
 RANKS = 4
 """Steps that a sort is measured from: the best that the turn has."""
@@ -98,7 +99,8 @@ def _link(work: Work, least: float) -> Work:
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
     tied = fresh.filter(turn & (pl.col("confidence") >= SURE))
-    loose = fresh.filter(~turn & pl.col("layer").is_in(PRODUCT_LAYERS) & ~pl.col("kind").is_in(APART))
+    apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(OF_A_TURN)
+    loose = fresh.filter(~turn & pl.col("layer").is_in(PRODUCT_LAYERS) & ~apart & (pl.col("kind") != "log.other"))
     if tied.is_empty() or loose.is_empty():
         return work
     places = _places(tied)
@@ -211,9 +213,9 @@ def _unseen(some: pl.DataFrame, places: pl.DataFrame) -> list[list[Model]]:
     """Models of a sort that no id ties: of steps around which its events pile up beyond chance.
 
     Most of the events must take part, and most of the steps or, where they lie close, nearly all of the events: a page
-    is opened before a first question as well, and is of no turn. What a browser sends is never measured so.
+    is opened before a first question as well, and is of no turn.
     """
-    if some.height < LEARNED or some["layer"][0] == "ui":
+    if some.height < LEARNED:
         return []
     sample = some.sort("t", "n")
     if sample.height > UNSEEN:
