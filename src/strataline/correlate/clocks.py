@@ -276,17 +276,31 @@ def _held(low: np.ndarray, high: np.ndarray, rule: np.ndarray) -> list[int]:
 
 
 def _bracket(low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
-    """The bracket that all pairs but the liars allow."""
+    """The bracket that all pairs but the liars allow; where they allow none, the one that most pairs allow."""
     lows, highs = low[np.isfinite(low)], high[np.isfinite(high)]
-    lowest = -np.inf if not len(lows) else float(np.partition(lows, -1 - int(len(lows) * LIARS))[-1 - int(len(lows) * LIARS)])
-    highest = np.inf if not len(highs) else float(np.partition(highs, int(len(highs) * LIARS))[int(len(highs) * LIARS)])
-    return lowest, highest
+    spare, more = int(len(lows) * LIARS), int(len(highs) * LIARS)
+    lowest = float(np.partition(lows, -1 - spare)[-1 - spare]) if len(lows) else -np.inf
+    highest = float(np.partition(highs, more)[more]) if len(highs) else np.inf
+    if lowest <= highest:
+        return lowest, highest
+    # Marzullo's way: of all offsets the one that most bounds allow, between the bounds next to it.
+    lows, highs = np.sort(lows), np.sort(highs)
+    allowed = np.arange(1, len(lows) + 1) + len(highs) - np.searchsorted(highs, lows, side="left")
+    best = int(np.argmax(allowed))
+    above = highs[np.searchsorted(highs, lows[best], side="left") :]
+    following = lows[np.searchsorted(lows, lows[best], side="right") :]
+    ends = [float(part[0]) for part in (above, following) if len(part)]
+    return float(lows[best]), min(ends, default=float(lows[best]))
+
+
+def _allowed(low: np.ndarray, high: np.ndarray, bracket: tuple[float, float]) -> float:
+    """The share of the pairs that allow the bracket."""
+    return float(((low <= bracket[0]) & (high >= bracket[1])).mean()) if len(low) else 1.0
 
 
 def _cuts(low: np.ndarray, high: np.ndarray) -> list[int]:
-    """Where to begin a new slice: nowhere if one bracket holds for all, else where bins stop to agree."""
-    lowest, highest = _bracket(low, high)
-    if lowest <= highest or len(low) < 2 * BIN:
+    """Where to begin a new slice: nowhere if one bracket holds for nearly all, else where bins stop to agree."""
+    if len(low) < 2 * BIN or _allowed(low, high, _bracket(low, high)) >= 1 - 2 * LIARS:
         return []
     edges = np.linspace(0, len(low), max(2, min(len(low) // BIN, 512)) + 1).astype(int)
     brackets = [_bracket(low[a:b], high[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
@@ -403,12 +417,16 @@ def _peaks(work: Work, solved: dict[str, _Clock], small: pl.DataFrame) -> pl.Dat
         return pl.DataFrame(schema=_CLOCKS)
     by_step = pl.DataFrame({"step": sorted(set(fresh["step"]))}).with_row_index("sort").cast({"sort": pl.Int64})
     marks = moments(tied.join(by_step, on="step").select("n", "sort", "t", "end")).join(turns, on="n")
-    learned = _typical(marks)
-    if learned.is_empty():
-        return pl.DataFrame(schema=_CLOCKS)
+    mine = open_.join(by_step, on="step").select("n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2)
+    learned = _typical(marks).with_columns(way=pl.lit(0, pl.Int64))
+    # A step that no id ties may come soon before or after any other.
+    unknown = mine.select("mark").unique().join(learned, on="mark", how="anti").sort("mark")
+    near = marks.select(anchor="mark").unique().sort("anchor")
+    any_ = unknown.join(near, how="cross").with_columns(delay=pl.lit(0, pl.Int64), spread=pl.lit(0, pl.Int64))
+    any_ = any_.with_row_index("way", offset=1).cast({"way": pl.Int64})
+    learned = pl.concat([learned, any_.select(learned.columns)])
     scopes = turns.join(fresh.select("n", "session_scope", "user_scope"), on="n")
     votes = []
-    mine = open_.join(by_step, on="step").select("n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2)
     for scope in ("session_scope", "user_scope"):
         of_scope = scopes.select("request", pl.col(scope)).drop_nulls().unique()
         of_scope = of_scope.filter(pl.len().over(scope) <= MOST_IN_SCOPE)
@@ -417,15 +435,17 @@ def _peaks(work: Work, solved: dict[str, _Clock], small: pl.DataFrame) -> pl.Dat
             some = some.filter(pl.col("session_scope").is_null())
         pairs = some.join(learned, on="mark").join(of_scope, on=scope)
         pairs = pairs.join(marks.select("request", anchor="mark", when="when"), on=["request", "anchor"])
-        votes.append(pairs.select("clock", "n", "spread", vote=pl.col("t") - pl.col("when") - pl.col("delay")))
+        votes.append(pairs.select("clock", "way", "n", vote=pl.col("t") - pl.col("when") - pl.col("delay")))
     every = pl.concat(votes)
-    every = every.filter(pl.col("vote").abs() < DAY_NS).sort("clock", "vote", "n")
+    every = every.filter(pl.col("vote").abs() < DAY_NS).sort("clock", "way", "vote", "n")
     rows = []
     for (name,), group in every.partition_by("clock", as_dict=True, maintain_order=True).items():
-        found = _densest(group["vote"].to_numpy(), group["n"].to_numpy())
-        if found is None:
+        ways = group.partition_by("way", maintain_order=True)
+        peaks = [_densest(way["vote"].to_numpy(), way["n"].to_numpy()) for way in ways]
+        found = [peak for peak in peaks if peak is not None]
+        if not found:
             continue
-        offset, spread, size = found
+        offset, spread, size = max(found, key=lambda one: (one[2], -abs(one[0])))
         still = abs(offset) <= spread + MARGIN_NS
         rows.append(
             {

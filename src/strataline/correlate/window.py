@@ -25,6 +25,9 @@ OF_A_TURN = (*RANK, "ui.retry")
 RANKS = 4
 """Steps that a sort is measured from: the best that the turn has."""
 
+RARE = 0.02
+"""Share of the turns that must have such a step, and none of the better ones."""
+
 LOCAL_NS = 300 * 10**9
 """Stretch of time, to both sides, in which the density of events is counted."""
 
@@ -144,7 +147,7 @@ def _models(places: pl.DataFrame) -> dict[int, list[Model]]:
     models = {}
     for sort, ranked in found.items():
         ranked.sort(key=lambda one: one[:4])
-        models[sort] = [Model(mark, anchor, shape, alone) for _, _, mark, anchor, shape, alone in ranked[:RANKS]]
+        models[sort] = [Model(mark, anchor, shape, alone) for _, _, mark, anchor, shape, alone in ranked]
     return models
 
 
@@ -309,12 +312,17 @@ def _edges(
     """n, to, request, scope, delta_ns, log (of the density)."""
     parts = []
     served = pl.DataFrame(schema={"request": pl.String})
-    # A turn that ids give as many of these events as it has places for has no place left.
+    open_ = places.select("request").unique().join(same.select("request").unique(), on="request", how="anti")
+    used = 0
     for model in models:
         here = places.filter(pl.col("mark") == model.anchor).join(served, on="request", how="anti")
-        if here.is_empty():
+        new = here.select("request").unique()
+        # Steps that few of the turns without such an event have would only take the room of others.
+        if new.join(open_, on="request", how="semi").height < max(1, RARE * open_.height):
             continue
-        served = pl.concat([served, here.select("request").unique()])
+        served = pl.concat([served, new])
+        used += 1
+        # A turn that ids give as many of these events as it has places for has no place left.
         if model.exclusive:
             taken = same.group_by("request").len()
             here = here.join(taken, on="request", how="left").filter(
@@ -353,6 +361,8 @@ def _edges(
                     scope=pl.lit(scope),
                 )
             )
+        if used == RANKS:
+            break
     if not parts:
         return pl.DataFrame(schema={"n": pl.Int64})
     edges = pl.concat(parts).filter(pl.col("log").is_finite())
