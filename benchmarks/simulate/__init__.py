@@ -13,7 +13,7 @@ from .draw import draw_product
 from .emit import TRUTH
 from .presets import PRESETS, no_skew
 from .product import Carry, Family, Flow, Product, Service, Traffic
-from .simulate import Simulated, simulate, simulate_parts
+from .run import Simulated, simulate, simulate_parts
 
 __all__ = [
     "CLOCKS",

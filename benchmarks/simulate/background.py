@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from .flow import KNOWS_REQUEST, Floats, Rows, Whole
+from .happened import KNOWS_REQUEST, Floats, Rows, Whole
 from .product import Product
 from .traffic import Plan, repeat
 

@@ -14,6 +14,9 @@ from .product import DELAYS, FAMILY_DEFAULTS, LAYERS, Carry, Family, Flow, Produ
 MOST_INSTANCES = 12
 """Most service instances of a product."""
 
+BARE = ("prompt.access", "model.access", "model.log", "model.attempt", "model.fallback")
+"""Kinds of row that often carry nothing: access logs and lines of text."""
+
 KNOWN = {
     "prompt": ("request_id", "trace_id", "run_id", "call_id", "response_id", "message_id"),
     "retrieval": ("request_id", "trace_id", "run_id"),
@@ -199,6 +202,7 @@ def _habits(dice: _Dice, service: Service, skew: str, loss: str, instances: int)
         user=dice.share(),
         own_session_name=dice.chance(0.15),
         mute=dice.rarely(0.3, 0.3) if lossy else 0.0,
+        bare=tuple(kind for kind in service.kinds if kind in BARE and dice.chance(0.7)),
         clocks=tuple(_clock(dice, skew) for _ in range(instances)),
         precision=dice.one("s", "ms", "ms", "ms", "us", "us", "ns") if service.layer != "ui" else "ms",
         time_kind=dice.one("start", "start", "end", "write"),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from strataline.event import EVENTS
 
 from . import ids
 from .clocks import EPOCH_NS
-from .flow import NOTICE, OUTCOMES, REFS, VERDICTS
+from .happened import NOTICE, OUTCOMES, REFS, VERDICTS
 from .product import KINDS, Carry, Product, Service
-from .traffic import COMMON, SHARD_BITS
+from .traffic import SHARD_BITS
 
 TRUTH = pl.Schema(
     {
@@ -26,6 +28,7 @@ TRUTH = pl.Schema(
         "service": pl.String(),
         "event_kind": pl.String(),
         "true_request": pl.String(),
+        "true_try": pl.Int64(),
         "true_job": pl.String(),
         "true_time_ns": pl.Int64(),
         "true_start_ns": pl.Int64(),
@@ -42,11 +45,12 @@ TRUTH = pl.Schema(
 """The truth about each event.
 
 event_id joins it to the events; file, line_no, sub are its address. true_request and true_job are null for a row of
-none. true_time_ns is what the row's own time would say by the true clock (UTC), true_start_ns and true_end_ns when what
-it tells began and ended, true_write_ns when it was written. causal_seq is the order within the request, equal where
-things ran beside each other; time_seq orders these too, by true time; both null without a request. reach: what could
-tie it (id, session+time, user+time, time_only, none). id_reused: an id of it was used again, much later, by another
-request. duplicate_of: the event that it is a redelivery of. corrupt is always null.
+none; true_try tells the tries of a request apart, from 0. true_time_ns is what the row's own time would say by the true
+clock (UTC), true_start_ns and true_end_ns when what it tells began and ended, true_write_ns when it was written.
+causal_seq is the order within the request, equal where things ran beside each other; time_seq orders these too, by true
+time; both take a row by its begin, or by its end if that is all that it tells, and are null without a request. reach:
+what could tie it (id, session+time, user+time, time_only, none). id_reused: an id of it was used again, much later, by
+another request. duplicate_of: the event that it is a redelivery of. corrupt is always null.
 """
 
 _SHOWN = {"ui.rendered": "answer", "ui.error_shown": "error"}
@@ -67,6 +71,11 @@ def instance_names(service: Service) -> list[str]:
     if len(service.clocks) == 1:
         return [service.name]
     return [f"{service.name}-{number}" for number in range(len(service.clocks))]
+
+
+def sources(service: Service) -> tuple[str, ...]:
+    """The source of each of a service's instances."""
+    return tuple(f"{service.layer}/{name}.jsonl" for name in instance_names(service))
 
 
 def salts(product: Product, seed: int) -> dict[str, int]:
@@ -97,19 +106,32 @@ def _carry_text(product: Product, seed: int, carry: Carry, entity: NDArray[np.in
     return _where(entity != -1, ids.render(entity, style, key, carry.form))
 
 
-def _id_list(parts: list[tuple[str, pl.Series, str]]) -> pl.Series:
-    """A list of structs of kind, value and role for each row, of the values that it has."""
-    dtype = EVENTS.schema["ids"]
-    if not parts:
-        return pl.Series([], dtype=dtype)
-    frame = pl.DataFrame({f"v{n}": value for n, (_, value, _) in enumerate(parts)})
-    entries = [
-        pl.when(pl.col(f"v{n}").is_not_null()).then(
-            pl.struct(pl.lit(kind).alias("kind"), pl.col(f"v{n}").alias("value"), pl.lit(role).alias("role"))
-        )
-        for n, (kind, _, role) in enumerate(parts)
-    ]
-    return frame.select(pl.concat_list(entries).list.drop_nulls().cast(dtype)).to_series()
+def _id_list(parts: list[tuple[str, pl.Series, str]], rows: int) -> pl.Series:
+    """A list of structs of kind, value and role for each of `rows` rows, of the values that it has."""
+    has = [value.is_not_null().to_numpy() for _, value, _ in parts]
+    count = np.sum(has, axis=0, dtype=np.int64)
+    ends = np.cumsum(count)
+    slot = np.concatenate([(ends - count + n)[here] for n, here in _elder(has)])
+    place = np.empty(len(slot), dtype=np.int64)
+    place[slot] = np.arange(len(slot))
+    which = np.repeat(np.arange(len(parts)), [int(here.sum()) for here in has])[place]
+    entries = pl.DataFrame(
+        {
+            "kind": pl.Series([kind for kind, _, _ in parts]).gather(pl.Series(which)),
+            "value": pl.concat([value.drop_nulls() for _, value, _ in parts]).gather(pl.Series(place)),
+            "role": pl.Series([role for _, _, role in parts]).gather(pl.Series(which)),
+        }
+    ).to_struct()
+    lists = pa.LargeListArray.from_arrays(np.r_[0, ends], entries.to_arrow())
+    return pl.Series(pl.from_arrow(lists)).cast(EVENTS.schema["ids"]).head(rows)
+
+
+def _elder(has: list[NDArray[np.bool_]]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """For each part: how many parts before it each row has, and whether it has this one."""
+    elder = np.zeros(len(has[0]), dtype=np.int64)
+    for here in has:
+        yield elder.copy(), here
+        elder += here
 
 
 def _texts(entity: NDArray[np.int64], key: int) -> tuple[pl.Series, pl.Series]:
@@ -135,12 +157,12 @@ def emit(
     column = {name: rows[name].to_numpy() for name in rows.columns if rows[name].dtype.is_integer()}
     instance = column["instance"]
     names = instance_names(service)
-    sources = tuple(f"{service.layer}/{name}.jsonl" for name in names)
-    source = _pick(sources, instance)
+    files = sources(service)
+    source = _pick(files, instance)
 
     length = 180 + (ids.mix(column["shard_place"], key["length"]) % np.uint64(1500)).astype(np.int64)
     line, offset = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-    for n, name in enumerate(sources):
+    for n, name in enumerate(files):
         here = np.flatnonzero(instance == n)
         first, begin = places.lines.get(name, 0), places.offsets.get(name, 0)
         line[here] = first + 1 + np.arange(len(here))
@@ -148,10 +170,9 @@ def emit(
         places.lines[name] = first + len(here)
         places.offsets[name] = begin + int((length[here] + 1).sum())
 
-    # The event id is a hash of the address; a redelivery has the record hash of the row that it repeats.
-    address = (line << 16) + (number << 8) + instance
-    event_id = ids.hexadecimal(address, key["event"])
-    record = column["shard_place"] | (number + 1) << 44
+    # A redelivery has the record hash of the row that it repeats, and an event id of its own.
+    record = column["shard_place"] | (number + 1) << 48
+    event_id = ids.hexadecimal(record | column["again"] << 47, key["event"])
     session = column["session"]
     session_name = _where(rows["says_session"].to_numpy(), session_names(product, service, session, seed))
     user = column["user"]
@@ -208,7 +229,7 @@ def emit(
             "observed_time": _moments(column["arrives_shown"] if ui else np.full(count, -1)),
             "time_kind": _pick(("start", "end", "write"), column["time_kind"]),
             "clock": clock,
-            "ids": _id_list(parts),
+            "ids": _id_list(parts, count),
             "refs": _refs(product, seed, column),
             "span_id": span,
             "parent_id": _where(column["parent"] != -1, ids.render(column["parent"], "hex16", key["span"])),
@@ -224,6 +245,7 @@ def emit(
             "attempt": _where(attempt >= 0, pl.Series(attempt)),
             "http_status": _where(status >= 0, pl.Series(status)),
             "cache": _pick(("", "hit", "miss"), column["hit"]),
+            "stream": _where(column["stream"] >= 0, pl.Series(column["stream"] == 1)),
             "policy_stage": kinds.replace_strict(
                 {"policy.input": "input", "policy.output": "output"}, default=None, return_dtype=pl.String
             ),
@@ -243,7 +265,7 @@ def emit(
         zone_basis=pl.lit("explicit"),
         response_id=response if response is not None else pl.lit(None, pl.String),
     )  # fmt: skip
-    truth = _truth_rows(rows, column, frame, kinds, seed, product)
+    truth = _truth_rows(rows, column, frame, kinds, ids.hexadecimal(record, key["event"]), key)
     return EVENTS.conform(frame), truth
 
 
@@ -260,7 +282,7 @@ def _refs(product: Product, seed: int, column: dict[str, NDArray[np.int64]]) -> 
     for number, family in ((1, "message_id"), (2, "request_id"), (3, "response_id")):
         named = np.where(ref == number, entity, -1)
         parts.append((family, _carry_text(product, seed, Carry(family), named), REFS[number]))
-    return _id_list(parts)
+    return _id_list(parts, len(ref))
 
 
 def _truth_rows(
@@ -268,16 +290,13 @@ def _truth_rows(
     column: dict[str, NDArray[np.int64]],
     frame: pl.DataFrame,
     kinds: pl.Series,
-    seed: int,
-    product: Product,
+    first: pl.Series,
+    key: dict[str, int],
 ) -> pl.DataFrame:
-    key = salts(product, seed)
+    """The truth about rows; `first` is the event id of each, or of the row that it repeats."""
     request, job = column["request"], column["job"]
     asked = request >= 0
     shard = column["shard_place"] >> SHARD_BITS << SHARD_BITS
-    first = pl.DataFrame({"place": column["shard_place"], "event_id": frame["event_id"], "again": column["again"]})
-    origin = first.filter(pl.col("again") == 0).select("place", of="event_id")
-    of = first.join(origin, on="place", how="left", maintain_order="left")["of"]
     return pl.DataFrame(
         {
             "event_id": frame["event_id"],
@@ -288,6 +307,7 @@ def _truth_rows(
             "service": frame["service"],
             "event_kind": kinds,
             "true_request": _where(asked, ids.hexadecimal(request, key["request"], 16)),
+            "true_try": _where(asked, pl.Series(column["try"])),
             "true_job": _where(job >= 0, ids.hexadecimal(shard + job, key["job"], 16)),
             "true_time_ns": EPOCH_NS + column["stamp"],
             "true_start_ns": EPOCH_NS + column["t0"],
@@ -297,11 +317,8 @@ def _truth_rows(
             "time_seq": _where(asked, rows["time_seq"]),
             "reach": rows["reach"],
             "id_reused": rows["id_reused"],
-            "duplicate_of": _where(column["again"] == 1, of),
+            "duplicate_of": _where(column["again"] == 1, first),
             "corrupt": pl.Series([None] * rows.height, dtype=pl.String),
         },
         schema=TRUTH,
     )
-
-
-__all__ = ["COMMON", "TRUTH", "Places", "emit", "instance_names", "session_names"]

@@ -131,7 +131,8 @@ class Service:
         session: share of rows that name the session.
         user: share of rows that name the user.
         own_session_name: whether it names sessions otherwise than the other services do.
-        mute: share of rows that carry no id, no session and no user at all.
+        mute: share of rows that carry no id (but their own), no session and no user at all.
+        bare: kinds of row of which none does.
         clocks: the clock of each of its instances (replicas); at least one. In layer ui, that of the collector.
         precision: s, ms, us or ns.
         time_kind: what the time of rows about spans states: start, end, or write. Moments are written when they happen.
@@ -154,6 +155,7 @@ class Service:
     user: float = 0.0
     own_session_name: bool = False
     mute: float = 0.0
+    bare: tuple[str, ...] = ()
     clocks: tuple[Clock, ...] = (Clock(),)
     precision: str = "us"
     time_kind: str = "start"
@@ -227,7 +229,7 @@ class Flow:
         resends: most resends of a request.
         blocked_input: share blocked by the input filter.
         blocked_output: share blocked by the output filter.
-        cache: share of calls with a common prompt that a cache answers.
+        cache: share of calls that a cache answers, of those with a text that is always answered in the same words.
         stream: share of answers that are streamed; page rows of these may come before the answer is complete.
         leave: share in which the user leaves before the answer.
         regenerate: share of turns that ask for the turn before once more.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .flow import CODE
+from .happened import CODE
 
 REACHES = ("id", "session+time", "user+time", "time_only", "none")
 """What could tie a row to its request, strongest first."""

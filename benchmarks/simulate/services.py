@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 
 from . import ids
 from .clocks import UNITS, drifted
-from .flow import CODE, KNOWS_MESSAGE, KNOWS_REQUEST, Happened
-from .product import OWN, SPANS, Carry, Product, Service
+from .flow import Happened
+from .happened import CODE, KNOWS_MESSAGE, KNOWS_REQUEST
+from .product import FAMILY_DEFAULTS, OWN, SPANS, Carry, Product, Service
 from .reach import order, reach, together
-from .traffic import ADVERSARY, Plan
+from .traffic import ADVERSARY, SHARD_BITS, Plan
 
 Whole = NDArray[np.int64]
 
 TIME_KINDS = ("start", "end", "write")
-BROKEN_BIT = 44
+STRIDE = 1 << 22
+"""By how much a counter is further on in each next shard."""
+
+BROKEN_BIT = 48
 """Above this bit an entity says which service made the id up."""
 
 JOB = 1 << 33
@@ -39,7 +43,7 @@ class Entities:
 
 def entities(product: Product, plan: Plan, happened: Happened, calls: Whole) -> Entities:
     """Number the passes and calls of a shard; `calls` says when each call began, those of jobs included."""
-    turns, passes = len(plan.turn_session), len(plan.pass_turn)
+    passes = len(plan.pass_turn)
 
     def number(name: str, count: int, start: Whole) -> Whole:
         family = product.family(name)
@@ -48,10 +52,11 @@ def entities(product: Product, plan: Plan, happened: Happened, calls: Whole) -> 
             return plain
         period = round(family.restart_h * 3.6e12)
         era = start // period if period else np.zeros(count, dtype=np.int64)
-        # A shard leaves room for the shards that share its era; the count begins anew with each era.
-        shard = plan.base >> 34
-        place = order(era, start)
-        return (era << ids.COUNTER_BITS) + 1000 + place + (shard % 64 if period else shard) * 16 * turns
+        # Each shard counts on from where the one before it could have got to; the count begins anew with each era.
+        shard = plan.base >> SHARD_BITS
+        window = max(plan.begin_ns // max(shard, 1), 1)
+        earlier = np.maximum(shard - era * period // window, 0) if shard else np.zeros(count, dtype=np.int64)
+        return np.asarray((era << ids.COUNTER_BITS) + 1000 + order(era, start) + earlier * STRIDE)
 
     pass_ids = number("request_id", passes, happened.pass_start)
     if product.family("request_id").scope == "turn":
@@ -197,6 +202,7 @@ def _write(
     other = np.maximum(logged, other // unit * unit)
 
     mute = ids.unit(place, ids.salt("mute", number)) < service.mute
+    mute |= np.isin(kind, [CODE[name] for name in service.bare])
     named: dict[str, Whole] = {}
     for n, carry in enumerate(service.ids):
         entity = _carried(product, plan, numbers, carry, number, rows)
@@ -209,6 +215,7 @@ def _write(
     says_user = shared("user", service.user)
     content = ids.unit(place, ids.salt("content", number)) < service.content
     hides_spans = np.full(count, not service.spans) | mute
+    section_at_end = np.maximum(rows["section"].to_numpy(), rows["end_section"].to_numpy())
     starts_known = ~spans | (meant == 0) | service.states_span | ~hides_spans
     ref = np.where(mute, 0, rows["ref"].to_numpy())
     ref_id = rows["ref_id"].to_numpy()
@@ -220,9 +227,12 @@ def _write(
     )  # fmt: skip
     if product.family("request_id").scope == "turn":
         ref = np.where(ref == 2, 0, ref)
-    frame = rows.select("kind", "job", "outcome", "attempt", "verdict", "status", "hit", "model").with_columns(
+    frame = rows.select(
+        "kind", "job", "outcome", "attempt", "verdict", "status", "hit", "model", "stream"
+    ).with_columns(
         pl.Series("request", np.where(inside, plan.base + turn, -1)),
         pl.Series("shard_place", place),
+        pl.Series("try", np.where(inside, plan.pass_number[member], -1)),
         pl.Series("session", np.where(session >= 0, plan.base + session, -1)),
         pl.Series("user", np.where(session >= 0, plan.session_user[session], -2)),
         pl.Series("says_session", says_session),
@@ -238,8 +248,8 @@ def _write(
         pl.Series("end_time", np.where(spans & (meant == 0) & service.states_span, other, -1)),
         pl.Series("duration", np.where(spans & (meant > 0) & service.states_span, t1 - t0, -1)),
         pl.Series("time_kind", meant),
-        pl.Series("when", np.where(starts_known, t0, stamp)),
-        pl.Series("section", rows["section"].to_numpy()),
+        pl.Series("when", np.where(starts_known, t0, t1)),
+        pl.Series("section", np.where(starts_known, rows["section"].to_numpy(), section_at_end)),
         pl.Series(
             "span", np.where(hides_spans | (rows["span"].to_numpy() < 0), -1, plan.base + rows["span"].to_numpy())
         ),
@@ -253,18 +263,22 @@ def _write(
         *(pl.Series(name, entity) for name, entity in named.items()),
     )
     frame = frame.with_columns(again=pl.lit(0, pl.Int64))
-    twice = frame.filter(pl.Series(draw.random(count) < service.redelivered))
+    frame = _without_gap(service, frame, span_ns)
+    twice = frame.filter(pl.Series(draw.random(frame.height) < service.redelivered))
     later = np.rint(draw.exponential(20.0, twice.height) * 1e9).astype(np.int64)
     twice = twice.with_columns(
         pl.Series("arrives", twice["arrives"].to_numpy() + later),
         pl.Series("arrives_shown", twice["arrives_shown"].to_numpy() + later),
         again=pl.lit(1, pl.Int64),
     )
-    frame = pl.concat([frame, twice])
-    if service.gap:
-        hole = [round(share * span_ns) for share in service.gap]
-        frame = frame.filter(~pl.col("arrives").is_between(hole[0], hole[1]))
-    return frame
+    return pl.concat([frame, _without_gap(service, twice, span_ns)])
+
+
+def _without_gap(service: Service, frame: pl.DataFrame, span_ns: int) -> pl.DataFrame:
+    if not service.gap:
+        return frame
+    begin, end = (round(share * span_ns) for share in service.gap)
+    return frame.filter(~pl.col("arrives").is_between(begin, end))
 
 
 def _offsets(service: Service, instance: Whole, time: Whole) -> Whole:
@@ -296,10 +310,12 @@ def _truth(product: Product, frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
     named = []
     for service, frame in zip(product.services, frames, strict=True):
         names = [(carry.family, frame[f"id{n}"]) for n, carry in enumerate(service.ids)]
-        for family, entity in (*names, ("span", frame["span"]), ("span", frame["parent"])):
+        # A redelivery says the same as the row that it repeats, so the two belong together.
+        names += [("span", frame["span"]), ("span", frame["parent"]), (f"{service.name} record", frame["shard_place"])]
+        for family, entity in names:
             number, row = entity.to_numpy(), frame["row"].to_numpy()
             some = number != -1
-            style = product.family(family).style if family != "span" else "hex16"
+            style = product.family(family).style if family in FAMILY_DEFAULTS else "hex16"
             shown = number & ((1 << ids.COUNTER_BITS) - 1) if style == "counter" else number
             key = ids.salt(family)
             named.append(

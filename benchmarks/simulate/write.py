@@ -11,7 +11,7 @@ import polars as pl
 from .draw import draw_product
 from .presets import PRESETS, no_skew
 from .product import Product
-from .simulate import simulate_parts
+from .run import simulate_parts
 
 
 def write(product: Product, requests: int, seed: int, folder: Path) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from strataline.event import EVENTS
 
 from .background import background
 from .clocks import CLOCKS, browser_slices, drifted
-from .emit import TRUTH, Places, emit, instance_names, session_names
+from .emit import TRUTH, Places, emit, instance_names, session_names, sources
 from .flow import happen
 from .product import Product
 from .services import entities, written
@@ -59,6 +59,7 @@ def simulate_parts(product: Product, requests: int, seed: int, shard_size: int =
     waiting: list[pl.DataFrame] = []
     shards = max(1, -(-requests // shard_size))
     until = span_ns
+    by_source = sorted(range(len(product.services)), key=lambda n: sources(product.services[n]))
     for shard in range(shards):
         first = shard * shard_size
         drawn = plan(product, seed, shard, min(shard_size, requests - first), first / rate)
@@ -78,11 +79,10 @@ def simulate_parts(product: Product, requests: int, seed: int, shard_size: int =
                 if service.layer != "ui"
                 for name, clock in zip(instance_names(service), service.clocks, strict=True)
             ]
-        made = [emit(product, number, frame, places, seed) for number, frame in enumerate(rows) if frame.height]
+        made = [emit(product, number, rows[number], places, seed) for number in by_source if rows[number].height]
         events = pl.concat([events for events, _ in made]) if made else EVENTS.empty()
         truth = pl.concat([truth for _, truth in made]) if made else pl.DataFrame(schema=TRUTH)
-        order = events.select(pl.arg_sort_by("source", "line")).to_series()
-        yield Simulated(events[order], truth[order], pl.concat(clocks).sort("clock", "slice"))
+        yield Simulated(events, truth, pl.concat(clocks).sort("clock", "slice"))
 
 
 def _shard(product: Product, drawn: Plan, span_ns: int, seed: int, shard: int) -> list[pl.DataFrame]:
