@@ -36,7 +36,7 @@ def _load() -> ModuleType:
 
 simulate: Any = _load()
 strategies: Any = importlib.import_module("simulate.strategies")
-FEW = settings(max_examples=12, phases=[Phase.generate])
+FEW = settings(max_examples=10, phases=[Phase.generate])
 presets = pytest.mark.parametrize("name", sorted(simulate.PRESETS))
 REACHES = ("id", "session+time", "user+time", "time_only")
 UNIT = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}

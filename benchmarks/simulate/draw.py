@@ -294,6 +294,7 @@ def _flow(dice: _Dice) -> Flow:
         error=dice.rarely(0.8, 0.12),
         resend=dice.between(0.0, 0.9),
         resend_row=dice.share(),
+        resend_ref=dice.rarely(0.5, 1.0),
         resends=int(dice.draw.integers(0, 4)),
         blocked_input=dice.rarely(0.6, 0.06),
         blocked_output=dice.rarely(0.6, 0.06),

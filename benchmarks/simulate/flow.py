@@ -121,7 +121,7 @@ def _opening(passes: Passes, received: Floats) -> None:
     # A click on "regenerate" tells of the answer that there was: that of the last pass of the turn before.
     clicked = every[passes.browser & regenerates]
     rows.add("ui.regenerate", clicked, zero[clicked], member=clicked - 1, knows=KNOWS_REQUEST | KNOWS_MESSAGE)
-    says = again & passes.chance(0.5, passes.count)
+    says = again & passes.chance(passes.flow.resend_ref, passes.count)
     rows.add(
         "prompt.received", every, received, input=passes.text, span=passes.span, stream=passes.stream,
         ref=np.where(regenerates, 1, np.where(says, 2, 0)), ref_id=np.where(regenerates | says, every - 1, -1),

@@ -226,6 +226,7 @@ class Flow:
         error: share that ends in an error.
         resend: share of errors that the client sends again, as the same request.
         resend_row: share of those that the page logs as a retry.
+        resend_ref: share of resends whose `prompt.received` names the try before it, in a ref `retry_of`.
         resends: most resends of a request.
         blocked_input: share blocked by the input filter.
         blocked_output: share blocked by the output filter.
@@ -252,6 +253,7 @@ class Flow:
     error: float = 0.03
     resend: float = 0.5
     resend_row: float = 0.8
+    resend_ref: float = 0.2
     resends: int = 2
     blocked_input: float = 0.02
     blocked_output: float = 0.02
