@@ -15,11 +15,14 @@ from scipy.sparse.csgraph import connected_components
 
 ROUNDS = 20
 
-MOST_STATES = 1024
-"""Ways to have taken the places at hand beyond which the walk gives way to message passing."""
+MOST_STATES = 256
+"""Ways to have taken the places at hand beyond which a group is thinned, and in the end left to message passing."""
+
+MOST_AT_HAND = 24
+"""Places at hand at once beyond which the number of ways need not even be counted."""
 
 NEGLIGIBLE = (1e-5, 1e-4, 1e-3, 1e-2)
-"""Candidates less likely than this take part in no walk; the next number holds for groups that are too wide with it."""
+"""Candidates less likely than this take part in no walk; the next number holds for the groups that are too wide."""
 
 
 def marginals(event: np.ndarray, place: np.ndarray, odds: np.ndarray, *, exclusive: bool, exact: bool = True) -> np.ndarray:
@@ -44,13 +47,11 @@ def marginals(event: np.ndarray, place: np.ndarray, odds: np.ndarray, *, exclusi
     if not exact:
         return chance
     likely = np.maximum(alone, chance)
-    left = np.arange(len(event))
+    kept = np.arange(len(event))
     for least in NEGLIGIBLE:
-        left = left[likely[left] >= least]
-        if not len(left):
-            break
-        walked, left = _walks(event[left], place[left], odds[left], left)
-        for which, found in walked:
+        kept = kept[likely[kept] >= least]
+        done, kept = _walks(event[kept], place[kept], odds[kept], kept)
+        for which, found in done:
             chance[which] = found
     return chance
 
@@ -58,7 +59,12 @@ def marginals(event: np.ndarray, place: np.ndarray, odds: np.ndarray, *, exclusi
 def _walks(
     event: np.ndarray, place: np.ndarray, odds: np.ndarray, number: np.ndarray
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
-    """Marginals of the connected groups that can be walked (numbers of candidates, marginals), and the other numbers."""
+    """Numbers of candidates, and their marginals, of each connected group in which events want one place.
+
+    Groups that too many ways lead through are left: their numbers come beside.
+    """
+    if not len(event):
+        return [], number
     events, places = int(event.max()) + 1, int(place.max()) + 1
     size = events + places
     graph = coo_matrix((np.ones(len(event), np.int8), (event, place + events)), shape=(size, size))
@@ -67,7 +73,7 @@ def _walks(
     group = label[event][order]
     starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
     wanted = np.bincount(place, minlength=places)
-    done, rest = [], []
+    done, rest = [], [np.zeros(0, np.int64)]
     for first, last in zip(starts, np.concatenate([starts[1:], [len(group)]]), strict=True):
         some = order[first:last]
         # Where no two events want one place each event stands alone, and message passing was exact.
@@ -78,7 +84,7 @@ def _walks(
             rest.append(number[some])
         else:
             done.append((number[some], walked))
-    return done, np.sort(np.concatenate(rest)) if rest else np.zeros(0, np.int64)
+    return done, np.sort(np.concatenate(rest))
 
 
 def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray:
@@ -101,21 +107,30 @@ def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarra
 
 
 def _walk(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray | None:
-    """Exact marginals of one connected group; None if too many places are at hand at once."""
+    """Exact marginals of one connected group; None if too many ways lead through it."""
     starts = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]])).tolist()
     ends = [*starts[1:], len(event)]
     bits = {number: 1 << position for position, number in enumerate(dict.fromkeys(place.tolist()))}
     bit = [bits[number] for number in place.tolist()]
     weight = odds.tolist()
     # A place that no later event can take need not be remembered.
+    first_use: dict[int, int] = {}
     last_use: dict[int, int] = {}
     for step, (first, last) in enumerate(zip(starts, ends, strict=True)):
         for one in range(first, last):
+            first_use.setdefault(bit[one], step)
             last_use[bit[one]] = step
-    keep = [0] * len(starts)
+    begun = np.bincount(list(first_use.values()), minlength=len(starts) + 1)
+    over = np.bincount([step + 1 for step in last_use.values()], minlength=len(starts) + 1)
+    if int((begun - over).cumsum().max()) > MOST_AT_HAND:
+        return None
+    dropped = [0] * len(starts)
     for one, step in last_use.items():
-        for earlier in range(step):
-            keep[earlier] |= one
+        dropped[step] |= one
+    keep, left = [], sum(last_use)
+    for gone in dropped:
+        left &= ~gone
+        keep.append(left)
     forward: list[dict[int, float]] = [{0: 1.0}]
     for step, (first, last) in enumerate(zip(starts, ends, strict=True)):
         after: dict[int, float] = {}
@@ -126,9 +141,9 @@ def _walk(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray 
                 if not taken & bit[one]:
                     state = (taken | bit[one]) & mask
                     after[state] = after.get(state, 0.0) + mass * weight[one]
+        total = sum(after.values())
         if len(after) > MOST_STATES:
             return None
-        total = sum(after.values())
         forward.append({state: mass / total for state, mass in after.items()})
     chance = np.zeros(len(event))
     backward: dict[int, float] = dict.fromkeys(forward[-1], 1.0)
