@@ -61,13 +61,13 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
         work = step(work)
     links = LINKS.conform(pl.concat([LINKS.empty(), *work.links])).sort(LINKS.sort, nulls_last=True)
     whole = _joined(events, work)
-    requests = summarise(whole, links)
+    requests, gaps = summarise(whole, links)
     return Correlated(
         events=EVENTS.conform(whole.select(EVENTS.names)).sort(EVENTS.sort, nulls_last=True),
         requests=requests,
         links=links,
         clocks=_clocks(whole),
-        notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes])),
+        notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes, gaps])),
     )
 
 
