@@ -908,15 +908,27 @@ def test_who_asked_is_what_the_opening_event_says() -> None:
 
 
 def test_a_layer_whose_log_covers_the_time_is_absent_and_a_layer_without_a_log_is_not_covered() -> None:
+    """More in test_presence.py. The browser's log is of another time, and ties to no turn."""
     done = grouped("""
         T1 prompt.received@app t=10 request_id=r1
         T1 model.call@gateway t=11 request_id=r1
-        -  policy.decision@policy t=0 decision_id=d1
-        -  policy.decision@policy t=60 decision_id=d2
+        T2 prompt.received@app t=0 request_id=r2
+        T2 policy.decision@policy t=1 request_id=r2
+        T3 prompt.received@app t=60 request_id=r3
+        T3 policy.decision@policy t=61 request_id=r3
         -  ui.pageview@browser t=3600
     """)
     lists = ("layers_present", "layers_absent", "layers_not_covered", "layers_ambiguous")
-    assert done.requests.select(lists).rows() == [(["prompt", "model"], ["policy"], ["retrieval", "ui"], [])]
+    first = done.requests.filter(pl.col("layers_present").list.contains("model"))
+    assert first.select(lists).rows() == [(["prompt", "model"], ["policy"], ["retrieval", "ui"], [])]
+
+
+def test_a_hole_of_a_log_is_noted() -> None:
+    lines = [f"T{turn} prompt.received@app t={turn} request_id=r{turn}" for turn in range(60)]
+    lines += [f"T{turn} model.call@gateway t={turn}.5 request_id=r{turn}" for turn in range(60) if not 20 <= turn < 40]
+    done = grouped("\n".join(lines))
+    assert noted(done, "coverage_gap") == ["gateway.log"]
+    assert done.requests.filter(pl.col("layers_not_covered").list.contains("model")).height == 20
 
 
 def test_no_events_give_empty_tables() -> None:

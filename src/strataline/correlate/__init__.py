@@ -69,13 +69,13 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
         work = step(work)
     links = LINKS.conform(pl.concat([LINKS.empty(), *work.links])).sort(LINKS.sort, nulls_last=True)
     whole = _joined(events, work)
-    requests = summarise(whole, links)
+    requests, gaps = summarise(whole, links)
     return Correlated(
         events=EVENTS.conform(whole.select(EVENTS.names)).sort(EVENTS.sort, nulls_last=True),
         requests=requests,
         links=links,
         clocks=_clocks(whole, work.clocks),
-        notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes])),
+        notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes, gaps])),
     )
 
 
@@ -113,7 +113,9 @@ def _joined(events: pl.DataFrame, work: Work) -> pl.DataFrame:
 
 def _clocks(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """One row per domain and slice; domains that nothing was learned of are unmoved."""
-    timed = events.filter(pl.col("event_time").is_not_null()).select("clock", "event_time", t=pl.col("event_time").dt.epoch("ns"))
+    timed = events.filter(pl.col("event_time").is_not_null()).select(
+        "clock", "event_time", t=pl.col("event_time").dt.epoch("ns")
+    )
     since = known.select("clock", "slice", "since").sort("since", "clock")
     placed = timed.sort("t").join_asof(since, left_on="t", right_on="since", by="clock", check_sortedness=False)
     found = placed.group_by("clock", pl.col("slice").fill_null(0)).agg(

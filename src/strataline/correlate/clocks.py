@@ -148,7 +148,9 @@ def _bounds(seen: pl.DataFrame) -> pl.DataFrame:
     apart = pl.col("t_b") + pl.col("unit_b") - pl.col("begin")
     nothing = pl.lit(None, pl.Int64)
     later = pairs.select("rule", clock="clock_b", other="clock", at="t_b", at_other="begin", upper=apart, lower=nothing)
-    earlier = pairs.select("rule", clock="clock", other="clock_b", at="begin", at_other="t_b", upper=nothing, lower=-apart)
+    earlier = pairs.select(
+        "rule", clock="clock", other="clock_b", at="begin", at_other="t_b", upper=nothing, lower=-apart
+    )
     return pl.concat([later, earlier])
 
 
@@ -162,7 +164,9 @@ def _middles(seen: pl.DataFrame) -> pl.DataFrame:
         other.rename({"t_o": "t_a"}), left_on=["request", "after", "clock_o"], right_on=["request", "outer", "clock_o"]
     )
     there, back = pl.col("begin") - pl.col("t_o"), pl.col("end") - pl.col("t_a")
-    return both.select("clock", other="clock_o", at="begin", at_other="t_o", middle=(there + back) // 2, delay=there - back)
+    return both.select(
+        "clock", other="clock_o", at="begin", at_other="t_o", middle=(there + back) // 2, delay=there - back
+    )
 
 
 @dataclass(frozen=True)
@@ -198,9 +202,7 @@ def _solve(work: Work, bounds: pl.DataFrame, middles: pl.DataFrame) -> dict[str,
     solved: dict[str, _Clock] = {}
     left = list(large)
     while left:
-        reach = {
-            name: sum(links.get((name, other), 0) for other in solved) for name in left
-        }
+        reach = {name: sum(links.get((name, other), 0) for other in solved) for name in left}
         name = max(left, key=lambda one: (reach[one], -large.index(one)))
         if not reach[name]:
             name = next(one for one in order if one in left)
@@ -362,8 +364,10 @@ def _pooled(bounds: pl.DataFrame, solved: dict[str, _Clock]) -> pl.DataFrame:
         parts.append(
             rows.select(
                 "clock",
-                upper=pl.col("upper") + pl.Series(np.nan_to_num(clock.at(there, clock.upper), posinf=_FAR)).cast(pl.Int64),
-                lower=pl.col("lower") + pl.Series(np.nan_to_num(clock.at(there, clock.lower), neginf=-_FAR)).cast(pl.Int64),
+                upper=pl.col("upper")
+                + pl.Series(np.nan_to_num(clock.at(there, clock.upper), posinf=_FAR)).cast(pl.Int64),
+                lower=pl.col("lower")
+                + pl.Series(np.nan_to_num(clock.at(there, clock.lower), neginf=-_FAR)).cast(pl.Int64),
                 reference=pl.lit(clock.reference),
             )
         )
@@ -372,7 +376,12 @@ def _pooled(bounds: pl.DataFrame, solved: dict[str, _Clock]) -> pl.DataFrame:
     found = (
         pl.concat(parts)
         .group_by("clock")
-        .agg(pl.col("upper").min(), pl.col("lower").max(), pairs=pl.len().cast(pl.Int64), reference=pl.col("reference").min())
+        .agg(
+            pl.col("upper").min(),
+            pl.col("lower").max(),
+            pairs=pl.len().cast(pl.Int64),
+            reference=pl.col("reference").min(),
+        )
         .sort("clock")
     )
     halves = found.select((pl.col("upper") - pl.col("lower")) // 2).to_series().drop_nulls()
@@ -411,13 +420,17 @@ def _peaks(work: Work, solved: dict[str, _Clock], small: pl.DataFrame) -> pl.Dat
     known = [*solved, *small.filter(pl.col("pairs") >= 2)["clock"]]
     fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     open_ = fresh.filter(~pl.col("clock").is_in(known))
-    turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select("n", "request")
+    turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select(
+        "n", "request"
+    )
     tied = fresh.filter(pl.col("clock").is_in(known)).join(turns, on="n")
     if tied.is_empty() or open_.is_empty():
         return pl.DataFrame(schema=_CLOCKS)
     by_step = pl.DataFrame({"step": sorted(set(fresh["step"]))}).with_row_index("sort").cast({"sort": pl.Int64})
     marks = moments(tied.join(by_step, on="step").select("n", "sort", "t", "end")).join(turns, on="n")
-    mine = open_.join(by_step, on="step").select("n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2)
+    mine = open_.join(by_step, on="step").select(
+        "n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2
+    )
     learned = _typical(marks).with_columns(way=pl.lit(0, pl.Int64))
     # A step that no id ties may come soon before or after any other.
     unknown = mine.select("mark").unique().join(learned, on="mark", how="anti").sort("mark")
@@ -486,14 +499,18 @@ def _shared(work: Work, solved: dict[str, _Clock]) -> pl.DataFrame:
     }
     steps = {step: times for step, times in steps.items() if len(times) >= BRACKETED}
     known = sorted(solved.items(), key=lambda one: (-int(one[1].pairs.sum()), one[0]))[:MOST_MOVES]
-    moves = sorted({int(offset) for _, one in known for offset in one.offset[:MOST_MOVES]} | {0}, key=lambda o: (abs(o), o))
+    moves = sorted(
+        {int(offset) for _, one in known for offset in one.offset[:MOST_MOVES]} | {0}, key=lambda o: (abs(o), o)
+    )
     rows = []
     open_ = fresh.filter(~pl.col("clock").is_in(names)).sort("clock", "t", "n")
     for (name,), some in open_.partition_by("clock", as_dict=True, maintain_order=True).items():
         if some.height < BRACKETED:
             continue
         times = some["t"].gather(np.linspace(0, some.height - 1, min(some.height, SHOWN)).astype(int)).to_numpy()
-        close = {move: max((_beyond_chance(times - move, there) for there in steps.values()), default=0.0) for move in moves}
+        close = {
+            move: max((_beyond_chance(times - move, there) for there in steps.values()), default=0.0) for move in moves
+        }
         best = max(moves, key=lambda one: close[one])
         if best and close[best] >= 0.1 * len(times) and close[best] >= 2 * close[0]:
             like = min(clock for clock, one in known if best in one.offset)

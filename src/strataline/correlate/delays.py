@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from strataline.correlate.work import OPENING, Work
+from strataline.correlate.work import Work
 
 LEARNED = 30
 """Pairs from which on a delay is learned."""
@@ -143,9 +143,7 @@ def delays(given: pl.DataFrame, anchors: pl.DataFrame) -> Iterator[tuple[int, in
     both = first.join(
         anchors.filter(pl.col("place") == 0).select("request", anchor="mark", anchors="count"), on="request"
     ).filter(pl.col("mark") // 2 != pl.col("anchor") // 2)
-    shares = both.group_by("mark", "anchor").agg(
-        over=(pl.col("count") > pl.col("anchors")).mean(), together=pl.len()
-    )
+    shares = both.group_by("mark", "anchor").agg(over=(pl.col("count") > pl.col("anchors")).mean(), together=pl.len())
     equal = both.filter(pl.col("count") == pl.col("anchors")).select("request", "mark", "anchor")
     paired = equal.join(given.select("request", "mark", "place", "when"), on=["request", "mark"]).join(
         anchors.select("request", "place", anchor="mark", anchor_when="when"), on=["request", "anchor", "place"]

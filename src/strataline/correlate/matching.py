@@ -25,7 +25,9 @@ NEGLIGIBLE = (1e-5, 1e-4, 1e-3, 1e-2)
 """Candidates less likely than this take part in no walk; the next number holds for the groups that are too wide."""
 
 
-def marginals(event: np.ndarray, place: np.ndarray, odds: np.ndarray, *, exclusive: bool, exact: bool = True) -> np.ndarray:
+def marginals(
+    event: np.ndarray, place: np.ndarray, odds: np.ndarray, *, exclusive: bool, exact: bool = True
+) -> np.ndarray:
     """The probability of each candidate.
 
     Args:

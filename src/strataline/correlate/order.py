@@ -186,9 +186,9 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     custom = custom.filter((pl.col("size") >= 30) & ~pl.col("later").is_between(0.01, 0.99, closed="none"))
     close = both.filter(pl.col("apart").abs() <= pl.col("within")).join(custom, on=["step", "step_b"])
     forth = pl.col("later") > 0.5
-    return close.select(
-        a=pl.when(forth).then("i").otherwise("i_b"), b=pl.when(forth).then("i_b").otherwise("i")
-    ).sort("a", "b")
+    return close.select(a=pl.when(forth).then("i").otherwise("i_b"), b=pl.when(forth).then("i_b").otherwise("i")).sort(
+        "a", "b"
+    )
 
 
 def _moments(rows: pl.DataFrame) -> pl.DataFrame:

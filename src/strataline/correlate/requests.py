@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import polars as pl
 
+from strataline.correlate.presence import presence
 from strataline.correlate.work import OPENING
-from strataline.event import PRODUCT_LAYERS, REQUESTS
+from strataline.event import NOTES, REQUESTS
 
 VERSIONS = ("templates", "indexes", "models", "policies")
 
 
-def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """Make ``requests`` of correlated events (with ``request_kind``, ``opener`` and ``first`` beside them).
+def summarise(events: pl.DataFrame, links: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Make ``requests`` of correlated events (with ``request_kind``, ``opener`` and ``first`` beside them), and notes.
 
     ``layers_absent`` are those whose logs cover the request's time and hold nothing tied to it: that is no proof
     that the layer did nothing.
     """
     if events["request"].null_count() == events.height:
-        return REQUESTS.empty()
+        return REQUESTS.empty(), NOTES.empty()
     inside = events.filter(pl.col("request").is_not_null()).sort("request", "seq")
     fresh = pl.col("event_id") == pl.col("first_id")
     opens = (pl.col("event_id") == pl.col("opener_id")) | (pl.col("kind") == OPENING)
@@ -46,14 +47,12 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         pl.len().alias("events"),
         ((pl.col("kind") == OPENING) & fresh).sum().alias("attempts"),
         pl.col("call").filter(pl.col("kind") == "model.call").drop_nulls().n_unique().alias("calls"),
-        pl.col("layer").unique().alias("layers"),
         pl.min_horizontal(pl.col("corrected_time").min(), pl.col("end_time").min()).alias("earliest"),
-        pl.max_horizontal(pl.col("corrected_time").max(), pl.col("end_time").max()).alias("latest"),
         *(value.drop_nulls().unique(maintain_order=True).alias(name) for name, value in listed.items()),
     )
     opener = inside.filter(pl.col("event_id") == pl.col("opener_id")).select("request", "session", "user", "tenant")
     requests = grouped.join(opener, on="request", how="left")
-    requests = _layers(requests, events)
+    requests, notes = presence(requests, events, links)
     regenerated = links.filter(pl.col("relation") == "regenerates").select("from_event", "to_event")
     names = events.select("event_id", "request")
     refers = (
@@ -64,33 +63,10 @@ def summarise(events: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("refers_to").min())
     )
     requests = requests.join(refers, on="request", how="left")
-    return REQUESTS.conform(requests).sort(REQUESTS.sort)
+    return REQUESTS.conform(requests.drop("earliest")).sort(REQUESTS.sort), notes
 
 
 def _pair(name: str, version: str, joint: str = "@", *, always: bool = False) -> pl.Expr:
     """``name@version``; the half that is there where one is null (only if `always`, or if it is the name)."""
     both = pl.concat_str(name, pl.lit(joint), version)
     return pl.coalesce(both, version, name) if always else pl.coalesce(both, name)
-
-
-def _layers(requests: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Which layers are present, absent though their logs cover the time, or not covered."""
-    spans = events.group_by("layer").agg(low=pl.col("corrected_time").min(), high=pl.col("corrected_time").max())
-    bounds = {layer: (low, high) for layer, low, high in spans.iter_rows()}
-    present, absent, uncovered = [], [], []
-    for layer in PRODUCT_LAYERS:
-        here = pl.col("layers").list.contains(layer)
-        low, high = bounds.get(layer, (None, None))
-        covered = pl.lit(value=False)
-        if low is not None and high is not None:
-            covered = (pl.col("earliest") <= high) & (pl.col("latest") >= low)
-        covered = covered.fill_null(value=False)
-        present.append(pl.when(here).then(pl.lit(layer)))
-        absent.append(pl.when(~here & covered).then(pl.lit(layer)))
-        uncovered.append(pl.when(~here & ~covered).then(pl.lit(layer)))
-    return requests.with_columns(
-        layers_present=pl.concat_list(present).list.drop_nulls(),
-        layers_absent=pl.concat_list(absent).list.drop_nulls(),
-        layers_not_covered=pl.concat_list(uncovered).list.drop_nulls(),
-        layers_ambiguous=pl.lit([], pl.List(pl.String)),
-    ).drop("layers", "earliest", "latest")

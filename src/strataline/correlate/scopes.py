@@ -54,6 +54,10 @@ def _resolve(work: Work, name: str) -> Work:
         same.join(both.select("value", "value_b", "len"), on=["value", "value_b"], maintain_order="left").select(
             subject="value",
             count=pl.col("len").cast(pl.Int64),
-            detail=pl.format("{} {} is the same in these logs: they stand together in requests, and with no other", pl.lit(name), "value_b"),
+            detail=pl.format(
+                "{} {} is the same in these logs: they stand together in requests, and with no other",
+                pl.lit(name),
+                "value_b",
+            ),
         ),
     )

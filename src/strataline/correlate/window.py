@@ -127,9 +127,16 @@ def _link(work: Work, least: float) -> Work:
 def _places(tied: pl.DataFrame) -> pl.DataFrame:
     """Both ends of the events of turns: n, mark, when, request, session_scope, user_scope (of the turn)."""
     known = ("session_scope", "user_scope")
-    whose = tied.sort("n").group_by("request").agg(
-        *(pl.col(name).filter(pl.col("kind") == "prompt.received").drop_nulls().first().alias(f"{name}_own") for name in known),
-        *(pl.col(name).drop_nulls().first() for name in known),
+    whose = (
+        tied.sort("n")
+        .group_by("request")
+        .agg(
+            *(
+                pl.col(name).filter(pl.col("kind") == "prompt.received").drop_nulls().first().alias(f"{name}_own")
+                for name in known
+            ),
+            *(pl.col(name).drop_nulls().first() for name in known),
+        )
     )
     whose = whose.select("request", *(pl.coalesce(f"{name}_own", name).alias(name) for name in known))
     return moments(tied).join(tied.select("n", "request", "clock", "doubt"), on="n").join(whose, on="request")
@@ -159,7 +166,7 @@ def _units(loose: pl.DataFrame, tied: pl.DataFrame, models: dict[int, list[Model
     most = tied.group_by("request", "sort").len().group_by("sort").agg(most=pl.col("len").max())
     loose = loose.with_columns(unit=pl.coalesce("component", "n"))
     counts = loose.group_by("unit", "sort").len().join(most, on="sort", how="left")
-    many = counts.filter((pl.col("len") > pl.max_horizontal(pl.col("most").fill_null(1), 1))).select("unit").unique()
+    many = counts.filter(pl.col("len") > pl.max_horizontal(pl.col("most").fill_null(1), 1)).select("unit").unique()
     loose = loose.join(many, on="unit", how="anti")
     surprise = {sort: ranked[0].delay.surprise for sort, ranked in models.items()}
     ranked = loose.with_columns(
@@ -234,7 +241,8 @@ def _unseen(some: pl.DataFrame, places: pl.DataFrame) -> list[list[Model]]:
     found = []
     for _, mark, times in near[:NEAREST]:
         reach = min(WIDEST_NS, 32 * max(float(times[-1] - times[0]), 1.0) / len(times))
-        edges = np.concatenate([-_SCALE[_SCALE <= reach][::-1], [0.0], _SCALE[_SCALE <= reach]])
+        scale = _SCALE[reach >= _SCALE]
+        edges = np.concatenate([-scale[::-1], [0.0], scale])
         if len(edges) < 8:
             continue
         # An event lies at a delay within a bin where the step lies within the bin before the event.
@@ -292,7 +300,7 @@ def _candidates(
     if edges.is_empty():
         return None
     share = same.height / (same.height + some.height)
-    return _judge(some, same, edges, models[0].exclusive, share)
+    return _judge(some, edges, share, exclusive=models[0].exclusive)
 
 
 def _usable(same: pl.DataFrame, whose: pl.DataFrame) -> dict[str, bool]:
@@ -391,7 +399,9 @@ def _near(events: pl.DataFrame, anchors: pl.DataFrame, delay: Density) -> pl.Dat
         return events.join(anchors, on="key", how="inner")
     every = np.unique(anchors["at"].to_numpy())
     width = len(every) + 1
-    anchors = anchors.with_columns(code=pl.col("key") * width + pl.Series(np.searchsorted(every, anchors["at"].to_numpy())))
+    anchors = anchors.with_columns(
+        code=pl.col("key") * width + pl.Series(np.searchsorted(every, anchors["at"].to_numpy()))
+    )
     anchors = anchors.sort("code", "to")
     code = anchors["code"].to_numpy()
     key, when = events["key"].to_numpy(), events["when"].to_numpy()
@@ -405,9 +415,7 @@ def _near(events: pl.DataFrame, anchors: pl.DataFrame, delay: Density) -> pl.Dat
     return pl.concat([events[left], anchors.drop("key", "code")[right]], how="horizontal")
 
 
-def _judge(
-    some: pl.DataFrame, same: pl.DataFrame, edges: pl.DataFrame, exclusive: bool, share: float
-) -> pl.DataFrame:
+def _judge(some: pl.DataFrame, edges: pl.DataFrame, share: float, *, exclusive: bool) -> pl.DataFrame:
     """Add ``chance`` to the candidates."""
     density_of_events = _local(some)
     rows = edges.join(density_of_events, on="n")
@@ -430,7 +438,7 @@ def _judge(
 
 
 def _local(some: pl.DataFrame) -> pl.DataFrame:
-    """n and ``rate``: events of the sort, in the same scope, per ns about that time."""
+    """How dense the events lie: n, ``rate``, events of the sort, in the same scope, per ns about that time."""
     keyed = some.select(
         "n",
         "t",
@@ -454,7 +462,12 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
     by_request = (
         candidates.sort("n", "chance", "to", descending=[False, True, False])
         .group_by("n", "request", maintain_order=True)
-        .agg(pl.col("chance").sum().clip(0, MOST_SURE), pl.col("to").first(), pl.col("delta_ns").first(), pl.col("scope").first())
+        .agg(
+            pl.col("chance").sum().clip(0, MOST_SURE),
+            pl.col("to").first(),
+            pl.col("delta_ns").first(),
+            pl.col("scope").first(),
+        )
         .sort("n", "chance", "request", descending=[False, True, False])
     )
     by_request = by_request.with_columns(
@@ -501,7 +514,9 @@ def _merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame) -> Work:
     inside = work.members.select("n", "link_method", left="request")
     every = every.join(inside, on="n", how="left").with_columns(
         # What ids tie to the event that was placed stays tied by these.
-        link_method=pl.when((pl.col("n") == pl.col("by")) | pl.col("link_method").is_null() | (pl.col("link_method") == "opening"))
+        link_method=pl.when(
+            (pl.col("n") == pl.col("by")) | pl.col("link_method").is_null() | (pl.col("link_method") == "opening")
+        )
         .then(pl.lit("window"))
         .otherwise("link_method")
     )
