@@ -428,7 +428,11 @@ CLOCKS = Table(
         _whole("lower_ns", "Lower bound of the offset from the reference clock.", "ns"),
         _whole("upper_ns", "Upper bound.", "ns"),
         _whole("offset_ns", "What was taken from the event times; 0 where nothing was moved.", "ns"),
-        _text("basis", "unmoved, bounds, scope-peak, or reference."),
+        _text(
+            "basis",
+            "reference; asserted (`--clock`); bounds (linked events); pooled (bound on one side, and taken to be as far "
+            "off it as others are); scope-peak (where differences pile up); shared (like another log's); unmoved.",
+        ),
         _text("reference", "The domain that the offset is relative to; null where none was measured."),
     ),
 )

@@ -138,7 +138,7 @@ def delays(given: pl.DataFrame, anchors: pl.DataFrame) -> Iterator[tuple[int, in
         given: of the sorts to be placed, as `examples` gives them.
         anchors: of all sorts, likewise.
     """
-    with_mark = {mark: size for mark, size in given.group_by("mark").agg(pl.col("request").n_unique()).iter_rows()}
+    with_mark = dict(given.group_by("mark").agg(pl.col("request").n_unique()).iter_rows())
     first = given.filter(pl.col("place") == 0).select("request", "mark", "count")
     both = first.join(
         anchors.filter(pl.col("place") == 0).select("request", anchor="mark", anchors="count"), on="request"

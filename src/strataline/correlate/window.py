@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from strataline.correlate.clocks import SURE
+from strataline.correlate.bounds import SURE
 from strataline.correlate.delays import LEARNED, Density, delays, density, examples, moments, sorts
 from strataline.correlate.matching import marginals
 from strataline.correlate.order import RANK
@@ -115,7 +115,7 @@ def _link(work: Work, least: float) -> Work:
     for (sort,), some in loose.partition_by("sort", as_dict=True, maintain_order=True).items():
         same = tied.filter(pl.col("sort") == sort)
         if sort in models:
-            found = [_candidates(some, same, places, models[int(sort)])]  # type: ignore[call-overload]
+            found = [_candidates(some, same, places, models[int(sort)])]
         else:
             found = _peeled(some, same, places, _borrowed(some, models, step_of), least)
         candidates += [one for one in found if one is not None]
@@ -170,8 +170,8 @@ def _units(loose: pl.DataFrame, tied: pl.DataFrame, models: dict[int, list[Model
     loose = loose.join(many, on="unit", how="anti")
     surprise = {sort: ranked[0].delay.surprise for sort, ranked in models.items()}
     ranked = loose.with_columns(
-        surprise=pl.col("sort").replace_strict(surprise, default=np.inf, return_dtype=pl.Float64),
         *(pl.col(name).drop_nulls().first().over("unit") for name in ("session_scope", "user_scope")),
+        surprise=pl.col("sort").replace_strict(surprise, default=np.inf, return_dtype=pl.Float64),
     )
     return ranked.sort("unit", "surprise", "n").unique("unit", keep="first", maintain_order=True)
 
@@ -236,7 +236,7 @@ def _unseen(some: pl.DataFrame, places: pl.DataFrame) -> list[list[Model]]:
     for (mark,), here in places.partition_by("mark", as_dict=True, maintain_order=True).items():
         if here.height >= LEARNED:
             times = np.sort(here["when"].to_numpy())
-            near.append((_to_nearest(when, times), int(mark), times))  # type: ignore[call-overload]
+            near.append((_to_nearest(when, times), int(mark), times))
     near.sort(key=lambda one: one[:2])
     found = []
     for _, mark, times in near[:NEAREST]:

@@ -1,0 +1,201 @@
+"""Clocks that too few linked events bound: told by where time differences pile up, or by the log beside them.
+
+What is found so is never as sure as bounds are, and says so in its basis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from scipy.stats import poisson
+
+from strataline.correlate.bounds import BRACKETED, CLOCK_ROWS, EVER, MARGIN_NS, SURE, Clock, whole
+from strataline.correlate.delays import LEARNED, delays, examples, moments
+from strataline.correlate.work import Work
+
+PEAK_NS = 100_000_000
+"""Width within which votes for an offset agree."""
+
+STEADY_NS = 500_000_000
+"""Delays that vary more (between quartiles) than this vote for no offset."""
+
+MOST_IN_SCOPE = 256
+"""Turns of one session or user beyond which its events vote for no offset."""
+
+CLOSE_NS = 10_000_000
+"""How close two logs of one machine show one thing."""
+
+SHOWN = 2000
+
+MOST_MOVES = 8
+"""Clocks, and slices of one, that an unknown one is compared with: those that most pairs bound."""
+
+DAY_NS = 26 * 3600 * 10**9
+"""Time zones lie no further apart."""
+
+
+def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataFrame:
+    """Offsets of clocks without enough linked events, from where time differences within a session or user pile up.
+
+    Each event of such a clock, and each event of the turns of the same session (else user) that commonly comes a known
+    delay before or after its step, vote for an offset. The true offset gets a vote from every pair that belongs
+    together; what any other gets is chance, and so many votes that chance gives them in one clock of a thousand are
+    needed. Basis ``scope-peak``.
+    """
+    known = [*solved, *small.filter(pl.col("pairs") >= 2)["clock"]]
+    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    open_ = fresh.filter(~pl.col("clock").is_in(known))
+    turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select(
+        "n", "request"
+    )
+    tied = fresh.filter(pl.col("clock").is_in(known)).join(turns, on="n")
+    if tied.is_empty() or open_.is_empty():
+        return pl.DataFrame(schema=CLOCK_ROWS)
+    by_step = pl.DataFrame({"step": sorted(set(fresh["step"]))}).with_row_index("sort").cast({"sort": pl.Int64})
+    marks = moments(tied.join(by_step, on="step").select("n", "sort", "t", "end")).join(turns, on="n")
+    mine = open_.join(by_step, on="step").select(
+        "n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2
+    )
+    learned = _typical(marks).with_columns(way=pl.lit(0, pl.Int64))
+    # A step that no id ties may come soon before or after any other.
+    unknown = mine.select("mark").unique().join(learned, on="mark", how="anti").sort("mark")
+    near = marks.select(anchor="mark").unique().sort("anchor")
+    any_ = unknown.join(near, how="cross").with_columns(delay=pl.lit(0, pl.Int64), spread=pl.lit(0, pl.Int64))
+    any_ = any_.with_row_index("way", offset=1).cast({"way": pl.Int64})
+    learned = pl.concat([learned, any_.select(learned.columns)])
+    scopes = turns.join(fresh.select("n", "session_scope", "user_scope"), on="n")
+    votes = []
+    for scope in ("session_scope", "user_scope"):
+        of_scope = scopes.select("request", pl.col(scope)).drop_nulls().unique()
+        of_scope = of_scope.filter(pl.len().over(scope) <= MOST_IN_SCOPE)
+        some = mine.filter(pl.col(scope).is_not_null())
+        if scope == "user_scope":
+            some = some.filter(pl.col("session_scope").is_null())
+        pairs = some.join(learned, on="mark").join(of_scope, on=scope)
+        pairs = pairs.join(marks.select("request", anchor="mark", when="when"), on=["request", "anchor"])
+        votes.append(pairs.select("clock", "way", "n", vote=pl.col("t") - pl.col("when") - pl.col("delay")))
+    every = pl.concat(votes)
+    every = every.filter(pl.col("vote").abs() < DAY_NS).sort("clock", "way", "vote", "n")
+    rows = []
+    for (name,), group in every.partition_by("clock", as_dict=True, maintain_order=True).items():
+        ways = group.partition_by("way", maintain_order=True)
+        piles = [_densest(way["vote"].to_numpy(), way["n"].to_numpy()) for way in ways]
+        found = [pile for pile in piles if pile is not None]
+        if not found:
+            continue
+        offset, spread, size = max(found, key=lambda one: (one[2], -abs(one[0])))
+        still = abs(offset) <= spread + MARGIN_NS
+        rows.append(
+            {
+                "clock": name,
+                "slice": 0,
+                "since": EVER,
+                "pairs": size,
+                "lower_ns": offset - spread,
+                "upper_ns": offset + spread,
+                "offset_ns": 0 if still else offset,
+                "doubt": spread // 2,
+                "basis": "unmoved" if still else "scope-peak",
+                "reference": min(one.reference for one in solved.values()),
+            }
+        )
+    return pl.DataFrame(rows, schema=CLOCK_ROWS)
+
+
+def shared(work: Work, solved: dict[str, Clock]) -> pl.DataFrame:
+    """Clocks of which nothing is known, but that show what another clock shows if they are moved like it.
+
+    Two logs of one machine share a clock. Of the offsets of the solved clocks, and none at all, the one that brings
+    most events close to one of the events of the turns is taken, if it does so for twice as many as none at all.
+    """
+    # A clock that few of its many events bound is as good as unknown.
+    sizes = work.events.group_by("clock").len()
+    few = work.clocks.join(sizes, on="clock").filter(
+        (pl.col("pairs") < BRACKETED) & (pl.col("pairs") * 10 < pl.col("len")) & (pl.col("basis") != "scope-peak")
+    )
+    names = work.clocks.join(few.select("clock"), on="clock", how="anti")["clock"].implode()
+    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("logged").is_not_null())
+    fresh = fresh.with_columns(t=pl.when(pl.col("clock").is_in(few["clock"].implode())).then("logged").otherwise("t"))
+    turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select("n")
+    tied = fresh.filter(pl.col("clock").is_in(list(solved))).join(turns, on="n", how="semi")
+    steps = {
+        step: np.sort(np.concatenate([some["t"].to_numpy(), some["end"].drop_nulls().to_numpy()]))
+        for (step,), some in tied.partition_by("step", as_dict=True, maintain_order=True).items()
+    }
+    steps = {step: times for step, times in steps.items() if len(times) >= BRACKETED}
+    known = sorted(solved.items(), key=lambda one: (-int(one[1].pairs.sum()), one[0]))[:MOST_MOVES]
+    moves = sorted(
+        {int(offset) for _, one in known for offset in one.offset[:MOST_MOVES]} | {0}, key=lambda o: (abs(o), o)
+    )
+    rows = []
+    open_ = fresh.filter(~pl.col("clock").is_in(names)).sort("clock", "t", "n")
+    for (name,), some in open_.partition_by("clock", as_dict=True, maintain_order=True).items():
+        if some.height < BRACKETED:
+            continue
+        times = some["t"].gather(np.linspace(0, some.height - 1, min(some.height, SHOWN)).astype(int)).to_numpy()
+        close = {
+            move: max((_beyond_chance(times - move, there) for there in steps.values()), default=0.0) for move in moves
+        }
+        best = max(moves, key=lambda one: close[one])
+        if best and close[best] >= 0.1 * len(times) and close[best] >= 2 * close[0]:
+            like = min(clock for clock, one in known if best in one.offset)
+            place = solved[like].offset.tolist().index(best)
+            rows.append(
+                {
+                    "clock": name,
+                    "slice": 0,
+                    "since": EVER,
+                    "pairs": int(close[best]),
+                    "lower_ns": whole(solved[like].lower[place]),
+                    "upper_ns": whole(solved[like].upper[place]),
+                    "offset_ns": best,
+                    "doubt": 0,
+                    "basis": "shared",
+                    "reference": solved[like].reference,
+                }
+            )
+    return pl.DataFrame(rows, schema=CLOCK_ROWS)
+
+
+def _beyond_chance(times: np.ndarray, there: np.ndarray) -> float:
+    """How many of `times` lie within `CLOSE_NS` of one of `there` (ascending), beyond those that do by chance."""
+    place = np.searchsorted(there, times)
+    after = np.abs(there[np.clip(place, 0, len(there) - 1)] - times)
+    before = np.abs(times - there[np.clip(place - 1, 0, len(there) - 1)])
+    found = int((np.minimum(before, after) <= CLOSE_NS).sum())
+    span = max(float(there[-1] - there[0]), 1.0)
+    return found - len(times) * min(1.0, 2 * CLOSE_NS * len(there) / span)
+
+
+def _typical(marks: pl.DataFrame) -> pl.DataFrame:
+    """mark, anchor, delay (median, ns), spread: of each step the anchor at the steadiest distance."""
+    rows = examples(marks)
+    best: dict[int, tuple[float, int, float]] = {}
+    for mark, anchor, found, _, together in delays(rows, rows):
+        if mark % 2 or len(found) < LEARNED or together < 0.5:
+            continue
+        low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
+        best[mark] = min(best.get(mark, (np.inf, 0, 0.0)), (float(high - low), anchor, float(middle)))
+    steady = [(m, a, int(d), int(s)) for m, (s, a, d) in sorted(best.items()) if s <= STEADY_NS]
+    schema = {"mark": pl.Int64, "anchor": pl.Int64, "delay": pl.Int64, "spread": pl.Int64}
+    return pl.DataFrame(steady, schema=schema, orient="row")
+
+
+def _densest(votes: np.ndarray, voters: np.ndarray) -> tuple[int, int, int] | None:
+    """Where most votes lie within `PEAK_NS`: middle, half the width, and how many; None where chance explains it."""
+    if len(votes) < 3:
+        return None
+    ends = np.searchsorted(votes, votes + PEAK_NS, side="right")
+    sizes = ends - np.arange(len(votes))
+    first = int(np.argmax(sizes))
+    inside = slice(first, int(ends[first]))
+    size = len(np.unique(voters[inside]))
+    span = max(float(votes[-1] - votes[0]), PEAK_NS)
+    others = len(votes) - int(sizes[first])
+    expected = max(others * PEAK_NS / span, 1e-3)
+    # Poisson tail of so many votes in one window, times the windows that there are.
+    chance = poisson.sf(size - 1, expected) * max(1.0, span / PEAK_NS)
+    if size < 3 or chance > 1e-3:
+        return None
+    middle = int(np.median(votes[inside]))
+    return middle, PEAK_NS // 2, size
