@@ -430,7 +430,7 @@ CLOCKS = Table(
         _whole("offset_ns", "What was taken from the event times; 0 where nothing was moved.", "ns"),
         _text(
             "basis",
-            "reference; asserted (`--clock`); bounds (linked events); pooled (bound on one side, and taken to be as far "
+            "reference; asserted (`--clock`); bounds (linked events); pooled (bound on one side, taken to be as far "
             "off it as others are); scope-peak (where differences pile up); shared (like another log's); unmoved.",
         ),
         _text("reference", "The domain that the offset is relative to; null where none was measured."),

@@ -12,6 +12,7 @@ import polars as pl
 
 from strataline.correlate.again import collapse_repeats, group_turns, mark_redelivery
 from strataline.correlate.clocks import estimate_clocks
+from strataline.correlate.content import link_content
 from strataline.correlate.hubs import refuse_hubs
 from strataline.correlate.ids import normalise_ids
 from strataline.correlate.order import order
@@ -36,9 +37,11 @@ STEPS: tuple[Callable[[Work], Work], ...] = (
     stitch,
     resolve_scopes,
     estimate_clocks,
+    link_content,
     link_window_surely,
     # Once more, with the links that are sure; no third time.
     estimate_clocks,
+    link_content,
     link_window,
     relate,
     order,
@@ -121,7 +124,7 @@ def _clocks(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     found = placed.group_by("clock", pl.col("slice").fill_null(0)).agg(
         start_time=pl.col("event_time").min(), end_time=pl.col("event_time").max(), events=pl.len()
     )
-    rows = found.join(known.drop("since", "doubt"), on=["clock", "slice"], how="left").with_columns(
+    rows = found.join(known.drop("since", "doubt", "unsure"), on=["clock", "slice"], how="left").with_columns(
         pl.col("pairs", "offset_ns").fill_null(0), pl.col("basis").fill_null("unmoved")
     )
     return CLOCKS.conform(rows).sort(CLOCKS.sort)

@@ -9,7 +9,6 @@ believes the exchange with the least delay, and Jaeger's clock-skew adjuster for
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +51,7 @@ CLOCK_ROWS = pl.Schema(
         "upper_ns": pl.Int64,
         "offset_ns": pl.Int64,
         "doubt": pl.Int64,
+        "unsure": pl.Int64,
         "basis": pl.String,
         "reference": pl.String,
     }
@@ -134,9 +134,13 @@ def middles_of(seen: pl.DataFrame) -> pl.DataFrame:
         other.rename({"t_o": "t_a"}), left_on=["request", "after", "clock_o"], right_on=["request", "outer", "clock_o"]
     )
     there, back = pl.col("begin") - pl.col("t_o"), pl.col("end") - pl.col("t_a")
-    return both.select(
+    within = both.select(
         "clock", other="clock_o", at="begin", at_other="t_o", middle=(there + back) // 2, delay=there - back
     )
+    around = within.select(
+        clock="other", other="clock", at="at_other", at_other="at", middle=-pl.col("middle"), delay="delay"
+    )
+    return pl.concat([within, around])
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ class Clock:
         lower: of the bracket; may be infinite, as `upper` may.
         upper: of the bracket.
         pairs: that bound it.
+        unsure: about how far off the offset may be (ns); may be infinite.
         basis: as in ``clocks``.
         reference: the clock that all of this is relative to.
     """
@@ -158,6 +163,7 @@ class Clock:
     lower: np.ndarray
     upper: np.ndarray
     pairs: np.ndarray
+    unsure: np.ndarray
     basis: str
     reference: str
 
@@ -197,7 +203,7 @@ def fixed(offset: int, basis: str, reference: str) -> Clock:
     """A clock whose offset is not in question."""
     whole = np.array([EVER])
     value = np.array([offset], np.float64)
-    return Clock(whole, value, value, value, np.array([0]), basis, reference)
+    return Clock(whole, value, value, value, np.array([0]), np.zeros(1), basis, reference)
 
 
 def _bracketed(own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, Clock]) -> Clock:
@@ -218,20 +224,24 @@ def _bracketed(own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, C
     when, low, high = when[held], low[held], high[held]
     cuts = _cuts(low, high)
     reference = max(references)[1]
-    middle = _nearest_exchange(mids, solved)
+    exchanges = _exchanges(mids, solved)
     parts = list(itertools.pairwise([0, *cuts, len(when)]))
-    since, offset, lo, hi, pairs = [], [], [], [], []
+    since, offset, lo, hi, pairs, unsure = [], [], [], [], [], []
     for first, last in parts:
         lowest, highest = _bracket(low[first:last], high[first:last])
         since.append(EVER if first == 0 else when[first])
         until = when[last] if last < len(when) else np.iinfo(np.int64).max
-        offset.append(_offset(lowest, highest, middle(since[-1], until)))
+        middle, spread = _nearest(exchanges.filter(pl.col("at").is_between(since[-1], until)))
+        offset.append(_offset(lowest, highest, middle))
+        unsure.append(min((highest - lowest) / 2, spread))
         lo.append(lowest)
         hi.append(highest)
         pairs.append(last - first)
     moved = np.array(offset)
     basis = "bounds" if moved.any() else "unmoved"
-    return Clock(np.array(since), moved, np.array(lo), np.array(hi), np.array(pairs), basis, reference)
+    return Clock(
+        np.array(since), moved, np.array(lo), np.array(hi), np.array(pairs), np.array(unsure), basis, reference
+    )
 
 
 def _held(low: np.ndarray, high: np.ndarray, rule: np.ndarray) -> list[int]:
@@ -299,29 +309,25 @@ def _cuts(low: np.ndarray, high: np.ndarray) -> list[int]:
     return cuts
 
 
-def _nearest_exchange(mids: pl.DataFrame | None, solved: dict[str, Clock]) -> Callable[[int, int], float | None]:
-    """A function of a stretch of logged time: the offset that the exchanges with least delay in it show, if any."""
-    found = []
-    for (other,), rows in (
-        (pl.DataFrame({"other": []}) if mids is None else mids)
-        .filter(pl.col("other").is_in(list(solved)))
-        .partition_by("other", as_dict=True)
-        .items()
-    ):
+def _exchanges(mids: pl.DataFrame | None, solved: dict[str, Clock]) -> pl.DataFrame:
+    """The exchanges with solved clocks: at, delay, middle (ahead of the reference)."""
+    found = [pl.DataFrame(schema={"at": pl.Int64, "delay": pl.Int64, "middle": pl.Float64})]
+    if mids is None:
+        return found[0]
+    for (other,), rows in mids.filter(pl.col("other").is_in(list(solved))).partition_by("other", as_dict=True).items():
         clock = solved[other]
         offset = clock.at(rows["at_other"].to_numpy(), clock.offset)
         found.append(rows.select("at", "delay", middle=pl.col("middle") + pl.Series(offset)))
-    every = pl.concat(found) if found else None
+    return pl.concat(found)
 
-    def middle(since: int, until: int) -> float | None:
-        if every is None:
-            return None
-        rows = every.filter(pl.col("at").is_between(since, until)).sort(pl.col("delay").abs(), "at", "middle")
-        if rows.height < BRACKETED:
-            return None
-        return float(rows["middle"].head(max(5, rows.height // 20)).median())  # type: ignore[arg-type]
 
-    return middle
+def _nearest(exchanges: pl.DataFrame) -> tuple[float | None, float]:
+    """What the exchanges with the least delay say: the middle, and how far they are apart; None if there are few."""
+    if exchanges.height < BRACKETED:
+        return None, np.inf
+    quick = exchanges.sort(pl.col("delay").abs(), "at", "middle").head(max(5, exchanges.height // 20))
+    low, middle, high = np.quantile(quick["middle"].to_numpy(), [0.05, 0.5, 0.95])
+    return float(middle), float(high - low) + abs(float(quick["delay"].abs().median())) / 2  # type: ignore[arg-type]
 
 
 def _offset(lowest: float, highest: float, middle: float | None) -> float:
@@ -389,6 +395,7 @@ def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
         upper_ns="upper",
         offset_ns=pl.when(still).then(0).otherwise(estimate),
         doubt=pl.when(one_sided).then(typical).otherwise((pl.col("upper") - pl.col("lower")).abs() // 4),
+        unsure=pl.when(one_sided).then(None).otherwise((pl.col("upper") - pl.col("lower")).abs() // 2),
         basis=pl.when(still).then(pl.lit("unmoved")).otherwise(basis),
         reference="reference",
     ).cast(CLOCK_ROWS)

@@ -59,7 +59,7 @@ def _asserted(work: Work) -> Work:
             detail = f"asserted to be {_seconds(offset)} ahead; linked events put it between {lower} and {upper}"
             work = work.note("clock_contradicted", detail, subject=name)
         row = {"clock": name, "slice": 0, "since": EVER, "pairs": int(found["pairs"].sum()), "offset_ns": offset}
-        more = {"doubt": 0, "basis": "asserted", "reference": references[0] if len(references) else None}
+        more = {"doubt": 0, "unsure": 0, "basis": "asserted", "reference": references[0] if len(references) else None}
         asserted = pl.DataFrame([row | more], schema=CLOCK_ROWS)
         work = replace(work, clocks=pl.concat([work.clocks.filter(pl.col("clock") != name), asserted]))
     return _moved(replace(work, clocks=work.clocks.sort("clock", "slice")))
@@ -76,6 +76,7 @@ def _applied(work: Work, solved: dict[str, Clock], *more: pl.DataFrame) -> Work:
             "upper_ns": whole(clock.upper[place]),
             "offset_ns": int(clock.offset[place]),
             "doubt": 0,
+            "unsure": whole(clock.unsure[place]),
             "basis": clock.basis,
             "reference": clock.reference,
         }

@@ -172,19 +172,20 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     Elsewhere is wherever in these logs the clocks can tell: a step comes before another one if it does so in at least
     99 of 100 such requests, of at least 30, with one event of each.
     """
-    known = work.clocks.filter(pl.col("lower_ns").is_not_null() & pl.col("upper_ns").is_not_null())
-    unsure = known.group_by("clock").agg(unsure=(pl.col("upper_ns") - pl.col("lower_ns")).abs().max() // 2)
+    unsure = work.clocks.group_by("clock").agg(pl.col("unsure").max()).drop_nulls()
+    # One step may be reported by two programs, such as a filter and the gateway that asks it.
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
-    fresh = fresh.filter(pl.len().over("request", "step") == 1).join(unsure, on="clock")
-    fresh = fresh.select("i", "request", "step", "clock", "t", "unsure")
+    fresh = fresh.filter(pl.len().over("request", "step", "format") == 1).join(unsure, on="clock")
+    sorts = fresh.select("step", "format").unique().sort("step", "format").with_row_index("sort")
+    fresh = fresh.join(sorts, on=["step", "format"]).select("i", "request", "sort", "clock", "t", "unsure")
     both = fresh.join(fresh, on="request", suffix="_b").filter(
-        (pl.col("clock") != pl.col("clock_b")) & (pl.col("step") < pl.col("step_b"))
+        (pl.col("clock") != pl.col("clock_b")) & (pl.col("sort") < pl.col("sort_b"))
     )
     both = both.with_columns(apart=pl.col("t_b") - pl.col("t"), within=pl.col("unsure") + pl.col("unsure_b"))
     told = both.filter(pl.col("apart").abs() > pl.col("within"))
-    custom = told.group_by("step", "step_b").agg(later=(pl.col("apart") > 0).mean(), size=pl.len())
+    custom = told.group_by("sort", "sort_b").agg(later=(pl.col("apart") > 0).mean(), size=pl.len())
     custom = custom.filter((pl.col("size") >= 30) & ~pl.col("later").is_between(0.01, 0.99, closed="none"))
-    close = both.filter(pl.col("apart").abs() <= pl.col("within")).join(custom, on=["step", "step_b"])
+    close = both.filter(pl.col("apart").abs() <= pl.col("within")).join(custom, on=["sort", "sort_b"])
     forth = pl.col("later") > 0.5
     return close.select(a=pl.when(forth).then("i").otherwise("i_b"), b=pl.when(forth).then("i_b").otherwise("i")).sort(
         "a", "b"

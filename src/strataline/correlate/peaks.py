@@ -95,6 +95,7 @@ def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataF
                 "upper_ns": offset + spread,
                 "offset_ns": 0 if still else offset,
                 "doubt": spread // 2,
+                "unsure": spread,
                 "basis": "unmoved" if still else "scope-peak",
                 "reference": min(one.reference for one in solved.values()),
             }
@@ -150,6 +151,7 @@ def shared(work: Work, solved: dict[str, Clock]) -> pl.DataFrame:
                     "upper_ns": whole(solved[like].upper[place]),
                     "offset_ns": best,
                     "doubt": 0,
+                    "unsure": whole(solved[like].unsure[place]),
                     "basis": "shared",
                     "reference": solved[like].reference,
                 }

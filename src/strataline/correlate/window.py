@@ -7,7 +7,7 @@ candidates there are, from who else wants the place, and from the share of such 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ import polars as pl
 from strataline.correlate.bounds import SURE
 from strataline.correlate.delays import LEARNED, Density, delays, density, examples, moments, sorts
 from strataline.correlate.matching import marginals
+from strataline.correlate.merge import merge, unit_of
 from strataline.correlate.order import RANK
 from strataline.correlate.work import Work
 from strataline.event import PRODUCT_LAYERS
@@ -94,11 +95,7 @@ def link_window_surely(work: Work) -> Work:
 
 
 def _link(work: Work, least: float) -> Work:
-    rows = work.events.join(sorts(work).drop("step"), on="n", maintain_order="left").join(
-        work.members.select("n", "component", "request", "request_kind", "confidence", "link_method"),
-        on="n",
-        how="left",
-    )
+    rows = unit_of(work, work.events.join(sorts(work).drop("step"), on="n", maintain_order="left"))
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
     tied = fresh.filter(turn & (pl.col("confidence") >= SURE))
@@ -164,7 +161,6 @@ def _units(loose: pl.DataFrame, tied: pl.DataFrame, models: dict[int, list[Model
     More events of one sort than any turn has are a job of its own.
     """
     most = tied.group_by("request", "sort").len().group_by("sort").agg(most=pl.col("len").max())
-    loose = loose.with_columns(unit=pl.coalesce("component", "n"))
     counts = loose.group_by("unit", "sort").len().join(most, on="sort", how="left")
     many = counts.filter(pl.col("len") > pl.max_horizontal(pl.col("most").fill_null(1), 1)).select("unit").unique()
     loose = loose.join(many, on="unit", how="anti")
@@ -476,7 +472,7 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
         next_chance=pl.col("chance").shift(-1).over("n"),
     )
     best = by_request.filter((pl.col("rank") == 0) & (pl.col("chance") >= least))
-    work = _merge(work, rows, best)
+    work = merge(work, rows, best, "window")
     listed = by_request.filter((pl.col("rank") < LISTED) & (pl.col("chance") >= FAINT)).join(best, on="n", how="anti")
     found = pl.concat(
         [best.with_columns(taken=pl.lit(value=True)), listed.with_columns(taken=pl.lit(value=False))]
@@ -497,36 +493,3 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
             runner_up_confidence=pl.col("next_chance").round(6),
         )
     )
-
-
-def _merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame) -> Work:
-    """Put each event of `best` (n, request, chance), and what ids tie to it, into the turn."""
-    unit = rows.select("n", unit=pl.coalesce("component", "first"))
-    moved = best.select("n", to="request", sure="chance").join(unit, on="n").select("unit", "to", "sure", "n")
-    turns = work.members.select("request", "request_kind", "component", "opener").unique("request")
-    every = (
-        unit.join(moved.rename({"n": "by"}), on="unit")
-        .join(turns, left_on="to", right_on="request")
-        .select("n", "component", "opener", "request_kind", "by", request="to", confidence=pl.col("sure").round(6))
-    )
-    old = work.members.join(every.select("n", "confidence"), on="n", how="left", suffix="_new")
-    kept = old.filter(pl.col("confidence_new").is_null()).drop("confidence_new")
-    inside = work.members.select("n", "link_method", left="request")
-    every = every.join(inside, on="n", how="left").with_columns(
-        # What ids tie to the event that was placed stays tied by these.
-        link_method=pl.when(
-            (pl.col("n") == pl.col("by")) | pl.col("link_method").is_null() | (pl.col("link_method") == "opening")
-        )
-        .then(pl.lit("window"))
-        .otherwise("link_method")
-    )
-    into = every.filter(pl.col("left").is_not_null()).select(to_request="left", into="request").unique("to_request")
-    links = tuple(_redirected(one, into) for one in work.links)
-    return replace(work, members=pl.concat([kept, every.select(kept.columns)]).sort("n"), links=links)
-
-
-def _redirected(links: pl.DataFrame, into: pl.DataFrame) -> pl.DataFrame:
-    """`links` with the requests that have become part of a turn (``to_request``, ``into``) named as that turn."""
-    found = links.join(into, on="to_request", how="left", maintain_order="left")
-    opened = pl.col("into").is_not_null() & (pl.col("method") == "opening")
-    return found.filter(~opened).with_columns(to_request=pl.coalesce("into", "to_request")).drop("into")
