@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,15 +17,26 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from strataline.case import LIMIT, Case, refuse_to_replace
 from strataline.cli import catalogue
-from strataline.cli.arguments import Duration, Moment, Pair, Size
+from strataline.cli.arguments import Duration, Moment, Size
+from strataline.cli.terminal import (
+    ASSUME_ZONE,
+    COMPLAINT,
+    ENCODINGS,
+    FORCE,
+    FORMATS,
+    INPUTS,
+    NOTHING,
+    ZONES,
+    dumped,
+    echo,
+    look,
+)
 from strataline.errors import StrataError
 from strataline.export import text
 from strataline.export.escape import printable
 from strataline.export.words import count
 from strataline.read import MAX_EXPAND, MAX_RECORD
 from strataline.reconstruct import reconstruct as reconstruct_case
-
-COMPLAINT, NOTHING = 1, 2
 
 STATUS = """
 \b
@@ -50,14 +59,6 @@ class _Commands(click.Group):
             hint = "" if problem.hint is None else f"\n  hint: {printable(problem.hint)}"
             click.echo(f"strataline: {where}{printable(problem.message)}{hint}", err=True)
             ctx.exit(NOTHING)
-
-
-_INPUTS = click.option(
-    "--inputs",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the inputs are now, if not where they were.",
-)
 
 
 @click.group(
@@ -89,36 +90,10 @@ def main() -> None:
 @click.argument("logs", nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CASE", help="Folder to write the case to.")
 @click.option("--overwrite", is_flag=True, help="Replace the case that is there already.")
-@click.option(
-    "--formats",
-    "folders",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of further formats. Loading a format runs its file: only name folders that you trust. Repeatable.",
-)
-@click.option(
-    "--format",
-    "force",
-    multiple=True,
-    type=Pair("NAME=GLOB", first=True),
-    metavar="NAME=GLOB",
-    help="Read the sources that GLOB fits as format NAME, without recognising them. Repeatable.",
-)
-@click.option(
-    "--zone",
-    "zones",
-    multiple=True,
-    type=Pair("GLOB=ZONE"),
-    metavar="GLOB=ZONE",
-    help="IANA zone of times that state none, in the sources that GLOB fits: 'app/uvicorn.log*=America/New_York'."
-    " Repeatable.",
-)
-@click.option(
-    "--assume-zone",
-    metavar="ZONE",
-    help="Zone of times that state none, where neither --zone nor the format names one.  [default: UTC, and noted]",
-)
+@FORMATS
+@FORCE
+@ZONES
+@ASSUME_ZONE
 @click.option(
     "--reuse-gap",
     type=Duration(),
@@ -154,15 +129,7 @@ def main() -> None:
     show_default=True,
     help="Whether the tables hold the first 240 characters of texts.",
 )
-@click.option(
-    "--encoding",
-    "encodings",
-    multiple=True,
-    type=Pair("GLOB=NAME"),
-    metavar="GLOB=NAME",
-    help="Encoding of the text in the sources that GLOB fits, such as 'old/*.log=cp1252'. Repeatable."
-    "  [default: UTF-8 or UTF-16, and what the bytes tell, which is noted]",
-)
+@ENCODINGS
 @click.option(
     "--max-record",
     type=Size(),
@@ -257,18 +224,18 @@ def reconstruct(
             named = case.which(shown)
             summary["chain"] = case.chain(named[0]) if len(named) == 1 else None
             status = max(status, COMPLAINT if summary["chain"] is None else 0)
-        _echo(json.dumps(summary, ensure_ascii=False) + "\n")
+        echo(dumped(summary))
     elif shown is not None:
         status = max(status, _show(case, shown))
     else:
-        _echo(text.summary(case.frames, str(output), **_page()))
+        echo(text.summary(case.frames, str(output), **look()))
     sys.exit(status)
 
 
 @main.command(epilog=STATUS)
 @click.argument("case", type=click.Path(path_type=Path))
 @click.argument("name", metavar="ID")
-@_INPUTS
+@INPUTS
 def show(case: Path, name: str, inputs: Path | None) -> None:
     """Print the chain of the request that ID names.
 
@@ -299,7 +266,7 @@ def show(case: Path, name: str, inputs: Path | None) -> None:
     metavar="N",
     help="How many events to print.",
 )
-@_INPUTS
+@INPUTS
 def find(
     case: Path,
     words: str | None,
@@ -324,14 +291,14 @@ def find(
             " were searched (--inputs DIR)",
             err=True,
         )
-    _echo(text.hits(found.head(limit), **_page()))
+    echo(text.hits(found.head(limit), **look()))
     if found.height > limit:
         click.echo(f"{found.height - limit} more; --limit {found.height} prints all")
 
 
 @main.command(epilog=STATUS)
 @click.argument("case", type=click.Path(path_type=Path))
-@_INPUTS
+@INPUTS
 def verify(case: Path, inputs: Path | None) -> None:
     """Hash the case's files and its inputs again, and count its records again."""
     opened = Case.open(case, inputs)
@@ -360,13 +327,13 @@ def rejects(case: Path, reason: str | None, source: str | None) -> None:
         found = found.filter(pl.col("reason") == reason)
         if found.is_empty():
             raise click.UsageError(f"no reject has the reason {printable(reason)}; there are: {known}")
-    _echo(text.rejects(found, every=reason is not None, **_page()))
+    echo(text.rejects(found, every=reason is not None, **look()))
 
 
 @main.command(epilog=STATUS)
 @click.argument("case", type=click.Path(path_type=Path))
 @click.argument("event", metavar="EVENT")
-@_INPUTS
+@INPUTS
 def evidence(case: Path, event: str, inputs: Path | None) -> None:
     """Print exactly the bytes that EVENT's record has in its input.
 
@@ -387,7 +354,7 @@ def evidence(case: Path, event: str, inputs: Path | None) -> None:
         sys.exit(COMPLAINT)
     click.echo(f"{printable(row['source'])}: {text.place(row)}", err=True)
     if sys.stdout.isatty():
-        _echo("\n".join(printable(line) for line in found.decode("utf-8", "backslashreplace").split("\n")) + "\n")
+        echo("\n".join(printable(line) for line in found.decode("utf-8", "backslashreplace").split("\n")) + "\n")
     else:
         sys.stdout.buffer.write(found)
         sys.stdout.buffer.flush()
@@ -401,14 +368,14 @@ def _show(case: Case, name: str) -> int:
     found = requests.filter(pl.col("request").is_in(case.which(name)))
     if found.height == 1:
         events = case.request_events(found["request"][0])
-        _echo(text.chain(events, found.row(0, named=True), case.frames["links"], case.frames["notes"], **_page()))
+        echo(text.chain(events, found.row(0, named=True), case.frames["links"], case.frames["notes"], **look()))
         return 0
     if found.height:
-        _echo(text.listing(found, case.frames["events"], **_page()))
+        echo(text.listing(found, case.frames["events"], **look()))
         return 0
     lone = case.carries(name)
     if lone.height:
-        _echo(text.hits(lone, **_page()))
+        echo(text.hits(lone, **look()))
         click.echo(f"These events carry {printable(name)}; none of them is tied to a request.")
         return 0
     click.echo(
@@ -437,16 +404,6 @@ def _complaints(case: Case, max_rejects: int | None, *, told: bool) -> int:
     if over_cap and told:
         click.echo(f"strataline: {count(over_cap, 'record')} over --max-record", err=True)
     return COMPLAINT if many or complaints.height or in_vain.height or over_cap else 0
-
-
-def _page() -> dict[str, Any]:
-    """Width and colour of the terminal; no width and no colour where standard output is none."""
-    terminal = sys.stdout.isatty()
-    return {"width": Console().width if terminal else None, "colour": terminal and "NO_COLOR" not in os.environ}
-
-
-def _echo(page: str) -> None:
-    click.echo(page, nl=False)
 
 
 @contextmanager

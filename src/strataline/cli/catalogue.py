@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
-import os
 import re
 import shlex
 import sys
@@ -21,15 +19,16 @@ from typing import Any
 import click
 import polars as pl
 from rich.cells import cell_len
-from rich.console import Console
 
 from strataline.case import HOLDERS
-from strataline.cli.arguments import Pair
+from strataline.cli import terminal
+from strataline.cli.terminal import ASSUME_ZONE, COMPLAINT, ENCODINGS, FORCE, FORMATS, JSON, ZONES, dumped, echo
 from strataline.conformance import Complaint, check_folder, draft_format, rewrite
 from strataline.errors import FormatError, InputError
 from strataline.event import FRAME, LAYERS
 from strataline.export.escape import excerpt, printable
-from strataline.export.text import Page, place
+from strataline.export.page import Page
+from strataline.export.text import place
 from strataline.export.words import count, date_time, epoch_ms
 from strataline.format import Format
 from strataline.parse import Kernel, Marks, Parsed, Plan, catalogue, described, parse_source, zone_named
@@ -37,8 +36,6 @@ from strataline.parse.explain import Explained, Near, explain, written
 from strataline.parse.source import LOOKED_BYTES, LOOKED_RECORDS
 from strataline.read import Options, Source, better_encoding, encoding_named, find_inputs, read
 from strataline.reconstruct import survey
-
-COMPLAINT = 1
 
 STATUS = """
 \b
@@ -66,44 +63,13 @@ def register(group: click.Group) -> None:
         group.add_command(command)
 
 
-_FORMATS = click.option(
-    "--formats",
-    "folders",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of further formats. Loading a format runs its file: only name folders that you trust. Repeatable.",
-)
-
-
 @click.command(epilog=STATUS, context_settings=HELP)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@_FORMATS
-@click.option(
-    "--format",
-    "force",
-    multiple=True,
-    type=Pair("NAME=GLOB", first=True),
-    metavar="NAME=GLOB",
-    help="Read the sources that GLOB fits as format NAME, without recognising them. Repeatable.",
-)
-@click.option(
-    "--zone",
-    "zones",
-    multiple=True,
-    type=Pair("GLOB=ZONE"),
-    metavar="GLOB=ZONE",
-    help="IANA zone of times that state none, in the sources that GLOB fits. Repeatable.",
-)
-@click.option("--assume-zone", metavar="ZONE", help="Zone of such times elsewhere.  [default: UTC]")
-@click.option(
-    "--encoding",
-    "encodings",
-    multiple=True,
-    type=Pair("GLOB=NAME"),
-    metavar="GLOB=NAME",
-    help="Encoding of the text in the sources that GLOB fits. Repeatable.",
-)
+@FORMATS
+@FORCE
+@ZONES
+@ASSUME_ZONE
+@ENCODINGS
 @click.option(
     "--explain",
     "line",
@@ -112,7 +78,7 @@ _FORMATS = click.option(
     help="Say of one record, by its line (of a table: its row, from 0), what it is, or what keeps the formats from"
     " describing it. PATH is then one file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@JSON
 def recognise(
     paths: tuple[str, ...],
     folders: tuple[Path, ...],
@@ -133,7 +99,7 @@ def recognise(
             raise click.UsageError("--explain takes exactly one PATH")
         options = _Choices({glob: name for name, glob in force}, dict(zones), assume_zone, dict(encodings))
         found = _line(paths[0], line, folders, options)
-        _echo(_dumped(found.plain()) if as_json else _explained(found, _page()))
+        echo(dumped(found.plain()) if as_json else _explained(found, terminal.page()))
         return
     made = survey(
         paths,
@@ -159,11 +125,9 @@ def recognise(
     if as_json:
         used = Counter(row["format"] for row in sources if row["format"])
         states = Counter(_state(row) for row in sources)
-        _echo(
-            _dumped({"sources": sources, "formats": dict(sorted(used.items())), "files": dict(sorted(states.items()))})
-        )
+        echo(dumped({"sources": sources, "formats": dict(sorted(used.items())), "files": dict(sorted(states.items()))}))
     else:
-        _echo(_recognised(sources, _page()))
+        echo(_recognised(sources, terminal.page()))
     wrong = any(row["problem"] or _state(row) in ("unreadable", "in_vain", "not_recognised") for row in sources)
     sys.exit(COMPLAINT if wrong or refused else 0)
 
@@ -498,8 +462,8 @@ def _near(near: Near) -> str:
 @click.command(epilog=STATUS, context_settings=HELP)
 @click.argument("name", required=False)
 @click.option("--layer", type=click.Choice(LAYERS), help="Only formats with events of this layer.")
-@_FORMATS
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@FORMATS
+@JSON
 def formats(name: str | None, layer: str | None, folders: tuple[Path, ...], as_json: bool) -> None:
     """List the formats that are known; with NAME, everything about one.
 
@@ -512,7 +476,7 @@ def formats(name: str | None, layer: str | None, folders: tuple[Path, ...], as_j
             hint = f"near it: {', '.join(near)}" if near else "strataline formats lists them"
             raise FormatError(f"no format is called {name!r}", hint=hint)
         one = _described(known[name], known)
-        _echo(_dumped(one) if as_json else _about(one, _page()))
+        echo(dumped(one) if as_json else _about(one, terminal.page()))
         return
     rows = [_described(fmt, known) for fmt in known.values()]
     rows = [row for row in rows if layer is None or layer in row["layers"]]
@@ -525,9 +489,9 @@ def formats(name: str | None, layer: str | None, folders: tuple[Path, ...], as_j
     }
     verified = sum(row["verified"] for row in rows)
     if as_json:
-        _echo(_dumped({"count": len(rows), "verified": verified, "layers": totals, "formats": rows}))
+        echo(dumped({"count": len(rows), "verified": verified, "layers": totals, "formats": rows}))
         return
-    page = _page()
+    page = terminal.page()
     table = [("format", "layers", "container", "verified", "ids", "title")]
     table += [
         (
@@ -558,7 +522,7 @@ def formats(name: str | None, layer: str | None, folders: tuple[Path, ...], as_j
         [(f"per layer, verified in brackets: {per}", "")],
         _INDENT,
     )
-    _echo("\n".join(text) + "\n")
+    echo("\n".join(text) + "\n")
 
 
 def _described(fmt: Format, known: Mapping[str, Format]) -> Row:
@@ -657,7 +621,7 @@ def new_format(sample: Path, folder: Path, layer: str | None, name: str | None, 
     """
     with _writing(folder):
         made = draft_format(sample, folder, layer=layer, name=name, force=force)
-    page = _page()
+    page = terminal.page()
     text = page.fold([(made.name, "strong"), ("  ", "")], [(f"{made.container}, layer {made.layer}", "")], _INDENT)
     text += page.labelled("format", [(str(made.file), "")])
     text += page.labelled("sample", [(str(made.sample), "")])
@@ -674,9 +638,9 @@ def new_format(sample: Path, folder: Path, layer: str | None, name: str | None, 
         f"strataline recognise {shlex.quote(str(sample))} --formats {shlex.quote(str(folder))}",
     ):
         text += page.labelled("", [(command, "")])
-    _echo("\n".join(text) + "\n")
+    echo("\n".join(text) + "\n")
     if made.complaints:
-        _echo("\n".join(line for one in made.complaints for line in _complaint(one, page)) + "\n")
+        echo("\n".join(line for one in made.complaints for line in _complaint(one, page)) + "\n")
         sys.exit(COMPLAINT)
 
 
@@ -691,17 +655,17 @@ def check_format(folder: Path, write: bool) -> None:
     """
     if not folder.is_dir():
         raise FormatError("no such folder of formats", path=str(folder))
-    page = _page()
+    page = terminal.page()
     if write:
         with _writing(folder):
             for name, rows in rewrite(folder):
-                _echo(f"{printable(name)}: wrote {count(rows, 'row')}: read every one before you keep them\n")
+                echo(f"{printable(name)}: wrote {count(rows, 'row')}: read every one before you keep them\n")
     wrong = 0
     for name, complaints in check_folder(folder):
         said = count(len(complaints), "complaint") if complaints else "ok"
         text = page.fold([(name, "strong"), ("  ", "")], [(said, "strong" if complaints else "")], _INDENT)
         text += [line for one in complaints for line in _complaint(one, page)]
-        _echo("\n".join(text) + "\n")
+        echo("\n".join(text) + "\n")
         wrong += bool(complaints)
     sys.exit(COMPLAINT if wrong else 0)
 
@@ -735,17 +699,3 @@ def _rows(table: Any) -> list[Row]:
 
 def _plain(row: Row) -> Row:
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}
-
-
-def _dumped(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) + "\n"
-
-
-def _page() -> Page:
-    """Width and colour of the terminal; no width and no colour where standard output is none."""
-    terminal = sys.stdout.isatty()
-    return Page(Console().width if terminal else None, terminal and "NO_COLOR" not in os.environ)
-
-
-def _echo(page: str) -> None:
-    click.echo(page, nl=False)

@@ -7,105 +7,27 @@ an evidence address or an id is never cut; without one (a pipe) no line is folde
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import polars as pl
-from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.cells import cell_len
 
 from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REASONS, REQUESTS
 from strataline.export import rows, words
 from strataline.export.escape import excerpt, printable
+from strataline.export.page import LABEL, Page, Part
 from strataline.export.rows import Chain, Row
 
-_STYLES = {
-    "prompt": "36",
-    "retrieval": "32",
-    "model": "35",
-    "policy": "33",
-    "ui": "34",
-    "change": "31",
-    "strong": "1",
-    "dim": "2",
-}
-# Columns: of a label; before a second line; that a first input needs beside the rest of its line.
-_LABEL, _EXCERPT, _ROOM = 13, 6, 24
+# Columns: before a second line; that a first input needs beside the rest of its line.
+_EXCERPT, _ROOM = 6, 24
 # How many candidates, and sources to mend, are named before "and n more".
 _CANDIDATES, _SOURCES = 5, 6
 # Sources of rejects of one reason that are listed before "and n more".
 _REJECTS = 5
 _SIDES = ("input", "output")
 _NOTABLE = dict.fromkeys(("outcome", "error", "verdict", "mode", "shown", "feedback"), "strong")
-
-Part = tuple[str, str]
-"""A piece of a line that is not folded, and its style: a key of `_STYLES`, or nothing."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """Where the text goes: how wide it is (null: no bound), and whether it shows colour."""
-
-    width: int | None
-    colour: bool
-
-    def paint(self, text: str, style: str) -> str:
-        """The text in the colour of `style`, where there are colours."""
-        if not self.colour or style not in _STYLES or not text:
-            return text
-        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
-
-    def fold(self, head: Sequence[Part], parts: Iterable[Part], indent: int, between: str = "  ") -> list[str]:
-        """`head` and then `parts`; where the width ends, a new line begins, `indent` columns in.
-
-        A part that is wider than a line is folded between its words; a word stays whole. This is also where every
-        text becomes printable.
-        """
-        safe = [(printable(text), style) for text, style in head]
-        lines, line = [], "".join(self.paint(*part) for part in safe)
-        used = sum(cell_len(text) for text, _ in safe)
-        fresh = True
-        for text, style, gap in self._pieces(parts, indent, between):
-            if not fresh and self.width is not None and used + cell_len(gap + text) > self.width:
-                lines.append(line.rstrip())
-                line, used, fresh = " " * indent, indent, True
-            before = "" if fresh else gap
-            line += before + self.paint(text, style)
-            used += cell_len(before + text)
-            fresh = False
-        return [*lines, line.rstrip()]
-
-    def _pieces(self, parts: Iterable[Part], indent: int, between: str) -> Iterable[tuple[str, str, str]]:
-        """What is not folded: (text, style, what stands before it on a line)."""
-        for raw, style in parts:
-            text = printable(raw)
-            if self.width is None or indent + cell_len(text) <= self.width:
-                yield text, style, between
-            else:
-                for place, word in enumerate(text.split(" ")):
-                    yield word, style, " " if place else between
-
-    def prose(self, head: Sequence[Part], text: str, style: str = "", last: str = "") -> list[str]:
-        """`head` and then free text, folded between words; a word wider than a line is split, `last` is not."""
-        indent = sum(cell_len(one) for one, _ in head)
-        pieces = printable(text).split(" ")
-        if self.width is not None:
-            room = max(self.width - indent, 8)
-            pieces = [piece for word in pieces for piece in (chop_cells(word, room) or [""])]
-        parts = [(word, style) for word in pieces] + ([(last, style)] if last else [])
-        return self.fold(head, parts, indent, " ")
-
-    def crop(self, head: str, raw: str, style: str = "") -> str:
-        """`head` and then as much of the text as one line holds."""
-        text = printable(raw)
-        if self.width is not None and cell_len(head + text) > self.width:
-            text = set_cell_size(text, max(self.width - cell_len(head) - 1, 1)).rstrip() + "…"
-        return head + self.paint(text, style)
-
-    def labelled(self, label: str, parts: Iterable[Part]) -> list[str]:
-        """The parts behind their label, folded below each other."""
-        return self.fold([(f"  {label:<{_LABEL}}", "dim")], parts, _LABEL + 2)
 
 
 def chain(
@@ -169,7 +91,7 @@ def _head(found: Chain, page: Page) -> list[str]:
     for title, pairs in (("in force", rows.in_force(request)), ("came out", rows.came_out(request))):
         text += page.labelled(title, [(f"{label} {excerpt(value)}", "") for label, value in pairs]) if pairs else []
     for label, said, event in rows.first_input_last_output(events):
-        head = [(f"  {label:<{_LABEL}}", "dim")]
+        head = [(f"  {label:<{LABEL}}", "dim")]
         text += page.prose(head, f"“{excerpt(said)}”", last=f"({rows.address(event)})")
     return text
 
@@ -252,10 +174,6 @@ def _text_key(event: Row, side: str) -> str | None:
     return key
 
 
-def _section(title: str, lines: Sequence[str], page: Page) -> list[str]:
-    return ["", page.paint(title, "strong"), *lines] if lines else []
-
-
 def _not_tied(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
     why = (
         ("layers_absent", "a log covers the time; no event of it is tied to this request by an id"),
@@ -278,7 +196,7 @@ def _not_tied(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
         lines += page.labelled("candidate", [(part, "") for part in parts if part])
     if candidates.height > _CANDIDATES:
         lines += page.labelled("", [(f"and {words.count(candidates.height - _CANDIDATES, 'more candidate')}", "")])
-    return _section("Not tied", lines, page)
+    return page.section("Not tied", lines)
 
 
 def _clocks(back: Sequence[Back], page: Page) -> list[str]:
@@ -301,7 +219,7 @@ def _clocks(back: Sequence[Back], page: Page) -> list[str]:
             "what; the two clocks disagree, or a record states another moment than it was placed by."
         )
         lines += page.prose([("  ", "")], legend, "dim")
-    return _section("Clocks", lines, page)
+    return page.section("Clocks", lines)
 
 
 def _notes_about(events: Sequence[Row], notes: pl.DataFrame, page: Page) -> list[str]:
@@ -319,7 +237,7 @@ def _notes_about(events: Sequence[Row], notes: pl.DataFrame, page: Page) -> list
     for note in found.to_dicts():
         where = "".join(f"{note[name]}: " for name in ("source", "subject") if note[name])
         text += page.prose([("  ", "")], f"{where}{excerpt(note['detail'] or note['topic'])}")
-    return _section("Notes", text, page)
+    return page.section("Notes", text)
 
 
 def _ids(events: Sequence[Row], page: Page) -> list[str]:
@@ -336,7 +254,7 @@ def _ids(events: Sequence[Row], page: Page) -> list[str]:
         if short[value] != value
         for line in page.fold([(f"  {kind:<{wide}}  ", "dim")], [(value, ""), (words.count(number, "event"), "dim")], 4)
     ]
-    return _section("Ids in full", lines, page)
+    return page.section("Ids in full", lines)
 
 
 def listing(requests: pl.DataFrame, events: pl.DataFrame, *, width: int | None = None, colour: bool = False) -> str:
