@@ -16,9 +16,9 @@ from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from strataline.event import EVENTS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES, Table
+from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES, Table
 from strataline.examine import coverage
-from strataline.export import markdown, rows, text, words
+from strataline.export import clocks as clocks_page, markdown, rows, text, why, why_text, words
 from strataline.export.escape import code, defang, excerpt, printable
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -145,6 +145,7 @@ def events() -> pl.DataFrame:
         event(8, "prompt", "prompt.responded", 1_399, ids=[REQUEST_ID], order_basis="tie", clock_offset=-785_000_000),
         event(20, "prompt", "prompt.received", 125_000, request="r2", seq=0, link_method="opening"),
         alone(21, "other", "log.other", 65_000),
+        alone(23, "policy", "policy.decision", 124_990, verdict="allow"),
         alone(
             22,
             "change",
@@ -202,8 +203,11 @@ def links() -> pl.DataFrame:
         return {
             "relation": "member",
             "from_event": f"e{number:02}",
+            "to_event": "e01",
+            "to_address": "prompt.jsonl:2",
             "to_request": "r1",
             "method": "id",
+            "confidence": 1.0,
             "id_kind": way["kind"],
             "id_value": way["value"],
             "taken": True,
@@ -220,14 +224,44 @@ def links() -> pl.DataFrame:
     }
     candidate = {
         "relation": "member",
-        "from_event": "e05",
-        "from_address": "policy.jsonl:6",
+        "from_event": "e23",
+        "from_address": "policy.jsonl:24",
+        "to_event": "e20",
+        "to_address": "prompt.jsonl:21",
         "to_request": "r2",
         "method": "window",
+        "scope": "all",
+        "delta_ns": 10_000_000,
         "confidence": 0.41,
         "taken": False,
     }
-    return frame(LINKS, *(member(number, way) for number, way in ways.items()), again, candidate)
+    opens = {"relation": "member", "from_event": "e01", "to_event": "e01", "to_request": "r1", "method": "opening"}
+    members = [member(number, way) for number, way in ways.items()]
+    return frame(LINKS, opens | {"confidence": 1.0, "taken": True}, *members, again, candidate)
+
+
+def clocks() -> pl.DataFrame:
+    """A reference, a clock that was set in between, one that nothing ties, and a family of browsers."""
+
+    def clock(name: str, place: int, basis: str, offset_ms: int, **more: Any) -> dict[str, Any]:
+        span = {"start_time": at(60_000 * place), "end_time": at(60_000 * (place + 1)), "events": 10}
+        known = {"clock": name, "slice": place, "basis": basis, "offset_ns": offset_ms * 1_000_000, "pairs": 40}
+        return known | span | {"reference": "prompt"} | more
+
+    half = 500_000
+    browsers = [
+        clock(f"browser:{n}\x1b[31m", 0, "bounds" if n else "pooled", 100 * n - 300, lower_ns=-half, upper_ns=half)
+        for n in range(7)
+    ]
+    return frame(
+        CLOCKS,
+        clock("prompt", 0, "reference", 0, pairs=0, lower_ns=0, upper_ns=0),
+        clock("model|x", 0, "bounds", 4197, lower_ns=4_190_000_000, upper_ns=4_210_000_000),
+        clock("model|x", 1, "bounds", -25_200_300, lower_ns=-25_200_310_000_000, upper_ns=-25_200_290_000_000),
+        clock("policy", 0, "scope-peak", -1138, upper_ns=-1_100_000_000),
+        clock("ui", 0, "unmoved", 0, pairs=0, reference=None),
+        *browsers,
+    )
 
 
 def tables() -> dict[str, pl.DataFrame]:
@@ -261,8 +295,10 @@ def tables() -> dict[str, pl.DataFrame]:
             "count": 8,
             "detail": "times without a zone: UTC assumed",
         },
+        {"topic": "clock_zone", "subject": "model|x", "detail": "its times are -25200.300 s ahead, about -7 h"},
+        {"topic": "clock_contradicted", "subject": "policy", "detail": "asserted to be +1 s ahead"},
     )
-    found = {"events": events(), "requests": requests(), "links": links()}
+    found = {"events": events(), "requests": requests(), "links": links(), "clocks": clocks()}
     return found | {"sources": sources, "rejects": rejects, "notes": notes, "coverage": coverage(found["events"])}
 
 
@@ -272,6 +308,10 @@ def chain_of(request: str, **page: Any) -> str:
     return text.chain(found["events"].filter(pl.col("request") == request), row, found["links"], found["notes"], **page)
 
 
+def why_of(event_id: str) -> str:
+    return why_text.page(why.explain(tables(), {"min_confidence": 0.9, "window_s": 900.0}, event_id), width=100)
+
+
 OUTPUTS = {
     "timeline.md": lambda: markdown.timeline(tables(), {"version": "0.1.0"}, 200),
     "chain_100.txt": lambda: chain_of("r1", width=100),
@@ -279,6 +319,10 @@ OUTPUTS = {
     "chain_gaps.txt": lambda: chain_of("r2", width=80),
     "listing.txt": lambda: text.listing(requests(), events(), width=100),
     "hits.txt": lambda: text.hits(events().filter(pl.col("line") < 3), width=100),
+    "clocks.txt": lambda: clocks_page.page(tables(), "cases/one", width=100),
+    "clocks_pipe.txt": lambda: clocks_page.page(tables(), "cases/one", every=True),
+    "why_candidates.txt": lambda: why_of("e23"),
+    "why_id.txt": lambda: why_of("e02"),
     "summary.txt": lambda: text.summary(tables(), "cases/one", width=100),
 }
 
@@ -301,7 +345,7 @@ def test_limit_says_what_it_leaves_out() -> None:
 
 
 def test_a_case_without_anything_is_still_a_page() -> None:
-    nothing = {table.name: table.empty() for table in (EVENTS, REQUESTS, LINKS, SOURCES, REJECTS, NOTES)}
+    nothing = {table.name: table.empty() for table in (EVENTS, REQUESTS, LINKS, CLOCKS, SOURCES, REJECTS, NOTES)}
     made = markdown.timeline(nothing | {"coverage": coverage(EVENTS.empty())}, {}, 200)
     assert "0 events, 0 requests" in made
     assert "No events." in made

@@ -27,7 +27,7 @@ import pyarrow as pa
 from strataline.errors import CaseError, InputError
 from strataline.event import EVENTS, LINKS, TABLES, address
 from strataline.examine import coverage
-from strataline.export import markdown, parquet
+from strataline.export import clocks, markdown, parquet, rows, why
 from strataline.read import Input, Options, Source, at, read, rows_at
 
 MANIFEST = "manifest.json"
@@ -40,6 +40,9 @@ HOLDERS = ("tar", "zip", "sqlite", "parquet", "arrow")
 
 SPOOLED = "stdin"
 """The source that standard input is, and its copy in a case."""
+
+_LINE = re.compile(r"(?P<source>.+):(?P<line>[0-9]{1,18})(?:#(?P<item>[0-9]{1,18}))?", re.DOTALL)
+"""How chains name a record."""
 
 TIMELINE = "timeline.md"
 LIMIT = 200
@@ -155,7 +158,8 @@ class Case:
         """The event (as in ``events``) or reject (as in ``rejects``) that `name` means, one row.
 
         Args:
-            name: an event id, or its first 8 characters or more; or ``SOURCE@OFFSET``.
+            name: an event id, or its first 8 characters or more; or ``SOURCE@OFFSET``, or ``SOURCE:LINE`` (``#n``
+                behind it: the n-th element) as chains show it. Of several events of one record, the first.
 
         Raises:
             CaseError: if it means none, or several records.
@@ -167,8 +171,14 @@ class Case:
             there = (pl.col("source") == source) & (pl.col("offset") == int(offset))
             found = next((one for table in (events, rejects) if (one := table.filter(there)).height), found)
             found = found.head(1)
+        line = _LINE.fullmatch(name)
+        if found.is_empty() and line is not None:
+            there = (pl.col("source") == line["source"]) & (pl.col("line") == int(line["line"]))
+            there = there & (pl.col("item") == int(line["item"] or 0))
+            found = next((one for table in (events, rejects) if (one := table.filter(there)).height), found)
+            found = found.head(1)
         if found.is_empty():
-            hint = "an event id, as the tables have it, or SOURCE@OFFSET, as strataline rejects lists them"
+            hint = "an event id, as the tables have it, SOURCE:LINE, as chains show it, or SOURCE@OFFSET"
             raise CaseError(f"no event or reject is called {name!r}", hint=hint)
         if found.height > 1:
             raise CaseError(f"{name!r} begins {found.height} event ids", hint="give more of its characters")
@@ -431,6 +441,15 @@ class Case:
             "requests": requests.height,
             "requests_by_kind": dict(requests.group_by("kind").len().sort("kind").iter_rows()),
             "layers": {layer: {"events": count, "linked": tied} for layer, count, tied in per_layer.iter_rows()},
+            "linked_by": dict(
+                events.filter(pl.col("request").is_not_null())
+                .group_by("link_method")
+                .len()
+                .sort("link_method")
+                .iter_rows()
+            ),
+            "candidates_only": rows.candidates(self.frames["links"])["from_event"].n_unique(),
+            "clocks_moved": self.frames["clocks"].filter(pl.col("offset_ns") != 0)["clock"].n_unique(),
             "zones_assumed": assumed,
             "unrecognised": unknown["source"].unique().sort().to_list(),
             "unreadable": sources.filter(pl.col("container") == "unreadable")["source"].to_list(),
@@ -566,6 +585,38 @@ class Case:
             if rejected.get(source, 0) != count
         ]
         return wrong
+
+    def why(self, name: str) -> dict[str, Any]:
+        """Why an event is in its request, or in none, as plain numbers and texts (what ``strataline why`` prints).
+
+        Args:
+            name: the event, as `records_of` takes it.
+
+        Returns:
+            event, request, request_kind, opened, status (OBS, DER, INF, UNK), method, confidence, way (the links to the
+            opening event), runner_up, candidates (of an event of no request), and as sentences why and otherwise (what
+            would have changed it). They hold log text as it is.
+
+        Raises:
+            CaseError: if it means no event, or several.
+        """
+        found = self.records_of(name)
+        if "event_id" not in found.columns:
+            row = found.row(0, named=True)
+            hint = f"it became no event: {row['reason']}; strataline rejects lists such records"
+            raise CaseError(f"{name!r} is a rejected record", hint=hint)
+        place = found.row(0, named=True)
+        if not place["event_id"].startswith(name):
+            same = [pl.col(key) == place[key] for key in ("source", "offset", "item")]
+            there = self.frames["events"].filter(*same).sort("index")
+            if there.height > 1:
+                listed = ", ".join(f"{one} {kind}" for one, kind in there.select("event_id", "kind").iter_rows())
+                raise CaseError(f"{there.height} events are of {name!r}", hint=f"name one by its id: {listed}")
+        return why.explain(self.frames, self.manifest.get("options") or {}, place["event_id"])
+
+    def clock_offsets(self) -> dict[str, Any]:
+        """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""
+        return clocks.listed(self.frames)
 
     def links_of(self, events: pl.DataFrame) -> pl.DataFrame:
         """The links (as in ``links``) that begin at one of `events`."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
@@ -55,6 +56,10 @@ from strataline.read import (
     reread,
 )
 
+_CENTURY = timedelta(days=36_525)
+_CLOCKS_NAMED = 12
+"""So many clock domains are named in a hint, those with most events first."""
+
 Progress = Callable[[str, int, int], None]
 """Called with the source at hand, bytes done and bytes in all."""
 
@@ -88,6 +93,10 @@ def reconstruct(
     zones: Mapping[str, str] | None = None,
     assume_zone: str | None = None,
     reuse_gap: timedelta = timedelta(hours=6),
+    window: timedelta = timedelta(minutes=15),
+    min_confidence: float = 0.9,
+    reference_clock: str | None = None,
+    clocks: Mapping[str, timedelta] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     excerpts: bool = True,
@@ -108,6 +117,11 @@ def reconstruct(
         assume_zone: zone of such times where neither an option nor the format names one; otherwise UTC is assumed,
             and noted.
         reuse_gap: two uses of one id further apart than this, by one clock, are two ids.
+        window: events further apart than this, by the reference clock, are not tied by content or by time.
+        min_confidence: links by content and by time that are less sure are listed and not taken; 1 means ids alone.
+        reference_clock: the clock domain that all others are relative to; by default the one with most linked events.
+        clocks: clock domain → how far it is ahead of the reference, which is then believed; a note says where the logs
+            contradict it.
         since: leave out requests that ended before (and events of none); UTC if it states no zone.
         until: leave out requests that began after; UTC if it states no zone.
         excerpts: whether tables hold the first 240 characters of texts.
@@ -134,6 +148,7 @@ def reconstruct(
         '2026-01-02T03:04:05.678000+00:00'
     """
     names = _listed(paths)
+    chosen = _options(reuse_gap, window, min_confidence, reference_clock, clocks or {})
     since, until = _aware(since), _aware(until)
     if since is not None and until is not None and since > until:
         raise InputError("--since is later than --until")
@@ -152,8 +167,9 @@ def reconstruct(
         # From here on the case keeps it.
         stack.pop_all()
     _settle_copies(sources)
-    gap_ns = reuse_gap // timedelta(microseconds=1) * 1000
-    made = correlate(pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)]), Options(reuse_gap_ns=gap_ns))
+    events = pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)])
+    _refuse_unknown_clocks(events, chosen)
+    made = correlate(events, chosen)
     notes = pl.concat([_reading_notes(sources, found), made.notes])
     frames = {
         "events": made.events,
@@ -181,7 +197,11 @@ def reconstruct(
         "zones": zones,
         "force": force,
         "assume_zone": assume_zone,
-        "reuse_gap_s": gap_ns / 1e9,
+        "reuse_gap_s": chosen.reuse_gap_ns / 1e9,
+        "window_s": chosen.window_ns / 1e9,
+        "min_confidence": chosen.min_confidence,
+        "reference_clock": chosen.reference_clock,
+        "clocks_s": {name: offset / 1e9 for name, offset in sorted(chosen.clock_offsets.items())},
         "since": _iso(since),
         "until": _iso(until),
         "excerpts": excerpts,
@@ -256,6 +276,58 @@ def _choose(
     for zone in (*zones.values(), *([assume] if assume else [])):
         zone_named(zone)
     return _Choices(zones, force, assume, excerpts, max_record, encodings, Limits(max_expand=max_expand))
+
+
+def _options(
+    reuse_gap: timedelta,
+    window: timedelta,
+    min_confidence: float,
+    reference_clock: str | None,
+    clocks: Mapping[str, timedelta],
+) -> Options:
+    """What the caller chose of the correlation, checked as far as it can be before the logs are read."""
+    if window < timedelta(0):
+        raise InputError("--window: a length of time is not negative")
+    if not 0 <= min_confidence <= 1:
+        raise InputError(f"--min-confidence {min_confidence}: a confidence lies between 0 and 1")
+    far = next((name for name, offset in clocks.items() if abs(offset) > _CENTURY), None)
+    if far is not None:
+        raise InputError(f"--clock {far}: no clock is a century off")
+    if reference_clock is not None and clocks.get(reference_clock):
+        hint = "leave out one of the two; all offsets are relative to the reference"
+        raise InputError(f"--clock {reference_clock}: the reference clock is ahead of itself by nothing", hint=hint)
+    return Options(
+        # What is longer than any log may not fit into nanoseconds.
+        reuse_gap_ns=_ns(min(reuse_gap, _CENTURY)),
+        window_ns=_ns(min(window, _CENTURY)),
+        min_confidence=float(min_confidence),
+        reference_clock=reference_clock,
+        clock_offsets={name: _ns(offset) for name, offset in clocks.items()},
+    )
+
+
+def _ns(length: timedelta) -> int:
+    return length // timedelta(microseconds=1) * 1000
+
+
+def _refuse_unknown_clocks(events: pl.DataFrame, chosen: Options) -> None:
+    """Refuse an option that names a clock domain which no event has."""
+    asked = [("--clock", name) for name in chosen.clock_offsets]
+    if chosen.reference_clock is not None:
+        asked.append(("--reference-clock", chosen.reference_clock))
+    if not asked:
+        return
+    counted = events.group_by("clock").len().drop_nulls().sort("len", "clock", descending=[True, False])
+    known = counted["clock"].to_list()
+    for option, name in asked:
+        if name not in known:
+            more = ", …" if len(known) > _CLOCKS_NAMED else ""
+            near = get_close_matches(name, known, n=1)
+            listed = list(dict.fromkeys([*near, *known[:_CLOCKS_NAMED]]))
+            raise InputError(
+                f"{option} {name}: no event has such a clock domain",
+                hint=f"clock domains are {', '.join(listed)}{more}" if known else "no event has any",
+            )
 
 
 class _Spool:

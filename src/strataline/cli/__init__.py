@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue
-from strataline.cli.arguments import Duration, Moment, Size
+from strataline.cli import catalogue, reasons
+from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
     COMPLAINT,
@@ -74,6 +74,8 @@ def main() -> None:
     strataline recognise logs/                what each file is, before anything is written
     strataline reconstruct logs/ -o CASE      read the logs, write the case
     strataline show CASE ID                   the chain of one request, by any of its ids
+    strataline why CASE EVENT                 why an event is in its request, and how sure that is
+    strataline clocks CASE                    how far each clock is off, and what that rests on
     strataline find CASE --text "…"           where a text, a user or a moment occurs
     strataline rejects CASE                   what could not be read, and what to do about it
     strataline evidence CASE EVENT            the very bytes that an event is from
@@ -101,6 +103,36 @@ def main() -> None:
     show_default=True,
     metavar="DURATION",
     help="Two uses of one id further apart than this, by one clock, are two ids.",
+)
+@click.option(
+    "--window",
+    type=Duration(),
+    default="15m",
+    show_default=True,
+    metavar="DURATION",
+    help="Events further apart than this, by the reference clock, are not tied by content or by time.",
+)
+@click.option(
+    "--min-confidence",
+    type=Chance(),
+    default=0.9,
+    show_default=True,
+    metavar="P",
+    help="Links by content and by time that are less sure are listed and not taken; 1 means ids alone.",
+)
+@click.option(
+    "--reference-clock",
+    metavar="DOMAIN",
+    help="The clock that all others are relative to.  [default: the one with most linked events]",
+)
+@click.option(
+    "--clock",
+    "clocks",
+    multiple=True,
+    type=Offset(),
+    metavar="DOMAIN=OFFSET",
+    help="How far a clock is ahead of the reference, which is then believed: 'web=+1.5s', -300ms, 5h, 1h30m."
+    " strataline clocks lists the domains. Repeatable.",
 )
 @click.option(
     "--since",
@@ -176,6 +208,10 @@ def reconstruct(
     zones: tuple[tuple[str, str], ...],
     assume_zone: str | None,
     reuse_gap: timedelta,
+    window: timedelta,
+    min_confidence: float,
+    reference_clock: str | None,
+    clocks: tuple[tuple[str, timedelta], ...],
     since: datetime | None,
     until: datetime | None,
     limit: int,
@@ -195,6 +231,9 @@ def reconstruct(
     """
     if output is None and shown is None:
         raise click.UsageError("give -o CASE to write the case, or --show ID to print one chain")
+    twice = sorted({name for name, offset in clocks if dict(clocks)[name] != offset})
+    if twice:
+        raise click.UsageError(f"--clock names {printable(twice[0])} twice, with two offsets")
     if output is not None:
         refuse_to_replace(output, overwrite=overwrite)
     with _progress(quiet=as_json) as progress:
@@ -205,6 +244,10 @@ def reconstruct(
             zones=dict(zones),
             assume_zone=assume_zone,
             reuse_gap=reuse_gap,
+            window=window,
+            min_confidence=min_confidence,
+            reference_clock=reference_clock,
+            clocks=dict(clocks),
             since=since,
             until=until,
             excerpts=excerpts == "short",
@@ -337,10 +380,10 @@ def rejects(case: Path, reason: str | None, source: str | None) -> None:
 def evidence(case: Path, event: str, inputs: Path | None) -> None:
     """Print exactly the bytes that EVENT's record has in its input.
 
-    EVENT is an event id, or the beginning of one (8 characters or more); or SOURCE@OFFSET, as `strataline rejects`
-    lists them. Of a row of a table it is the JSON object that the row was read as. Nothing is added, not even a line
-    end: the address goes to standard error. On a terminal, which log text could steer, control characters are escaped:
-    redirect the output to have the bytes.
+    EVENT is an event id, or the beginning of one (8 characters or more); SOURCE:LINE, as chains show it; or
+    SOURCE@OFFSET, as `strataline rejects` lists them. Of a row of a table it is the JSON object that the row was read
+    as. Nothing is added, not even a line end: the address goes to standard error. On a terminal, which log text could
+    steer, control characters are escaped: redirect the output to have the bytes.
     """
     opened = Case.open(case, inputs)
     rows = opened.records_of(event)
@@ -422,4 +465,5 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
         yield update
 
 
+reasons.register(main)
 catalogue.register(main)

@@ -12,6 +12,7 @@ import polars as pl
 
 from strataline.event import EVENTS, LAYERS, PRODUCT_LAYERS
 from strataline.export import rows, words
+from strataline.export.clocks import UNKNOWABLE, family_line, offset_cells, split
 from strataline.export.escape import code, excerpt
 from strataline.export.rows import Chain, Row
 
@@ -32,10 +33,14 @@ _COVERAGE = (
     "A number is events, and how many of them are tied to a request. `0`: a log of this layer has records before "
     "and after, and none here. `no log`: no log of this layer has records both before and after."
 )
+_OFFSETS = (
+    "How far each clock is ahead of the reference: that much was taken from its times. `event_time` stays as logged."
+)
 _TIED_BY = (
     "`+ms` counts from the request's opening event (without one, from its first). *ids*: those that the heading "
     "does not name, and that are not under *tied by*. *Tied by*: the method and the id; then why the event stands "
     "after the one above it: causal (one must precede the other), clock (corrected time), tie (neither tells); "
+    "`~0.97` is how sure a link by text or time is; any other is by an id; "
     "then what it is to other events, by their *seq* here, else by their evidence."
 )
 _STEPS = (("minute", "1m"), ("hour", "1h"), ("day", "1d"))
@@ -56,6 +61,7 @@ def timeline(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], li
         _sources(tables["sources"]),
         _rejects(tables["rejects"]),
         _notes(tables["notes"]),
+        _clocks(tables["clocks"]),
         _coverage(tables["coverage"]),
         _changes(tables["events"]),
         _requests(requests, tables["events"], tables["links"], limit),
@@ -157,6 +163,18 @@ def _notes(notes: pl.DataFrame) -> str:
     ]
     table = _table(["topic", "notes", "records or events concerned", "the first of them"], lines)
     return f"### Notes\n\n{_NOTES}\n\n{table}"
+
+
+def _clocks(clocks: pl.DataFrame) -> str:
+    head = ["clock", "slice", "offset", "bracket", "pairs", "basis"]
+    alone, families = split(clocks)
+    lines = [
+        [code(cells[0]), *cells[1:]] for cells in (offset_cells(row) for row in rows.of(alone.sort("clock", "slice")))
+    ]
+    lines += [[f"{code(name + ':…')}, {told}", "", "", "", "", ""] for name, told in map(family_line, families.items())]
+    if not lines:
+        return "## Clocks\n\nNo event states a time by a clock."
+    return f"## Clocks\n\n{_OFFSETS} {UNKNOWABLE}\n\n{_table(head, lines)}"
 
 
 def _coverage(coverage: pl.DataFrame) -> str:

@@ -118,10 +118,10 @@ class Page:
             head = " " * indent + "".join(f"{cell}  " for cell in cells)
             if self.width is None or cell_len(head) + ROOM <= self.width:
                 text += self.prose([(head, style)], line[last], style)
+            elif cell_len(head) <= self.width + 2:
+                text.append(self.paint(head.rstrip(), style))
+                text += self.prose([(" " * (indent + 4), "")], line[last], style) if line[last] else []
             else:
-                text += self.fold(
-                    [(" " * indent, "")],
-                    [(cell.strip(), style) for cell in [*cells, line[last]] if cell.strip()],
-                    indent + 2,
-                )
+                parts = [(cell.strip(), style) for cell in [*cells, line[last]] if cell.strip()]
+                text += self.fold([(" " * indent, "")], parts, indent + 4)
         return text

@@ -15,12 +15,15 @@ from typing import Any
 import polars as pl
 
 from strataline.event import EVENTS, LAYERS, TIME
-from strataline.export.words import duration
+from strataline.export.words import chance, duration
 
 Row = Mapping[str, Any]
 
 GROUPS = ("user", "session", "tenant")
 """Columns of ``requests`` that say whose it is."""
+
+INFERRED = {"window": "by time", "content": "by text"}
+"""Methods that are no id, in words."""
 
 _PREFIX = re.compile(r"[A-Za-z]{2,12}[-_]")
 # Characters: an id keeps at least so many after its prefix, and stays whole up to so many; a request's id; a name.
@@ -213,10 +216,12 @@ class Chain:
         return "" if at is None or self.zero is None else f"{at - self.zero:+,}"
 
     def tied(self, event: Row) -> tuple[str, str]:
-        """How the event was tied, as (words, id in short): ``by call_id``; a confidence below 1 is said."""
+        """How the event was tied, as (words, id in short): ``by call_id``, ``by time ~0.97``, where it is not sure."""
         method = event["link_method"] or ""
         link, sure = self.members.get(event["event_id"]), event["link_confidence"]
-        doubt = f" ({sure:.2f})" if sure is not None and sure < 1 else ""
+        doubt = f" ~{chance(sure)}" if sure is not None and sure < 1 else ""
+        if method in INFERRED:
+            return INFERRED[method] + doubt, ""
         if link is None or method == "opening" or not link["id_kind"]:
             return method + doubt, ""
         value = link["id_value"] or ""
@@ -283,6 +288,23 @@ def chains(requests: pl.DataFrame, events: pl.DataFrame, links: pl.DataFrame) ->
         else:
             relations.setdefault(link["from_event"], []).append(link)
     return [Chain(one, of_request.get(one["request"], []), members, relations) for one in of(requests)]
+
+
+def candidates(links: pl.DataFrame) -> pl.DataFrame:
+    """The membership links that were not taken, of events for which none was; each request of an event once.
+
+    Args:
+        links: a whole ``links`` table.
+
+    Returns:
+        As ``links``, the surest first.
+    """
+    members = links.filter(pl.col("relation") == "member")
+    tied = members.filter(pl.col("taken")).select("from_event").unique()
+    listed = members.filter(pl.col("taken").eq(other=False)).join(tied, on="from_event", how="anti")
+    order = ("from_address", "from_event", "to_request")
+    ranked = listed.sort("confidence", *order, descending=[True, False, False, False], nulls_last=True)
+    return ranked.unique(["from_event", "to_request"], keep="first", maintain_order=True)
 
 
 def topics(notes: pl.DataFrame) -> list[dict[str, Any]]:

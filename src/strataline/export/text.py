@@ -16,14 +16,15 @@ from rich.cells import cell_len
 
 from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REASONS, REQUESTS
 from strataline.export import rows, words
+from strataline.export.clocks import split
 from strataline.export.escape import excerpt, printable
 from strataline.export.page import LABEL, Page, Part
 from strataline.export.rows import Chain, Row
 
 # Columns: before a second line; that a first input needs beside the rest of its line.
 _EXCERPT, _ROOM = 6, 24
-# How many candidates, and sources to mend, are named before "and n more".
-_CANDIDATES, _SOURCES = 5, 6
+# How many sources to mend, and clocks, are named before "and n more"; characters of an event's id.
+_SOURCES, _MOVED, _EVENT = 6, 4, 12
 # Sources of rejects of one reason that are listed before "and n more".
 _REJECTS = 5
 _SIDES = ("input", "output")
@@ -176,7 +177,7 @@ def _text_key(event: Row, side: str) -> str | None:
 
 def _not_tied(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
     why = (
-        ("layers_absent", "a log covers the time; no event of it is tied to this request by an id"),
+        ("layers_absent", "a log covers the time; no event of it is tied to this request"),
         ("layers_not_covered", "no log covers the time, so nothing is known"),
         ("layers_ambiguous", "candidates only; none was taken"),
     )
@@ -188,15 +189,20 @@ def _not_tied(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
     ]
     if any(request[name] for name, _ in why):
         lines += page.prose([("  ", "")], words.ABSENCE, "dim")
-    listed = links.filter(pl.col("to_request") == request["request"], pl.col("taken").eq(other=False))
-    candidates = listed.sort("confidence", "from_address", descending=[True, False], nulls_last=True)
-    for link in candidates.head(_CANDIDATES).to_dicts():
-        sure = "" if link["confidence"] is None else f"confidence {link['confidence']:.2f}"
-        parts = [link["from_address"] or link["from_event"], f"by {link['method']}", sure]
-        lines += page.labelled("candidate", [(part, "") for part in parts if part])
-    if candidates.height > _CANDIDATES:
-        lines += page.labelled("", [(f"and {words.count(candidates.height - _CANDIDATES, 'more candidate')}", "")])
+    lines += _candidates(request, links, page)
     return page.section("Not tied", lines)
+
+
+def _candidates(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
+    """In one line, how many events might belong to the request and were not tied, and where to read of it."""
+    listed = rows.candidates(links).filter(pl.col("to_request") == request["request"])
+    if listed.is_empty():
+        return []
+    best = listed.row(0, named=True)
+    likeliest = f"the likeliest: {best['from_address']} {words.chance(best['confidence'] or 0)}"
+    number = words.count(listed["from_event"].n_unique(), "event")
+    hint = f"strataline why CASE {best['from_event'][:_EVENT]}"
+    return page.fold([("  ", "")], [(f"{number} may belong to it, none taken", ""), (likeliest, ""), (hint, "dim")], 4)
 
 
 def _clocks(back: Sequence[Back], page: Page) -> list[str]:
@@ -387,7 +393,7 @@ def summary(
     """Return what a reconstruction read and found, in a few lines, and where to look next.
 
     Args:
-        tables: the tables by name: sources, events, requests, rejects, notes.
+        tables: the tables by name: sources, events, requests, links, clocks, rejects, notes.
         out: where the case was written; null where it was not.
         width: columns of the terminal; null where it is none.
         colour: whether to paint.
@@ -408,13 +414,52 @@ def summary(
             share = 100 * of_layer.count() / len(of_layer)
             tied.append((f"{layer} {of_layer.count():,} of {len(of_layer):,} ({share:.1f} %)", ""))
     text += page.labelled("tied events", tied) if tied else []
+    text += _links(tables["links"], events, page)
+    text += _moved(tables["clocks"], out, page)
     if out is not None:
         text += page.labelled("case", [(out, "strong")])
         case = shlex.quote(out)
         text += page.labelled("to read", [(f"{out.rstrip('/')}/timeline.md", "")])
         text += page.labelled("one chain", [(f"strataline show {case} ID", ""), ("(any id of the request)", "dim")])
+        text += page.labelled("one link", [(f"strataline why {case} EVENT", ""), ("(an event's id or address)", "dim")])
         text += page.labelled("no id", [(f"strataline find {case} --text 'words that were shown'", "")])
     return "\n".join(text) + "\n"
+
+
+def _links(links: pl.DataFrame, events: pl.DataFrame, page: Page) -> list[str]:
+    """How many events were tied by ids, by text and by time, and how many might be and were not."""
+    tied = events.filter(pl.col("request").is_not_null())
+    inferred = tied.filter(pl.col("link_method").is_in(list(rows.INFERRED)) & (pl.col("link_confidence") < 1))
+    parts = [(f"by ids {tied.height - inferred.height:,}", "")] if tied.height else []
+    for method, said in rows.INFERRED.items():
+        some = inferred.filter(pl.col("link_method") == method)
+        if some.height:
+            least = words.chance(float(some["link_confidence"].min()))  # type: ignore[arg-type]
+            parts.append((f"{said} {some.height:,} (confidence {least} or more)", ""))
+    loose = rows.candidates(links)["from_event"].n_unique()
+    parts += [(f"candidates only {loose:,}", "")] if loose else []
+    return page.labelled("links", parts) if parts else []
+
+
+def _moved(clocks: pl.DataFrame, out: str | None, page: Page) -> list[str]:
+    """Which clocks were moved: those of services by how much, those of families how many."""
+    alone, families = split(clocks)
+    moved = (
+        alone.filter(pl.col("offset_ns") != 0)
+        .sort(pl.col("offset_ns").abs(), "clock", descending=[True, False])
+        .unique("clock", keep="first", maintain_order=True)
+    )
+    parts = [
+        (f"{name} {words.offset(offset)}", "") for name, offset in moved.head(_MOVED)["clock", "offset_ns"].iter_rows()
+    ]
+    parts += [(f"and {moved.height - _MOVED} more", "")] if moved.height > _MOVED else []
+    for name, some in families.items():
+        number = some.filter(pl.col("offset_ns") != 0)["clock"].n_unique()
+        parts += [(f"{name} {number:,} of {some['clock'].n_unique():,}", "")] if number else []
+    if not parts:
+        return []
+    hint = [] if out is None else [(f"strataline clocks {shlex.quote(out)}", "dim")]
+    return page.labelled("clocks moved", [*parts, *hint])
 
 
 def _read(sources: pl.DataFrame, events: pl.DataFrame, page: Page) -> list[str]:

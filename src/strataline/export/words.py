@@ -60,6 +60,44 @@ def duration(ms: int) -> str:
     return f"{sign}{hours:,} h {minutes} min {seconds} s" if hours else f"{sign}{minutes} min {seconds} s"
 
 
+def length(ns: int) -> str:
+    """A length of time given in nanoseconds, without its sign.
+
+    >>> length(157_000), length(-24_612_500), length(4_196_872_250), length(25_200_000_000_000)
+    ('157 us', '24.6 ms', '4.197 s', '7 h 0 min 0 s')
+    """
+    ns = abs(ns)
+    if ns < 1_000_000:
+        return f"{ns / 1000:.3g} us"
+    if ns < 1_000_000_000:
+        return f"{ns / 1_000_000:.3g} ms" if ns < 999_500_000 else "1 s"
+    return f"{ns / 1_000_000_000:.3f} s" if ns < 120_000_000_000 else duration(ns // 1_000_000)
+
+
+def offset(ns: int) -> str:
+    """How far a clock is ahead, with its sign.
+
+    >>> offset(4_196_872_250), offset(-283_812_500), offset(0), offset(-25_200_000_000_000)
+    ('+4.197 s', '-0.284 s', '0', '-7 h 0 min 0 s')
+    """
+    if ns == 0:
+        return "0"
+    sign = "+" if ns > 0 else "-"
+    return f"{sign}{abs(ns) / 1e9:.3f} s" if abs(ns) < 120_000_000_000 else f"{sign}{duration(abs(ns) // 1_000_000)}"
+
+
+def chance(share: float) -> str:
+    """How sure something is, never rounded up: what is not certain never reads as 1.
+
+    >>> chance(1.0), chance(0.978828), chance(0.999999), chance(0.000537)
+    ('1', '0.978', '0.999', 'under 0.001')
+    """
+    if share >= 1:
+        return "1"
+    cut = int(share * 1000 + 1e-9)
+    return f"{cut / 1000:g}" if cut else "under 0.001"
+
+
 def count(number: int, what: str) -> str:
     """A number of things.
 

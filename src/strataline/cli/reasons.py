@@ -1,0 +1,64 @@
+"""Commands that explain what the correlation did: to the clocks, and to one event."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from strataline.case import Case
+from strataline.cli.terminal import COMPLAINT, JSON, dumped, echo, look
+from strataline.export import clocks as clocks_export, why_text
+
+HELP = {"help_option_names": ["-h", "--help"]}
+STATUS = """
+\b
+Exit status: 0 done; 1 done with a complaint (the logs contradict an offset that
+--clock asserts); 2 nothing printed (usage, or no such case or event).
+"""
+WHY_STATUS = """
+\b
+Exit status: 0 done; 1 done with a complaint (the links do not lead to the event that
+opens the request); 2 nothing printed (usage, or no such case or event).
+"""
+
+
+def register(group: click.Group) -> None:
+    """Add the commands of this module to `group`."""
+    for command in (why, clocks):
+        group.add_command(command)
+
+
+@click.command(epilog=STATUS, context_settings=HELP)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.option("--all", "every", is_flag=True, help="List every clock, also those that are summed up, as of browsers.")
+@JSON
+def clocks(case: Path, every: bool, as_json: bool) -> None:
+    """Say how far each clock of CASE is ahead of the reference, how sure that is, and what it rests on.
+
+    The offset is what was taken from the clock's times. `reconstruct --clock DOMAIN=OFFSET` asserts one.
+    """
+    opened = Case.open(case)
+    if as_json:
+        echo(dumped(opened.clock_offsets()))
+    else:
+        echo(clocks_export.page(opened.frames, str(case), every=every, **look()))
+    contradicted = (opened.frames["notes"]["topic"] == "clock_contradicted").any()
+    sys.exit(COMPLAINT if contradicted else 0)
+
+
+@click.command(epilog=WHY_STATUS, context_settings=HELP)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.argument("event", metavar="EVENT")
+@JSON
+def why(case: Path, event: str, as_json: bool) -> None:
+    """Say why EVENT is in its request, or in none, how sure that is, and what would have changed it.
+
+    EVENT is an event id, or the beginning of one (8 characters or more), or SOURCE:LINE, as chains show it, or
+    SOURCE@OFFSET.
+    """
+    found = Case.open(case).why(event)
+    echo(dumped(found) if as_json else why_text.page(found, **look()))
+    whole = found["request"] is None or found["way"][-1]["method"] == "opening"
+    sys.exit(0 if whole else COMPLAINT)
