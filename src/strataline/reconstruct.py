@@ -319,11 +319,12 @@ def _refuse_unknown_clocks(events: pl.DataFrame, chosen: Options) -> None:
         return
     counted = events.group_by("clock").len().drop_nulls().sort("len", "clock", descending=[True, False])
     known = counted["clock"].to_list()
+    # Those of browsers are many, and found by what is near.
+    named = [name for name in known if ":" not in name][:_CLOCKS_NAMED] or known[:_CLOCKS_NAMED]
     for option, name in asked:
         if name not in known:
-            more = ", …" if len(known) > _CLOCKS_NAMED else ""
-            near = get_close_matches(name, known, n=1)
-            listed = list(dict.fromkeys([*near, *known[:_CLOCKS_NAMED]]))
+            listed = dict.fromkeys([*get_close_matches(name, known, n=1), *named])
+            more = f" and {len(known) - len(listed)} more" if len(known) > len(listed) else ""
             raise InputError(
                 f"{option} {name}: no event has such a clock domain",
                 hint=f"clock domains are {', '.join(listed)}{more}" if known else "no event has any",
