@@ -27,7 +27,7 @@ BY_ID = ("opening", "id", "span")
 
 @pytest.fixture(scope="module")
 def case() -> Case:
-    return strataline.reconstruct(LOGS, formats=[FORMATS], zones=ZONES)
+    return strataline.reconstruct(LOGS, formats=[FORMATS], zones=ZONES, min_confidence=1)
 
 
 @pytest.fixture(scope="module")

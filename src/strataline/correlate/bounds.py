@@ -87,7 +87,7 @@ def steps_seen(work: Work) -> pl.DataFrame:
     Of several events of one step the first begin and t, and the last end, count.
     """
     sure = work.members.filter((pl.col("confidence") >= SURE) & pl.col("request").is_not_null())
-    rows = sure.select("n", "request").join(
+    rows = sure.select("n", request="opener").join(
         work.events.filter(pl.col("logged").is_not_null() & (pl.col("first") == pl.col("n"))), on="n"
     )
     once = rows.group_by("request").agg((pl.col("step") == OPENING).sum().alias("turns")).filter(pl.col("turns") <= 1)

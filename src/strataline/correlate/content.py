@@ -18,8 +18,8 @@ from strataline.event import PRODUCT_LAYERS
 COMMON = 8
 """Turns beyond which a text says nothing of one of them, whenever they were."""
 
-UNTRIED = 0.9
-"""How sure a link by content is where too few events with ids show how often it is right."""
+UNTRIED = 0.8
+"""How sure a link by content is where too few events with ids show how often it is right; by default not enough."""
 
 
 def link_content(work: Work) -> Work:
@@ -44,7 +44,7 @@ def link_content(work: Work) -> Work:
     )
     # Two events of one sort with one text may be of two turns, of which one is not in the logs.
     several = pl.col("n").n_unique().over("request", "sort", "text") > 1
-    sure = sure.filter(~several & (pl.col("chance") >= work.options.min_confidence))
+    sure = sure.filter(~several)
     best = sure.sort("n", pl.col("chance"), "to", descending=[False, True, False]).unique(
         "n", keep="first", maintain_order=True
     )
@@ -53,11 +53,11 @@ def link_content(work: Work) -> Work:
         "unit", pl.col("chance"), "n", descending=[False, True, False]
     )
     best = best.unique("unit", keep="first", maintain_order=True).drop("unit")
-    if best.is_empty():
-        return work
-    work = merge(work, rows, best.select("n", "request", "chance"), "content")
+    best = best.with_columns(taken=pl.col("chance") >= work.options.min_confidence)
+    work = merge(work, rows, best.filter("taken").select("n", "request", "chance"), "content")
     return work.link(
         best.sort("n").select(
+            "taken",
             pl.col("n").alias("from"),
             "to",
             relation=pl.lit("member"),

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from strataline.correlate.work import Work
+from strataline.correlate.work import Work, sample
 
 LEARNED = 30
 """Pairs from which on a delay is learned."""
-
-SAMPLE = 4000
-"""Requests that delays are learned from; more would not change them."""
 
 NAMED = 30
 """Events from which on a name of its own (a route, a message) makes a sort of event of its own."""
@@ -119,10 +116,7 @@ def examples(rows: pl.DataFrame) -> pl.DataFrame:
     Args:
         rows: n, request, mark, when.
     """
-    names = rows.select("request").unique().sort("request")
-    if names.height > SAMPLE:
-        names = names.gather(np.linspace(0, names.height - 1, SAMPLE).astype(int))
-    rows = rows.join(names, on="request", how="semi").sort("request", "mark", "when", "n")
+    rows = rows.join(sample(rows.select("request")), on="request", how="semi").sort("request", "mark", "when", "n")
     return rows.with_columns(
         place=pl.int_range(pl.len()).over("request", "mark"), count=pl.len().over("request", "mark").cast(pl.Int64)
     )

@@ -78,7 +78,7 @@ def refused_across(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
     # A key that one event alone carries joins nothing.
     carried = carried.filter(pl.col("n").n_unique().over("key") > 1)
     vouched = carried.join(turns, on="n").select("key", vouched=pl.lit(value=True)).unique()
-    refused = pl.DataFrame(schema={"key": pl.String})
+    refused = pl.DataFrame(schema={"key": pl.Int64})
     for number in range(ROUNDS):
         labels = _spread(carried, turns)
         met = carried.join(labels, on="n").group_by("key").agg(pl.col("turn").n_unique().alias("turns"))
@@ -105,7 +105,7 @@ def _ranked(joining: pl.DataFrame) -> pl.DataFrame:
 def _spread(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
     """The turn (n, turn) of every event that the turns reach along the keys, nearest first."""
     labels = fringe = turns.select("n", "turn")
-    walked = pl.DataFrame(schema={"key": pl.String})
+    walked = pl.DataFrame(schema={"key": pl.Int64})
     while fringe.height:
         seen = carried.join(fringe, on="n").join(walked, on="key", how="anti")
         seen = seen.group_by("key").agg(pl.col("turn").min(), several=pl.col("turn").n_unique() > 1)

@@ -63,6 +63,8 @@ def normalise_ids(work: Work) -> Work:
     every = pl.concat([work.ids.select("kind", "value"), work.refs.select("kind", "value"), *spans])
     table = key_table(every.unique().sort("kind", "value"))
     stopped = table.filter(pl.col("key").is_null())
+    # Numbers in the order of the keys: every later step compares them, and numbers are quick to compare.
+    table = table.with_columns(key=pl.col("key").rank("dense").cast(pl.Int64))
     events = work.events.with_columns(parent_raw="parent_id")
     for name in ("span_id", "parent_id"):
         keys = table.filter(pl.col("kind") == "span_id").select(pl.col("value").alias(name), "key")

@@ -14,11 +14,12 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.hubs import JOINING
-from strataline.correlate.work import Work
+from strataline.correlate.work import Work, sample
 from strataline.event import LAYERS
 
 CHECK_IN, CHECK_OUT = "policy.decision/input", "policy.decision/output"
 RETRIEVAL = ("retrieval.request", "retrieval.embed", "retrieval.query", "retrieval.rerank")
+LOOPED = (CHECK_IN, *RETRIEVAL)
 SHOWN = ("ui.rendered", "ui.error_shown")
 
 PRECEDES: tuple[tuple[str, str], ...] = (
@@ -74,16 +75,31 @@ RANK = {
     for kind in kinds
 }
 _UNPLACED, _LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-_MOST_ROUNDS = 256
+_FEW_ROUNDS, _MOST_ROUNDS = 24, 256
+"""Rounds after which what still moves lies in a loop: no path changes clocks so often."""
 
 
 def order(work: Work) -> Work:
     """Fill ``ordered``: n, seq (from 0 within the request), order_basis (first, causal, clock, tie)."""
-    rows = work.events.join(work.members.select("n", "request"), on="n").sort("n")
+    rows = work.events.join(work.members.select("n", request="opener"), on="n").sort("n")
     rows = rows.with_columns(i=pl.int_range(pl.len()))
-    every = [_by_rule(work, rows), _by_parent(rows), _by_custom(work, rows)]
-    rules = _across_clocks(rows, pl.concat(every).unique(maintain_order=True))
-    placed, level, looping = _place(rows, rules)
+    fixed = _across_clocks(rows, pl.concat([_by_rule(work, rows), _by_parent(rows)]))
+    rules = pl.concat([fixed, _by_custom(work, rows)]).unique(maintain_order=True)
+    placed, level, unsettled = _place(rows, rules, _FEW_ROUNDS)
+    looping = 0
+    if unsettled.any():
+        # Where what is usual elsewhere contradicts the rules, the rules and the clocks stand alone.
+        which = rows.filter(pl.col("request").is_in(rows.filter(pl.Series(unsettled))["request"].unique().implode()))
+        number = which.select("i", k=pl.int_range(pl.len()))
+        again = fixed.join(number, left_on="a", right_on="i").join(number, left_on="b", right_on="i", suffix="_b")
+        alone = again.select(a="k", b="k_b")
+        at = which["i"].to_numpy()
+        placed[at], level[at], unsettled = _place(which.with_columns(i=pl.int_range(pl.len())), alone, _MOST_ROUNDS)
+        rules = pl.concat([rules.join(number, left_on="a", right_on="i", how="anti"), again.select("a", "b")])
+        # Rules that contradict each other, too, are left out: the clock decides.
+        lost = at[unsettled]
+        placed[lost], level[lost] = rows["t"].fill_null(_UNPLACED).to_numpy()[lost], 0
+        looping = len(lost)
     # What was delivered again stands where the first stands.
     first = rows.select("n", at="i").join(rows.select("i", n="first"), on="n").sort("i")["at"].to_numpy()
     placed, level = placed[first], level[first]
@@ -151,9 +167,11 @@ def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     same_clock = (pl.col("clock").n_unique() == 1).over("request", "key", "step")
     opening = carried.filter(same_clock & pl.col("t").is_not_null()).sort("request", "key", "step", "t", "i")
     opening = opening.group_by("request", "key", "step", maintain_order=True).first()
-    by_id = opening.join(rules, on="step").join(
-        carried.select("request", "key", then="step", b="i"), on=["request", "key", "then"]
-    )
+    later = carried.select("request", "key", then="step", b="i", times=pl.len().over("request", "key", "step"))
+    by_id = opening.join(rules, on="step").join(later, on=["request", "key", "then"])
+    # An agent renders a prompt again after each search: the first search may follow the first of these.
+    looped = (pl.col("then") == "prompt.rendered") & (pl.col("times") > 1) & pl.col("step").is_in(LOOPED)
+    by_id = by_id.filter(~looped)
     return pl.concat([frame.select(pl.col("i").alias("a"), "b") for frame in (in_request, every, by_id)]).sort("a", "b")
 
 
@@ -178,17 +196,24 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     fresh = fresh.filter(pl.len().over("request", "step", "format") == 1).join(unsure, on="clock")
     sorts = fresh.select("step", "format").unique().sort("step", "format").with_row_index("sort")
     fresh = fresh.join(sorts, on=["step", "format"]).select("i", "request", "sort", "clock", "t", "unsure")
-    both = fresh.join(fresh, on="request", suffix="_b").filter(
-        (pl.col("clock") != pl.col("clock_b")) & (pl.col("sort") < pl.col("sort_b"))
-    )
-    both = both.with_columns(apart=pl.col("t_b") - pl.col("t"), within=pl.col("unsure") + pl.col("unsure_b"))
-    told = both.filter(pl.col("apart").abs() > pl.col("within"))
+    some = fresh.join(sample(fresh.select("request")), on="request", how="semi")
+    told = _apart(some.join(some, on="request", suffix="_b").filter(pl.col("sort") < pl.col("sort_b")))
+    told = told.filter(pl.col("apart").abs() > pl.col("within"))
     custom = told.group_by("sort", "sort_b").agg(later=(pl.col("apart") > 0).mean(), size=pl.len())
     custom = custom.filter((pl.col("size") >= 30) & ~pl.col("later").is_between(0.01, 0.99, closed="none"))
-    close = both.filter(pl.col("apart").abs() <= pl.col("within")).join(custom, on=["sort", "sort_b"])
+    other = fresh.rename({name: f"{name}_b" for name in fresh.columns if name != "request"})
+    close = _apart(fresh.join(custom, on="sort").join(other, on=["request", "sort_b"]))
+    close = close.filter(pl.col("apart").abs() <= pl.col("within"))
     forth = pl.col("later") > 0.5
     return close.select(a=pl.when(forth).then("i").otherwise("i_b"), b=pl.when(forth).then("i_b").otherwise("i")).sort(
         "a", "b"
+    )
+
+
+def _apart(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs of two clocks, with how far ``apart`` they are, and ``within`` what the clocks leave open."""
+    return pairs.filter(pl.col("clock") != pl.col("clock_b")).with_columns(
+        apart=pl.col("t_b") - pl.col("t"), within=pl.col("unsure") + pl.col("unsure_b")
     )
 
 
@@ -205,8 +230,8 @@ def _moments(rows: pl.DataFrame) -> pl.DataFrame:
     return fresh.select("i", strand=strand.cast(pl.Int64), moment=moment.cast(pl.Int64) - 1).sort("moment", "i")
 
 
-def _place(rows: pl.DataFrame, rules: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
-    """Placing times and levels: the least that respect all rules and every clock; and how many events lie in loops.
+def _place(rows: pl.DataFrame, rules: pl.DataFrame, rounds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Placing times and levels: the least that respect all rules and every clock; and which did not come to rest.
 
     Each round carries what the rules say once, and what the clocks say all the way down each clock's strand: the
     number of rounds is that of the changes from one clock to another on a path, not that of the events.
@@ -216,8 +241,8 @@ def _place(rows: pl.DataFrame, rules: pl.DataFrame) -> tuple[np.ndarray, np.ndar
     at, moment = moments["i"].to_numpy(), moments["moment"].to_numpy()
     strands = moments.unique("moment", keep="first", maintain_order=True).select("strand")
     own = rows["t"].fill_null(_UNPLACED).to_numpy()
-    placed, level = own.copy(), np.zeros(len(own), np.int64)
-    for _ in range(_MOST_ROUNDS):
+    placed, level, moving = own.copy(), np.zeros(len(own), np.int64), np.zeros(len(own), bool)
+    for _ in range(rounds):
         later, deeper = placed.copy(), level.copy()
         np.maximum.at(later, b, placed[a])
         np.maximum.at(deeper, b, level[a] + 1)
@@ -227,12 +252,11 @@ def _place(rows: pl.DataFrame, rules: pl.DataFrame) -> tuple[np.ndarray, np.ndar
             step = np.arange(strands.height)
             left = _before(deeper[at] - moment, moment, strands) + step
             deeper[at] = np.maximum(deeper[at], left[moment])
-        if np.array_equal(later, placed) and np.array_equal(deeper, level):
-            return *_untimed(placed, level, a, b), 0
+        moving = (later != placed) | (deeper != level)
+        if not moving.any():
+            break
         placed, level = later, deeper
-    # Levels grow without end only in loops: there the rules are left out, and the clock decides.
-    looping = level > rows.select(pl.len().over("request")).to_series().to_numpy()
-    return np.where(looping, own, placed), np.where(looping, 0, level), int(looping.sum())
+    return *_untimed(placed, level, a, b), moving
 
 
 def _untimed(placed: np.ndarray, level: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

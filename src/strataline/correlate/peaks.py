@@ -11,7 +11,7 @@ from scipy.stats import poisson
 
 from strataline.correlate.bounds import BRACKETED, CLOCK_ROWS, EVER, MARGIN_NS, SURE, Clock, whole
 from strataline.correlate.delays import LEARNED, delays, examples, moments
-from strataline.correlate.work import Work
+from strataline.correlate.work import Work, sample
 
 PEAK_NS = 100_000_000
 """Width within which votes for an offset agree."""
@@ -19,7 +19,13 @@ PEAK_NS = 100_000_000
 STEADY_NS = 500_000_000
 """Delays that vary more (between quartiles) than this vote for no offset."""
 
-MOST_IN_SCOPE = 256
+VOTERS = 200_000
+"""Events that vote, of all clocks together; of each clock between 32 and 512."""
+
+USUAL = 4
+"""Steps that an event may come soon after where nothing is known of its step: those that most turns have."""
+
+MOST_IN_SCOPE = 64
 """Turns of one session or user beyond which its events vote for no offset."""
 
 CLOSE_NS = 10_000_000
@@ -46,24 +52,34 @@ def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataF
     fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     open_ = fresh.filter(~pl.col("clock").is_in(known))
     turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select(
-        "n", "request"
+        "n", request="opener"
     )
     tied = fresh.filter(pl.col("clock").is_in(known)).join(turns, on="n")
     if tied.is_empty() or open_.is_empty():
         return pl.DataFrame(schema=CLOCK_ROWS)
     by_step = pl.DataFrame({"step": sorted(set(fresh["step"]))}).with_row_index("sort").cast({"sort": pl.Int64})
-    marks = moments(tied.join(by_step, on="step").select("n", "sort", "t", "end")).join(turns, on="n")
     mine = open_.join(by_step, on="step").select(
         "n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2
     )
+    # A few hundred events place a clock as well as all do.
+    most = int(np.clip(VOTERS // mine["clock"].n_unique(), 32, 512))
+    mine = mine.sort("clock", "t", "n").filter(
+        pl.int_range(pl.len()).over("clock") % (pl.len().over("clock") // most + 1) == 0
+    )
+    here = tied.join(sample(turns.select("request")), on="request", how="semi")
+    marks = moments(here.join(by_step, on="step").select("n", "sort", "t", "end")).join(turns, on="n")
     learned = _typical(marks).with_columns(way=pl.lit(0, pl.Int64))
     # A step that no id ties may come soon before or after any other.
     unknown = mine.select("mark").unique().join(learned, on="mark", how="anti").sort("mark")
-    near = marks.select(anchor="mark").unique().sort("anchor")
+    usual = marks.filter(pl.col("mark") % 2 == 0).group_by(anchor="mark").agg(pl.col("request").n_unique())
+    near = usual.sort("request", "anchor", descending=[True, False]).head(USUAL).select("anchor")
     any_ = unknown.join(near, how="cross").with_columns(delay=pl.lit(0, pl.Int64), spread=pl.lit(0, pl.Int64))
     any_ = any_.with_row_index("way", offset=1).cast({"way": pl.Int64})
     learned = pl.concat([learned, any_.select(learned.columns)])
     scopes = turns.join(fresh.select("n", "session_scope", "user_scope"), on="n")
+    anchors = tied.join(by_step, on="step").with_columns(anchor=pl.col("sort") * 2)
+    anchors = anchors.join(learned.select("anchor").unique(), on="anchor", how="semi")
+    anchors = anchors.select("request", "anchor", when="t")
     votes = []
     for scope in ("session_scope", "user_scope"):
         of_scope = scopes.select("request", pl.col(scope)).drop_nulls().unique()
@@ -72,7 +88,7 @@ def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataF
         if scope == "user_scope":
             some = some.filter(pl.col("session_scope").is_null())
         pairs = some.join(learned, on="mark").join(of_scope, on=scope)
-        pairs = pairs.join(marks.select("request", anchor="mark", when="when"), on=["request", "anchor"])
+        pairs = pairs.join(anchors, on=["request", "anchor"])
         votes.append(pairs.select("clock", "way", "n", vote=pl.col("t") - pl.col("when") - pl.col("delay")))
     every = pl.concat(votes)
     every = every.filter(pl.col("vote").abs() < DAY_NS).sort("clock", "way", "vote", "n")
@@ -174,7 +190,7 @@ def _typical(marks: pl.DataFrame) -> pl.DataFrame:
     rows = examples(marks)
     best: dict[int, tuple[float, int, float]] = {}
     for mark, anchor, found, _, together in delays(rows, rows):
-        if mark % 2 or len(found) < LEARNED or together < 0.5:
+        if mark % 2 or anchor % 2 or len(found) < LEARNED or together < 0.5:
             continue
         low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
         best[mark] = min(best.get(mark, (np.inf, 0, 0.0)), (float(high - low), anchor, float(middle)))

@@ -32,7 +32,7 @@ CALL_IDS = ("call_id",)
 
 def relate(work: Work) -> Work:
     """Write the relations to the links."""
-    rows = work.events.join(work.members.select("n", "request"), on="n", how="left")
+    rows = work.events.join(work.members.select("n", request="opener"), on="n", how="left")
     keys = work.ids.filter(pl.col("role").is_in(JOINING)).select("n", "key", "kind", "value").unique()
     keys = keys.sort("n", "key", "kind", "value").group_by("n", "key", maintain_order=True).first()
     for found in (*_named(work, rows, keys), _children(rows), _attempts(rows, keys), *_shared(rows, keys)):
@@ -47,7 +47,7 @@ def calls(work: Work) -> pl.DataFrame:
     An event is about the operation whose id it carries, if that id names one operation alone; a span below an
     operation is about the nearest one above it; an operation is about itself. Attempts of one call share the first's.
     """
-    rows = work.events.join(work.members.select("n", "request"), on="n")
+    rows = work.events.join(work.members.select("n", request="opener"), on="n")
     operations = rows.filter(pl.col("kind").is_in(OPERATIONS) & (pl.col("first") == pl.col("n")))
     alias = work.ids.filter(pl.col("role") == "alias")
     keys = alias.select("n", "key").unique()

@@ -20,8 +20,12 @@ def split_reuse(work: Work) -> Work:
     gap = work.options.reuse_gap_ns
     naming = work.ids.filter(pl.col("role") != "group").select("key").unique()
     joining = work.ids.join(naming, on="key", how="semi")
-    timed = joining.join(work.events.select("n", "clock", "t"), on="n").filter(pl.col("t").is_not_null())
-    timed = timed.select("n", "key", "clock", "t").unique().sort("key", "clock", "t", "n")
+    timed = joining.select("n", "key").join(work.events.select("n", "clock", "t"), on="n").drop_nulls("t")
+    # A value that no clock shows over a longer time is used once.
+    span = timed.group_by("key", "clock").agg(low=pl.col("t").min(), high=pl.col("t").max())
+    if span.filter(pl.col("high") - pl.col("low") > gap).is_empty():
+        return work
+    timed = timed.unique().sort("key", "clock", "t", "n")
     step = pl.col("t").diff().over("key", "clock").fill_null(0) > gap
     timed = timed.with_columns(use=step.cast(pl.Int64).cum_sum().over("key", "clock"))
     reused = timed.filter(pl.col("use") > 0).select("key").unique()
@@ -53,8 +57,10 @@ def split_reuse(work: Work) -> Work:
             "events without a time carry a value that is used again; it ties them to none of its uses",
             count=lost,
         )
+    most = work.ids["key"].max()
     split = split.filter(~pl.col("untimed")).with_columns(
-        key=pl.when(pl.col("use").fill_null(0) > 0).then(pl.format("{}\x1fuse{}", "key", "use")).otherwise("key")
+        # A number of its own for each further use, above those of all keys.
+        key=pl.when(pl.col("use").fill_null(0) > 0).then(pl.struct("key", "use").rank("dense") + most).otherwise("key")
     )
     values = (
         joining.join(reused, on="key")

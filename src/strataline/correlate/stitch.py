@@ -23,12 +23,12 @@ def stitch(work: Work) -> Work:
     """
     joining = with_parents(work).filter(pl.col("role").is_in(JOINING))
     # Attempts of one turn are joined by the turn, whatever ids they carry.
-    turns = work.groups.select("n", key=pl.format("\x1fturn{}", "turn"))
+    turns = work.groups.select("n", key=-2 * pl.col("turn") - 1)
     again = work.events.filter(pl.col("first") != pl.col("n")).rechunk()
     same = pl.concat(
         [
-            again.select("n", key=pl.format("\x1fagain{}", "first")),
-            again.select(n="first", key=pl.format("\x1fagain{}", "first")),
+            again.select("n", key=-2 * pl.col("first") - 2),
+            again.select(n="first", key=-2 * pl.col("first") - 2),
         ]
     )
     carried = pl.concat([joining.select("n", "key"), turns, same])
@@ -105,7 +105,7 @@ def _member_links(work: Work, joining: pl.DataFrame, turns: pl.DataFrame, same: 
         )
     ]
     fringe, left = reached, ways.join(reached, on="n", how="anti")
-    used = pl.DataFrame(schema={"key": pl.String})
+    used = pl.DataFrame(schema={"key": pl.Int64})
     while fringe.height and left.height:
         # Each key is walked once, from the first event that reached it.
         keys = ways.join(fringe, on="n").join(used, on="key", how="anti").group_by("key").agg(to=pl.col("n").min())

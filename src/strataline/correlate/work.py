@@ -45,6 +45,9 @@ NARROW = (
 
 UNITS_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
+SAMPLE = 4000
+"""Requests that what is usual in these logs is learned from; more would not change it."""
+
 OWN_IDS = ("event_uuid", "decision_id")
 """Kinds of id that name one event."""
 
@@ -176,3 +179,11 @@ def _apart(events: pl.DataFrame, column: str) -> pl.DataFrame:
     """One row per id: n, kind, value, role."""
     long = events.select("n", column).filter(pl.col(column).list.len() > 0)
     return long.explode(column).unnest(column).unique(maintain_order=True)
+
+
+def sample(requests: pl.DataFrame) -> pl.DataFrame:
+    """At most `SAMPLE` of the values of a column, spread evenly over them."""
+    names = requests.unique().sort(requests.columns)
+    if names.height <= SAMPLE:
+        return names
+    return names.gather(pl.Series(range(SAMPLE)) * names.height // SAMPLE)
