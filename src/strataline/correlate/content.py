@@ -18,9 +18,6 @@ from strataline.event import PRODUCT_LAYERS
 COMMON = 8
 """Turns beyond which a text says nothing of one of them, whenever they were."""
 
-UNTRIED = 0.8
-"""How sure a link by content is where too few events with ids show how often it is right; by default not enough."""
-
 
 def link_content(work: Work) -> Work:
     """Tie events to the one turn that holds their text within the window, where no scope speaks against it."""
@@ -39,8 +36,9 @@ def link_content(work: Work) -> Work:
     tried = _sole(by_ids, by_ids, window).join(held.select("n", own="request").unique(), on="n")
     right = tried.group_by("sort", "to_sort").agg(right=(pl.col("request") == pl.col("own")).sum(), size=pl.len())
     right = right.filter(pl.col("size") >= LEARNED)
-    sure = sole.join(right, on=["sort", "to_sort"], how="left").with_columns(
-        chance=pl.coalesce(pl.col("right") / (pl.col("size") + 1), pl.lit(UNTRIED)).round(6)
+    # Where too few show how often a text is right, a text ties nothing.
+    sure = sole.join(right, on=["sort", "to_sort"]).with_columns(
+        chance=(pl.col("right") / (pl.col("size") + 1)).round(6)
     )
     # Two events of one sort with one text may be of two turns, of which one is not in the logs.
     several = pl.col("n").n_unique().over("request", "sort", "text") > 1
