@@ -228,11 +228,12 @@ def _guess(
     shares = recognised.shares if recognised else {}
     open_ended = [name for name in shares if plan.marks.formats[name].guessed]
     look = kernel.look(sample.head(LOOKED)).filter(pl.col("s").is_null() | pl.col("s").str.contains(r"\S"))
-    objects = look.filter(pl.col("type") == OBJECT)["s"]
+    sound = look.filter(pl.col("type") == OBJECT)
+    objects = sound["s"]
     lines = look.filter(pl.col("type").is_null() & pl.col("s").is_not_null())["s"]
     drafts: Drafts = {}
     if objects.len() >= FEW_OBJECTS * look.height or open_ended:
-        named = plan.marks.only(shares).of_objects(kernel, objects)
+        named = plan.marks.only(shares).of_objects(kernel, objects, sound["shape"])
         for name in open_ended:
             draft = draft_objects(objects.filter(named == name).to_list(), wrapped=wrapped)
             if draft is not None:
@@ -354,7 +355,8 @@ def _parse_batch(
         text = row["text"]
         rejects.add(row, text, "nul_bytes", f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}")
     rows = rows.filter(~nul)
-    look = kernel.look(rows["text"]).rename({"s": "_text", "type": "_type", "lenient": "_lenient"})
+    look = kernel.look(rows["text"])
+    look = look.rename({"s": "_text", "type": "_type", "shape": "_shape", "lenient": "_lenient"})
     rows = pl.concat([rows.with_columns(_hash=_hashes(rows["text"])), look], how="horizontal")
     _reject_undecoded(rows, rejects)
     rows = rows.filter(pl.col("_text").is_not_null())
@@ -428,8 +430,8 @@ def _read(
         described = everything.of_lines(lines["_text"])
     else:
         here = plan.here(recognised)
-        named = _told(objects["_text"], partial(here.of_objects, kernel), partial(everything.of_objects, kernel))
-        described = _told(lines["_text"], here.of_lines, everything.of_lines)
+        named = _told(objects, *(partial(_of_objects, kernel, marks) for marks in (here, everything)))
+        described = _told(lines, *(partial(_of_lines, marks) for marks in (here, everything)))
         if JSON in plan.drafts:
             named = named.fill_null(JSON)
         if TEXT in plan.drafts:
@@ -456,18 +458,27 @@ def _read(
     return made + more, count
 
 
+def _of_objects(kernel: Kernel, marks: Marks, rows: pl.DataFrame) -> pl.Series:
+    return marks.of_objects(kernel, rows["_text"], rows["_shape"])
+
+
+def _of_lines(marks: Marks, rows: pl.DataFrame) -> pl.Series:
+    return marks.of_lines(rows["_text"])
+
+
 def _told(
-    text: pl.Series, here: Callable[[pl.Series], pl.Series], anywhere: Callable[[pl.Series], pl.Series]
+    rows: pl.DataFrame, here: Callable[[pl.DataFrame], pl.Series], anywhere: Callable[[pl.DataFrame], pl.Series]
 ) -> pl.Series:
     """The format of each record: one that the source is known to hold, else any whose marks some of the rest carry."""
-    named = here(text)
+    named = here(rows)
     left = named.is_null().arg_true()
     if not len(left):
         return named
-    strangers = anywhere(text.gather(left).gather_every(max(1, len(left) // SAMPLE)))
+    rest = rows[left]
+    strangers = anywhere(rest.gather_every(max(1, len(left) // SAMPLE)))
     if strangers.null_count() == len(strangers):
         return named
-    return named.scatter(left, anywhere(text.gather(left)))
+    return named.scatter(left, anywhere(rest))
 
 
 def _by_format(rows: pl.DataFrame, named: pl.Series) -> Iterator[tuple[str | None, pl.DataFrame]]:
@@ -658,9 +669,10 @@ def _utf8_fault(text: bytes) -> str:
 
 def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame, rejects: _Rejects) -> _Made:
     """The elements of JSON objects that `fmt` describes; where it has items, by the formats that describe these."""
+    shape = sound["_shape"] if "_shape" in sound.columns else None
     sound = sound.select(*PLACED, "_text", "_lenient")
     if fmt.reshape is None:
-        found = kernel.extract(sound["_text"], fmt.fields, fmt.explode)
+        found = kernel.extract(sound["_text"], fmt.fields, fmt.explode, shape)
         return [(fmt, _placed(sound, found)), (fmt, _without_elements(fmt, sound, found["r"]))]
     pairs, failed = _reshaped(fmt.reshape, sound["_text"].to_list())
     for r, problem in failed.items():
