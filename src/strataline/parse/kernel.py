@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from threading import local
 from typing import Any
 
@@ -95,13 +96,15 @@ class Kernel:
                 return pl.Series("type", [OBJECT], dtype=pl.String).new_from_index(0, len(text)), shape
         # To ask first is cheaper than to fail: most lines of a text log are no JSON.
         valid = self._query("SELECT CASE WHEN json_valid(text) THEN true ELSE false END AS v FROM batch", _rows(text))
+        types = pl.Series("type", [None], dtype=pl.String).new_from_index(0, len(text))
+        shape = pl.Series("shape", [None], dtype=pl.UInt64).new_from_index(0, len(text))
         where = valid["v"].arg_true()
+        if not len(where):
+            return types, shape
         sound = text.gather(where)
         asked = self._query("SELECT json_type(text) AS type FROM batch", _rows(sound))["type"]
-        types = pl.Series("type", [None], dtype=pl.String).new_from_index(0, len(text)).scatter(where, asked)
-        shape = pl.Series("shape", [None], dtype=pl.UInt64).new_from_index(0, len(text))
         objects = asked == OBJECT
-        return types, shape.scatter(where.filter(objects), self._shape(sound.filter(objects)))
+        return types.scatter(where, asked), shape.scatter(where.filter(objects), self._shape(sound.filter(objects)))
 
     def _shape(self, objects: pl.Series) -> pl.Series:
         return self._query("SELECT hash(json_keys(text)) AS shape FROM batch", _rows(objects))["shape"]
@@ -126,6 +129,8 @@ class Kernel:
         fields: Mapping[str, Field],
         explode: Sequence[tuple[Segment, ...]] = (),
         shape: pl.Series | None = None,
+        *,
+        distinct: bool = False,
     ) -> pl.DataFrame:
         """Read `fields` from records that are JSON objects.
 
@@ -134,6 +139,7 @@ class Kernel:
             fields: name → where it lies.
             explode: see `Format`; without it each record is one element.
             shape: of the records, as `look` gives it, if it is known.
+            distinct: leave it open whether an object repeats a key (false in ``repeated``).
 
         Returns:
             One row per element: ``r`` (row of the record), ``item`` (place in the record, from 0), ``sound`` (the
@@ -141,12 +147,12 @@ class Kernel:
             text. In order of (r, item).
         """
         if not explode:
-            return self._extract(text, fields, explode, shape)
+            return self._extract(text, fields, explode, shape, distinct=distinct)
         # Elements of one batch are many times its size while they are opened: a few records at a time.
         part = (text.str.len_bytes().cum_sum() // SLICE).rle_id()
         frames, before = [], 0
         for rows in pl.DataFrame({"part": part, "text": text}).partition_by("part", maintain_order=True):
-            found = self._extract(rows["text"], fields, explode)
+            found = self._extract(rows["text"], fields, explode, distinct=distinct)
             frames.append(found.with_columns(pl.col("r") + before))
             before += rows.height
         return pl.concat(frames) if frames else self._extract(text, fields, explode)
@@ -157,29 +163,43 @@ class Kernel:
         fields: Mapping[str, Field],
         explode: Sequence[tuple[Segment, ...]],
         shape: pl.Series | None = None,
+        *,
+        distinct: bool = False,
     ) -> pl.DataFrame:
+        if text.is_empty():
+            places = {"r": pl.Int64, "item": pl.Int64, "sound": pl.Boolean, "repeated": pl.Boolean}
+            return pl.DataFrame(schema=places | dict.fromkeys(fields, pl.String))
         wanted = _Wanted(len(explode))
-        columns = [f"{wanted.add(field, number)} AS c{number}" for number, field in enumerate(fields.values())]
-        # Rows keep their order unless a list was opened: then they are put in order, and counted.
-        item, order = "CAST(0 AS BIGINT)", ""
-        if explode:
-            places = "".join(f", o{n}" for n in range(1, len(explode) + 1))
-            item, order = f"row_number() OVER (PARTITION BY r ORDER BY r{places}) - 1", f"ORDER BY r{places}"
+        values = [wanted.add(field, number) for number, field in enumerate(fields.values())]
+        # A list of values in one piece costs the same whatever it holds; a column for each has to be planned for.
+        columns = list(dict.fromkeys(one.of for one in values if isinstance(one, _Place)))
+        columns += [f"{one} AS c{number}" for number, one in enumerate(values) if not isinstance(one, _Place)]
         shape = shape if wanted.flat else None
-        if shape is None:
+        if shape is None and not distinct:
             columns.append(f"{wanted.shape} AS _shape")
-        query = f"""
-            SELECT r, {item} AS item, sound{_list(columns)}{_list(wanted.floats)}
-            FROM (SELECT *{_list(wanted.opened)} FROM ({_elements(wanted, explode)})) {order}
-        """
-        frame = self._query(query, _rows(text)).rename({f"c{n}": name for n, name in enumerate(fields)})
-        keys = frame["_shape"] if shape is None else shape
-        made = [keys.is_in(self._repeating(text, frame["r"], keys, wanted, explode)).alias("repeated")]
-        made += [
-            _as_written(text, frame, name, floats, fields[name], explode)
-            for name, floats in self._floats(text, frame, fields).items()
-        ]
-        return frame.with_columns(made).select("r", "item", "sound", "repeated", *fields)
+        rows = f"SELECT *{_list(wanted.opened)} FROM ({_elements(wanted, explode)})"
+        # One thread, and lists that are opened in their order: rows come in the order of their records.
+        frame = self._query(f"SELECT r, sound{_list(columns)}{_list(wanted.floats)} FROM ({rows})", _rows(text))
+        repeated = pl.lit(value=False)
+        if not distinct:
+            shape = frame["_shape"] if shape is None else shape
+            repeated = pl.lit(shape.is_in(self._repeating(text, frame["r"], shape, wanted, explode)))
+        count = pl.int_range(pl.len()).over(pl.col("r").rle_id()) if explode else pl.lit(0)
+        made = frame.select(
+            "r",
+            count.cast(pl.Int64).alias("item"),
+            "sound",
+            repeated.alias("repeated"),
+            *(
+                (one.column(frame[one.of]) if isinstance(one, _Place) else pl.col(f"c{number}")).alias(name)
+                for number, (name, one) in enumerate(zip(fields, values, strict=True))
+            ),
+        )
+        told = {name: f"{_FLOAT_OF} {number}" for number, name in enumerate(fields)}
+        floats = {name: frame[one] for name, one in told.items() if one in frame.columns}
+        floats |= self._floats(text, made, {name: field for name, field in fields.items() if name not in floats})
+        written = [_as_written(text, made, name, one, fields[name], explode) for name, one in floats.items()]
+        return made.with_columns(written) if written else made
 
     def _repeating(
         self,
@@ -197,22 +217,19 @@ class Kernel:
 
     def _floats(self, text: pl.Series, frame: pl.DataFrame, fields: Mapping[str, Field]) -> dict[str, pl.Series]:
         """Of the fields that are kept as written: where they are floats, if anywhere."""
-        told, asked = {}, {}
-        for number, (name, field) in enumerate(fields.items()):
-            if f"{_FLOAT_OF} {number}" in frame.columns:
-                told[name] = frame[f"{_FLOAT_OF} {number}"]
-            elif field.verbatim and (likely := frame[name].str.contains(_FLOAT)).any():
-                asked[name] = likely
-        if asked:
-            where = frame.select(pl.any_horizontal(*asked.values())).to_series().arg_true()
-            paths = ", ".join(_path(fields[name].segments) for name in asked)
-            types = self._query(f"SELECT try(json_type(text, [{paths}])) AS t FROM batch", _rows(text.gather(where)))[
-                "t"
-            ]
-            none = pl.Series([False]).new_from_index(0, frame.height)
-            for number, name in enumerate(asked):
-                told[name] = none.scatter(where, (types.list.get(number) == "DOUBLE").fill_null(value=False))
-        return {name: floats for name, floats in told.items() if floats.any()}
+        asked = {name: frame[name].str.contains(_FLOAT) for name, field in fields.items() if field.verbatim}
+        asked = {name: likely for name, likely in asked.items() if likely.any()}
+        if not asked:
+            return {}
+        where = pl.select(pl.any_horizontal(*asked.values())).to_series().arg_true()
+        paths = ", ".join(_path(fields[name].segments) for name in asked)
+        query = f"SELECT try(json_type(text, [{paths}])) AS t FROM batch"
+        types = self._query(query, _rows(text.gather(where)))["t"]
+        none = pl.Series([False]).new_from_index(0, frame.height)
+        return {
+            name: none.scatter(where, (types.list.get(number) == "DOUBLE").fill_null(value=False))
+            for number, name in enumerate(asked)
+        }
 
     def elements(self, lists: pl.Series, fields: Mapping[str, Field]) -> pl.DataFrame:
         """Read `fields` from the elements of JSON lists.
@@ -231,24 +248,36 @@ class Kernel:
         listed = pl.when(pl.col("l").str.starts_with("{")).then("[" + pl.col("l") + "]").otherwise("l")
         wrapped = kept.select('{"l":' + listed + "}").to_series()
         rows = pl.int_range(len(lists), eager=True).cast(pl.Int64).filter(keep)
-        found = self.extract(wrapped, fields, (("l",),))
+        found = self.extract(wrapped, fields, (("l",),), distinct=True)
         return found.with_columns(r=rows.gather(found["r"]))
 
     def has(self, text: pl.Series, paths: Sequence[tuple[Segment, ...]]) -> NDArray[np.bool_]:
         """Whether each record has a value (null counts) at each of `paths`: one row per record, in order."""
-        tests = f"[{', '.join(_path(segments) for segments in paths)}]"
-        # One list per record: a column per path would cost more than the question.
-        found = self._query(f"SELECT try(json_exists(text, {tests})) AS e FROM batch", _rows(text))["e"]
+        return self.marks(text, paths, ())[0]
+
+    def marks(
+        self, text: pl.Series, paths: Sequence[tuple[Segment, ...]], texts: Sequence[tuple[Segment, ...]]
+    ) -> tuple[NDArray[np.bool_], list[pl.Series]]:
+        """Whether each record has a value (null counts) at each of `paths`, and what stands at each of `texts`.
+
+        Returns:
+            One row per record and one column per path; one series of texts (null where there is none) per path.
+        """
         there = np.zeros((len(text), len(paths)), dtype=np.bool_)
+        if text.is_empty() or not (paths or texts):
+            return there, [pl.Series([None], dtype=pl.String).new_from_index(0, len(text)) for _ in texts]
+        tests, wanted = (f"[{', '.join(_path(segments) for segments in some)}]" for some in (paths, texts))
+        # One list per record: a column per path would cost more than the question.
+        columns = [f"try(json_exists(text, {tests})) AS e"] if paths else []
+        columns += [f"try(json_extract_string(text, {wanted})) AS v"] if texts else []
+        frame = self._query(f"SELECT {', '.join(columns)} FROM batch", _rows(text))
+        values = [frame["v"].list.get(n, null_on_oob=True) for n in range(len(texts))]
+        if not paths:
+            return there, values
+        found = frame["e"]
         flat = found.drop_nulls().explode(empty_as_null=False, keep_nulls=False).fill_null(value=False)
         there[found.is_not_null().to_numpy()] = flat.to_numpy().reshape(-1, len(paths))
-        return there
-
-    def texts(self, text: pl.Series, paths: Sequence[tuple[Segment, ...]]) -> list[pl.Series]:
-        """The value at each of `paths` as text, one series per path; null where there is none."""
-        wanted = f"[{', '.join(_path(segments) for segments in paths)}]"
-        found = self._query(f"SELECT try(json_extract_string(text, {wanted})) AS v FROM batch", _rows(text))["v"]
-        return [found.list.get(n, null_on_oob=True) for n in range(len(paths))]
+        return there, values
 
     def sha256(self, text: pl.Series) -> pl.Series:
         """SHA-256 of each text, in hex; null stays null."""
@@ -265,6 +294,29 @@ class Kernel:
             connection.unregister("batch")
         assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
         return frame
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a value is: the list `of` values, and the place in it."""
+
+    of: str
+    place: int
+
+    def __str__(self) -> str:
+        return f"{self.of}[{self.place + 1}]"
+
+    def column(self, lists: pl.Series) -> pl.Expr:
+        """The values at the place, of lists that are equally long unless they are null."""
+        if lists.null_count() or not len(lists):
+            return pl.col(self.of).list.get(self.place, null_on_oob=True)
+        return pl.col(self.of).explode().gather_every(len(lists.item(0)), self.place)
+
+
+def _place(of: str, paths: list[str], path: str) -> _Place:
+    if path not in paths:
+        paths.append(path)
+    return _Place(of, paths.index(path))
 
 
 class _Wanted:
@@ -340,20 +392,17 @@ class _Wanted:
             for number, (value, paths) in enumerate(self.inner.items())
         ]
 
-    def add(self, field: Field, number: int) -> str:
-        """Plan for `field`, the `number`-th; return the expression that gives its text."""
+    def add(self, field: Field, number: int) -> _Place | str:
+        """Plan for `field`, the `number`-th; return where its text is, or the expression that gives it."""
         document = f"d{self.last if field.level is None else field.level}"
         for end in range(1, len(field.segments)):
             above = _path(field.segments[:end])
             if above not in self.above[document]:
                 self.above[document].append(above)
         if field.key is not None:
-            value = self._attribute(document, field)
+            value: _Place | str = self._attribute(document, field)
         else:
-            path, paths = _path(field.segments), self.paths[document]
-            if path not in paths:
-                paths.append(path)
-            value = f"{document}_values[{paths.index(path) + 1}]"
+            value = _place(f"{document}_values", self.paths[document], _path(field.segments))
         if field.null is not None:
             null = f"{value} IS NULL AND {self._type(document, field.segments)} = 'NULL'"
             value = f"CASE WHEN {null} THEN {_text(field.null)} ELSE {value} END"
@@ -361,10 +410,8 @@ class _Wanted:
             told = f"coalesce({self._type(document, field.segments)} = 'DOUBLE', false)"
             self.floats.append(f'{told} AS "{_FLOAT_OF} {number}"')
         if field.inner is not None:
-            path, paths = _path(field.inner), self.inner.setdefault(value, [])
-            if path not in paths:
-                paths.append(path)
-            return f"t{list(self.inner).index(value)}[{paths.index(path) + 1}]"
+            paths = self.inner.setdefault(str(value), [])
+            return _place(f"t{list(self.inner).index(str(value))}", paths, _path(field.inner))
         return value
 
     def _value(self, document: str, path: str) -> int:

@@ -198,6 +198,7 @@ class _Family:
         if not fits.size:
             return fits
         number, keys = kernel.shapes(objects, shape)
+        tops = set(keys.explode(empty_as_null=False, keep_nulls=False).to_list())
         likely = self._likely(keys)
         fits[:, [n for n in range(len(self.formats)) if n not in likely]] = False
         needed = sorted({place for n in likely for part in (self._keys[n], *self._any_of[n]) for place in part})
@@ -205,24 +206,26 @@ class _Family:
         deep = []
         for place in needed:
             first, *rest = self._paths[place]
-            if rest or not isinstance(first, str):
+            if rest and first in tops:
                 deep.append(place)
-            else:
+            elif not rest:
                 there[:, place] = keys.list.contains(first).fill_null(value=False).to_numpy()[number]
-        if deep:
-            there[:, deep] = kernel.has(objects, [self._paths[place] for place in deep])
+        asked = [n for n in likely if self.formats[n].recognise.where]
+        wheres = {one for n in asked for one, _ in self.formats[n].recognise.where}
+        wanted = sorted((one for one in wheres if not one or one[0] in tops), key=repr)
+        there[:, deep], texts = kernel.marks(objects, [self._paths[place] for place in deep], wanted)
         for n in likely:
             fits[:, n] = there[:, self._keys[n]].all(axis=1)
             for some in self._any_of[n]:
                 fits[:, n] &= there[:, some].any(axis=1)
-        asked = [n for n, fmt in enumerate(self.formats) if fmt.recognise.where and fits[:, n].any()]
-        wanted = sorted({p for n in asked for p, _ in self.formats[n].recognise.where}, key=repr)
-        if wanted:
-            texts = kernel.texts(objects, wanted)
-            for n in asked:
-                for one, pattern in self.formats[n].recognise.where:
-                    said = texts[wanted.index(one)].str.contains(pattern).fill_null(value=False)
-                    fits[:, n] &= said.to_numpy()
+            for one, pattern in self.formats[n].recognise.where:
+                if not fits[:, n].any():
+                    break
+                if one not in wanted:
+                    fits[:, n] = False
+                    break
+                said = texts[wanted.index(one)].str.contains(pattern).fill_null(value=False)
+                fits[:, n] &= said.to_numpy()
         return fits
 
     def _likely(self, keys: pl.Series) -> list[int]:

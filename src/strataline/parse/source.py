@@ -691,7 +691,7 @@ def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame, rejec
             made.append((fmt, bare.with_columns(_item=part["item"])))
             continue
         reader = plan.format(name)
-        found = kernel.extract(part["text"], reader.fields, ())
+        found = kernel.extract(part["text"], reader.fields, distinct=True)
         found = found.with_columns(part["item"].gather(found["r"]), r=part["r"].gather(found["r"]))
         made.append((reader, _placed(sound, found)))
     return made
