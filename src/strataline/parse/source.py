@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Any, Self
 
 import polars as pl
@@ -94,6 +94,8 @@ class Plan:
         folder: folder of the source.
         excerpts: whether excerpts are kept.
         drafts: formats that were drafted from the records of this source.
+        strangers: drafts the format of objects that no other describes, when the first is met; null where none can be
+            met, or it is among `drafts`.
     """
 
     marks: Marks
@@ -103,13 +105,23 @@ class Plan:
     folder: str = ""
     excerpts: bool = True
     drafts: Mapping[str, Format] = field(default_factory=dict)
+    strangers: _Strangers | None = None
     _here: dict[tuple[str, ...], Marks] = field(default_factory=dict, repr=False, compare=False)
 
     def format(self, name: str) -> Format:
         """The format of that name."""
         if name not in self.drafts and self.forced is not None and self.forced.name == name:
             return self.forced
+        if name == JSON and self.strangers is not None and (made := self.strangers.format()) is not None:
+            return made
         return self.drafts.get(name) or self.marks.formats[name]
+
+    def stranger(self, named: pl.Series) -> pl.Series:
+        """The names of formats, with that of the objects that none describes."""
+        if not named.null_count():
+            return named
+        known = self.drafts.get(JSON) if self.strangers is None else self.strangers.format()
+        return named if known is None else named.fill_null(JSON)
 
     def here(self, recognised: Recognised) -> Marks:
         """The marks of the formats that the source is known to hold."""
@@ -129,6 +141,29 @@ class Plan:
 
 Drafts = dict[str, Draft]
 """What was guessed of a source's records, by the name of the format that is made of it."""
+
+
+class _Strangers:
+    """The format of objects that none describes, in a source whose other formats are known; drafted once, if at all."""
+
+    def __init__(self, drafts: Drafts, like: Format | None, draft: Callable[[], Draft | None]) -> None:
+        self._drafts = drafts
+        self._like = like
+        self._draft = draft
+        self._lock = Lock()
+        self._asked = False
+        self._format: Format | None = None
+
+    def format(self) -> Format | None:
+        """The format; null where the beginning of the source holds too few such objects."""
+        with self._lock:
+            if not self._asked:
+                self._asked = True
+                draft = self._draft()
+                if draft is not None:
+                    self._drafts[JSON] = draft
+                    self._format = draft.format(JSON, self._like)
+        return self._format
 
 
 class Parsing:
@@ -207,11 +242,21 @@ def parse_source(
         sample, wrapped, batches = _sample(batches)
         if recognised is None:
             recognised = recognise(kernel, plan.marks, sample)
-        recognised, drafts = _guess(kernel, plan, recognised, sample, wrapped=wrapped)
+        strangers = None
+        if plan.forced is None and recognised is not None and not _open_ended(plan, recognised):
+            later = partial(_guess, kernel, plan, recognised, sample, wrapped=wrapped)
+            strangers = _Strangers(drafts, plan.marks.formats.get(JSON), lambda: later()[1].get(JSON))
+        else:
+            recognised, drafts = _guess(kernel, plan, recognised, sample, wrapped=wrapped)
         made = {name: draft.format(name, plan.marks.formats.get(name)) for name, draft in drafts.items()}
-        plan = replace(plan, drafts=made)
+        plan = replace(plan, drafts=made, strangers=strangers)
     parts = [submit(partial(_parse_batch, kernel, plan, recognised, batch)) for batch in batches if batch.height]
     return Parsing(recognised, drafts, parts)
+
+
+def _open_ended(plan: Plan, recognised: Recognised | None) -> list[str]:
+    """Formats of which only the marks are known."""
+    return [name for name in (recognised.shares if recognised else {}) if plan.marks.formats[name].guessed]
 
 
 def _guess(
@@ -226,7 +271,7 @@ def _guess(
         draft = draft_objects(objects.to_list(), wrapped=wrapped)
         return recognised, {plan.forced.name: draft} if draft else {}
     shares = recognised.shares if recognised else {}
-    open_ended = [name for name in shares if plan.marks.formats[name].guessed]
+    open_ended = _open_ended(plan, recognised)
     look = kernel.look(sample.head(LOOKED)).filter(pl.col("s").is_null() | pl.col("s").str.contains(r"\S"))
     sound = look.filter(pl.col("type") == OBJECT)
     objects = sound["s"]
@@ -432,8 +477,7 @@ def _read(
         here = plan.here(recognised)
         named = _told(objects, *(partial(_of_objects, kernel, marks) for marks in (here, everything)))
         described = _told(lines, *(partial(_of_lines, marks) for marks in (here, everything)))
-        if JSON in plan.drafts:
-            named = named.fill_null(JSON)
+        named = plan.stranger(named)
         if TEXT in plan.drafts:
             fits = describes(plan.drafts[TEXT], lines["_text"])
             described = pl.select(pl.coalesce(pl.lit(described), pl.when(pl.lit(fits)).then(pl.lit(TEXT)))).to_series()
@@ -739,7 +783,7 @@ def _read_rest(kernel: Kernel, plan: Plan, fmt: Format, rows: pl.DataFrame, reje
     made: _Made = []
     if plan.forced is None:
         named = plan.marks.of_objects(kernel, saved["_text"])
-        named = named.fill_null(JSON) if JSON in plan.drafts else named
+        named = plan.stranger(named)
     else:
         named = pl.Series([fmt.name] * saved.height, dtype=pl.String)
     for name, part in _by_format(saved, named):
