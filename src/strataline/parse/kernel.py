@@ -89,8 +89,9 @@ class Kernel:
         if brace.all():
             try:
                 # All at once where all are sound; what begins with a brace is an object.
-                shape = self._shape(text)
-            except duckdb.Error:
+                shape = self._query("SELECT hash(json_keys(text)) AS shape FROM batch", _rows(text))["shape"]
+            except (duckdb.Error, UnicodeDecodeError):
+                # The message of the error quotes the text, and may cut it inside of a character.
                 pass
             else:
                 return pl.Series("type", [OBJECT], dtype=pl.String).new_from_index(0, len(text)), shape
@@ -101,13 +102,10 @@ class Kernel:
         where = valid["v"].arg_true()
         if not len(where):
             return types, shape
-        sound = text.gather(where)
-        asked = self._query("SELECT json_type(text) AS type FROM batch", _rows(sound))["type"]
-        objects = asked == OBJECT
-        return types.scatter(where, asked), shape.scatter(where.filter(objects), self._shape(sound.filter(objects)))
-
-    def _shape(self, objects: pl.Series) -> pl.Series:
-        return self._query("SELECT hash(json_keys(text)) AS shape FROM batch", _rows(objects))["shape"]
+        query = "SELECT try(json_type(text)) AS type, coalesce(try(hash(json_keys(text))), 0) AS shape FROM batch"
+        asked = self._query(query, _rows(text.gather(where)))
+        asked = asked.with_columns(shape=pl.when(pl.col("type") == OBJECT).then("shape"))
+        return types.scatter(where, asked["type"]), shape.scatter(where, asked["shape"])
 
     def shapes(self, objects: pl.Series, shape: pl.Series | None = None) -> tuple[NDArray[np.int64], pl.Series]:
         """The keys of JSON objects: few shapes, many records.
@@ -119,9 +117,12 @@ class Kernel:
         Returns:
             Per record the number of its list of keys, and these lists.
         """
-        known = self._shape(objects) if shape is None else shape
+        keys = "try(json_keys(text))"
+        known = shape
+        if known is None:
+            known = self._query(f"SELECT hash({keys}) AS shape FROM batch", _rows(objects))["shape"]
         _, first, number = np.unique(known.to_numpy(), return_index=True, return_inverse=True)
-        return number, self._query("SELECT json_keys(text) AS k FROM batch", _rows(objects.gather(first)))["k"]
+        return number, self._query(f"SELECT {keys} AS k FROM batch", _rows(objects.gather(first)))["k"]
 
     def extract(
         self,
