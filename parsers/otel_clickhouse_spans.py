@@ -5,6 +5,7 @@ ns. In CSV maps and lists are ClickHouse literals. Attribute values are text, wh
 """
 
 import ast
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ from strataline.format import Format, Recognise, decode
 from strataline.span import span
 
 SECOND = len("2026-03-04 09:15:00")
+# Nothing but plain texts: with other quotes this is JSON.
+PLAIN = re.compile(r"""[\[{](?:'[^'"\\\x00-\x1f\x7f]*'[:,]?)*[\]}]""")
 
 
 def items(text: str) -> list[str]:
@@ -93,6 +96,11 @@ def literal(cell: object) -> Any:
     """What a cell of CSV holds: the map or list that its text spells, else the text."""
     if not isinstance(cell, str) or cell[:1] not in ("[", "{"):
         return cell
+    try:
+        if PLAIN.fullmatch(cell):
+            return decode(cell.replace("'", '"'))
+    except ValueError:
+        pass
     try:
         return ast.literal_eval(cell)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

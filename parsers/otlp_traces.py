@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from strataline.format import Format, Recognise, decode
-from strataline.span import key_values, span
+from strataline.span import key_values, otlp_spans, span
 
 ROOTS = ("resourceSpans", "resource_spans", "batches")
 SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans", "instrumentation_library_spans")
@@ -18,6 +18,12 @@ SNAKE = ("trace_id", "span_id", "parent_span_id", "start_time_unix_nano", "end_t
 
 def items(text: str) -> list[str]:
     """One item for each span of the batch."""
+    by_the_letter = otlp_spans(text)
+    return patient(text) if by_the_letter is None else by_the_letter
+
+
+def patient(text: str) -> list[str]:
+    """The same of a batch that is spelled otherwise, or repeats a key."""
     record = decode(text)
     made = []
     for holder in (record, record.get("trace")) if isinstance(record, dict) else ():

@@ -593,3 +593,17 @@ def test_sha256_is_that_of_the_utf8_text() -> None:
         None,
         "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c",
     ]
+
+
+def test_damaged_record_of_other_letters_costs_itself_alone() -> None:
+    """What the kernel says of a damaged record quotes it, and cuts it where it likes, inside of a letter even."""
+    damaged = [("{" + '"a": "' + "x" * n + "ä" * 200).encode() for n in range(4)]
+    look = kernel.look(pl.Series([b'{"a": 1}', *damaged], dtype=pl.Binary))
+    assert look["type"].to_list() == ["OBJECT", None, None, None, None]
+    assert look["shape"].null_count() == 4
+
+
+def test_shapes_are_of_keys_alone_and_of_any_text() -> None:
+    texts = pl.Series(['{"a": 1, "b": 2}', '{"a": "x", "b": {}}', '{"b": 1, "a": 2}', "{"])
+    number, keys = kernel.shapes(texts)
+    assert [keys.to_list()[n] for n in number] == [["a", "b"], ["a", "b"], ["b", "a"], None]

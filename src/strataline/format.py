@@ -29,7 +29,7 @@ RESERVED = frozenset(
     {"r", "i", "item", "sound", "repeated"}
     | {f"_{name}" for name in ("record", "line", "offset", "length", "parts", "inner", "piece", "raw", "envelope")}
     | {f"_{name}" for name in ("recovered", "text", "type", "lenient", "item", "described", "repeated", "row", "index")}
-    | {f"_{name}" for name in ("taken", "each")}
+    | {f"_{name}" for name in ("taken", "each", "shape")}
 )
 """Names that no field may have: the kernel's own columns are called so."""
 

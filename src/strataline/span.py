@@ -22,6 +22,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from strataline.format import encode
 
 _NUMBERED = re.compile(r"\.(\d{1,6})(?:\.|$)")
@@ -163,3 +166,179 @@ def _element(pairs: Iterable[tuple[str, Any]]) -> Any:
     if len(listed) == 1 and not listed[0][0]:
         return listed[0][1]
     return folded({key: value for key, value in listed if key})
+
+
+class _Value(msgspec.Struct, gc=False, rename="camel"):
+    """An AnyValue of OTLP; and below it the other messages, as the JSON mapping of opentelemetry-proto writes them."""
+
+    string_value: str | UnsetType = UNSET
+    int_value: Any = UNSET
+    bool_value: bool | UnsetType = UNSET
+    double_value: Any = UNSET
+    bytes_value: str | UnsetType = UNSET
+    array_value: Any = UNSET
+    kvlist_value: Any = UNSET
+
+
+class _KeyValue(msgspec.Struct, gc=False):
+    key: str
+    value: _Value
+
+
+class _Holder(msgspec.Struct, gc=False, rename="camel"):
+    """A resource, or a scope."""
+
+    name: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    attributes: list[_KeyValue] | UnsetType = UNSET
+    dropped_attributes_count: int | UnsetType = UNSET
+
+
+class _Event(msgspec.Struct, gc=False, rename="camel"):
+    time_unix_nano: str | int | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    attributes: list[_KeyValue] | UnsetType = UNSET
+    dropped_attributes_count: int | UnsetType = UNSET
+
+
+class _Link(msgspec.Struct, gc=False, rename="camel"):
+    trace_id: str | UnsetType = UNSET
+    span_id: str | UnsetType = UNSET
+    trace_state: str | UnsetType = UNSET
+    attributes: list[_KeyValue] | UnsetType = UNSET
+    dropped_attributes_count: int | UnsetType = UNSET
+    flags: int | UnsetType = UNSET
+
+
+class _Status(msgspec.Struct, gc=False):
+    code: str | int | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+
+
+class _Span(msgspec.Struct, gc=False, rename="camel"):
+    trace_id: str | UnsetType = UNSET
+    span_id: str | UnsetType = UNSET
+    parent_span_id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    kind: str | int | UnsetType = UNSET
+    start_time_unix_nano: str | int | UnsetType = UNSET
+    end_time_unix_nano: str | int | UnsetType = UNSET
+    attributes: list[_KeyValue] | UnsetType = UNSET
+    events: list[_Event] | UnsetType = UNSET
+    links: list[_Link] | UnsetType = UNSET
+    status: _Status | UnsetType = UNSET
+    trace_state: str | UnsetType = UNSET
+    flags: int | UnsetType = UNSET
+    dropped_attributes_count: int | UnsetType = UNSET
+    dropped_events_count: int | UnsetType = UNSET
+    dropped_links_count: int | UnsetType = UNSET
+
+
+class _Scoped(msgspec.Struct, gc=False, rename="camel"):
+    spans: list[_Span] | UnsetType = UNSET
+    scope: _Holder | UnsetType = UNSET
+    schema_url: str | UnsetType = UNSET
+
+
+class _Resourced(msgspec.Struct, gc=False, rename="camel"):
+    scope_spans: list[_Scoped] | UnsetType = UNSET
+    resource: _Holder | UnsetType = UNSET
+    schema_url: str | UnsetType = UNSET
+
+
+class _Batch(msgspec.Struct, gc=False, rename="camel"):
+    resource_spans: list[_Resourced]
+
+
+_BATCHES = msgspec.json.Decoder(_Batch)
+
+
+def otlp_spans(text: str) -> list[str] | None:
+    """One item for each span of an OTLP batch that is written by the letter of the JSON mapping.
+
+    Source: opentelemetry-proto ``trace.proto``, JSON mapping.
+
+    Returns:
+        Null where the batch has other names or types, a null, or a key twice: it takes a more patient reader.
+    """
+    try:
+        batch = _BATCHES.decode(text)
+    except msgspec.DecodeError:
+        return None
+    # What is repeated or unknown is one key fewer when written again. Texts that hold what looks like a key are
+    # written alike.
+    if msgspec.json.encode(batch).count(b'":') != text.count('":'):
+        return None
+    made = []
+    for held in batch.resource_spans:
+        resource = _plain(held.resource.attributes) if held.resource else {}
+        for scoped in held.scope_spans or ():
+            scope = scoped.scope or _Holder()
+            shared = {
+                "service": resource.get("service.name"),
+                "scope": scope.name or None,
+                "scope_version": scope.version or None,
+                "resource": resource or None,
+            }
+            shared = {name: value for name, value in shared.items() if value is not None and value != ""}
+            made += [_item(one, shared) for one in scoped.spans or ()]
+    return made
+
+
+def _item(one: _Span, shared: Mapping[str, Any]) -> str:
+    status = one.status or _Status()
+    start, end = one.start_time_unix_nano, one.end_time_unix_nano
+    item: dict[str, Any] = {
+        "status_message": status.message,
+        "name": one.name,
+        "trace_id": one.trace_id,
+        "span_id": one.span_id,
+        "parent_id": one.parent_span_id,
+        # A zero is an unset time: a span that never ended.
+        "start": start if start != "0" else None,
+        "end": end if end != "0" else None,
+    }
+    item = {name: value for name, value in item.items() if value}
+    item.update(shared)
+    if one.links:
+        item["links"] = [{"trace_id": link.trace_id or None, "span_id": link.span_id or None} for link in one.links]
+    item["attributes"] = folded(_plain(one.attributes))
+    if known := kind_of(one.kind):
+        item["kind"] = known
+    if ended := status_of(status.code):
+        item["status"] = ended
+    if one.events:
+        events: list[dict[str, Any]] = [
+            {
+                "name": None if event.name is UNSET else event.name,
+                "time": None if event.time_unix_nano is UNSET else event.time_unix_nano,
+                "attributes": _plain(event.attributes),
+            }
+            for event in one.events
+        ]
+        item["events"] = events
+        thrown = next((event["attributes"] for event in events if event["name"] == "exception"), None)
+        if thrown is not None:
+            item["error"] = {"type": thrown.get("exception.type"), "message": thrown.get("exception.message")}
+    return encode(item)
+
+
+def _plain(listed: list[_KeyValue] | UnsetType) -> dict[str, Any]:
+    """A KeyValue list as a mapping; of a repeated key the first wins."""
+    if not listed:
+        return {}
+    found: dict[str, Any] = {}
+    for one in listed:
+        if one.key not in found:
+            text = one.value.string_value
+            found[one.key] = _other(one.value) if text is UNSET else text
+    return found
+
+
+def _other(value: _Value) -> Any:
+    for one in (value.int_value, value.bool_value, value.double_value, value.bytes_value):
+        if one is not UNSET and one is not None:
+            return one
+    if value.array_value is not UNSET:
+        return any_value({"arrayValue": value.array_value})
+    return None if value.kvlist_value is UNSET else any_value({"kvlistValue": value.kvlist_value})

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from strataline.errors import FormatError
 from strataline.event import DOCUMENT, EVENTS, ID, MAP
-from strataline.format import Documents, Event, Format, Id, Time, Value, path
+from strataline.format import Documents, Event, Format, Id, Time, Value, fields_read, path
 from strataline.parse.kernel import Kernel
 from strataline.parse.times import read_durations, read_times, to_time
 
@@ -60,21 +61,59 @@ def fill(
     Returns:
         Events in no particular order, with `EXTRA` beside the columns of ``events``.
     """
-    rows = elements.with_row_index("_row").with_columns(pl.lit(value=False).alias("_taken"))
-    shared = _shared_times(fmt, rows, zone)
+    shared = _shared_times(fmt, elements, zone)
+    taken = np.zeros(elements.height, dtype=np.bool_)
     made = []
-    for index, event in enumerate(fmt.events):
+    for index, (event, holds) in enumerate(zip(fmt.events, _holding(fmt, elements), strict=True)):
+        if not holds.any():
+            continue
         with _blamed(fmt, event):
-            found = _found(kernel, fmt, rows, index, event)
-            if found.is_empty():
-                continue
-            rows = rows.with_columns(_taken=pl.col("_taken") | pl.col("_row").is_in(found["_row"].unique().implode()))
-            own = {name: read[found["_row"]] for name, read in shared.items() if _declared(event)[name] is None}
-            made.append(_events(kernel, fmt, _inherit(fmt, event), found, own, zone, folder, excerpts=excerpts))
-    left = rows.filter(~pl.col("_taken"))
-    if left.height:
-        made.append(_other(kernel, fmt, left, shared, zone, folder, excerpts=excerpts))
+            every = bool(holds.all())
+            read = fields_read(fmt, event)
+            names = [name for name in elements.columns if name.startswith("_") or name in read]
+            rows = elements.select(names) if every else elements.select(names).filter(pl.Series(holds))
+            of_rows = None if every else pl.Series(np.flatnonzero(holds))
+            if event.each is not None:
+                rows, parents = _each(kernel, rows, event)
+                of_rows = parents if of_rows is None else of_rows.gather(parents)
+                if rows.is_empty():
+                    continue
+            number = pl.lit(index, pl.Int64) if event.each is None else index + pl.col("_each") * len(fmt.events)
+            rows = rows.with_columns(_index=number)
+            taken[slice(None) if of_rows is None else of_rows.to_numpy()] = True
+            own = {
+                name: one if of_rows is None else one[of_rows]
+                for name, one in shared.items()
+                if _declared(event)[name] is None
+            }
+            made.append(_events(kernel, fmt, _inherit(fmt, event), rows, own, zone, folder, excerpts=excerpts))
+    if not taken.all():
+        left = pl.Series(np.flatnonzero(~taken))
+        times = {name: one[left] for name, one in shared.items() if name == "event_time"}
+        made.append(_other(kernel, fmt, elements[left], times, zone, folder, excerpts=excerpts))
     return pl.concat(made, how="diagonal") if made else EVENTS.empty()
+
+
+def _holding(fmt: Format, rows: pl.DataFrame) -> Iterator[NDArray[np.bool_]]:
+    """Per event of the format, which rows hold it."""
+    described = rows["_described"].to_numpy()
+    said = {n: event.when for n, event in enumerate(fmt.events) if event.when is not None}
+    whens = {n: when.fill_null(value=False).alias(str(n)) for n, when in said.items()}
+    try:
+        # All in one query, which sees what its expressions share.
+        told = rows.lazy().select(whens.values()).collect()
+    except pl.exceptions.PolarsError:
+        for n, when in whens.items():
+            with _blamed(fmt, fmt.events[n]):
+                rows.select(when)
+        raise
+    for n in range(len(fmt.events)):
+        if n in whens:
+            holds = told[str(n)]
+            # What reads no field is one value for all.
+            yield described & (holds if len(holds) == rows.height else holds.new_from_index(0, rows.height)).to_numpy()
+        else:
+            yield described
 
 
 @contextmanager
@@ -89,21 +128,13 @@ def _blamed(fmt: Format, event: Event) -> Iterator[None]:
         raise FormatError(f"format {fmt.name}: {kind} cannot be computed: {reason}", hint=hint) from problem
 
 
-def _found(kernel: Kernel, fmt: Format, rows: pl.DataFrame, index: int, event: Event) -> pl.DataFrame:
-    """The rows that hold the event, one for each element where it is one of several; ``_index`` beside them."""
-    chosen = pl.col("_described") if event.when is None else pl.col("_described") & event.when.fill_null(value=False)
-    found = rows.filter(chosen)
-    if event.each is None:
-        return found.with_columns(_index=pl.lit(index, pl.Int64))
-    return _each(kernel, found, event).with_columns(_index=index + pl.col("_each") * len(fmt.events))
-
-
-def _each(kernel: Kernel, rows: pl.DataFrame, event: Event) -> pl.DataFrame:
-    """One row per element of the list field, the element's fields hiding those of the record."""
+def _each(kernel: Kernel, rows: pl.DataFrame, event: Event) -> tuple[pl.DataFrame, pl.Series]:
+    """One row per element of the list field, the element's fields hiding those of the record; and whose row it is."""
     assert event.each is not None  # noqa: S101 - asked by the caller
     found = kernel.elements(rows[event.each], event.fields)
     parents = rows[found["r"]].drop([name for name in event.fields if name in rows.columns])
-    return pl.concat([parents, found.select(pl.col("item").alias("_each"), *event.fields)], how="horizontal")
+    own = found.select(pl.col("item").alias("_each"), *event.fields)
+    return pl.concat([parents, own], how="horizontal"), found["r"]
 
 
 def _inherit(fmt: Format, event: Event) -> Event:
@@ -127,7 +158,7 @@ def _other(
     kernel: Kernel,
     fmt: Format,
     rows: pl.DataFrame,
-    shared: Mapping[str, pl.DataFrame],
+    times: Mapping[str, pl.DataFrame],
     zone: Zone,
     folder: str,
     *,
@@ -143,7 +174,6 @@ def _other(
         time_kind=fmt.time_kind,
     )
     rows = rows.with_columns(_index=pl.lit(len(fmt.events), pl.Int64))
-    times = {name: read[rows["_row"]] for name, read in shared.items() if name == "event_time"}
     return _events(kernel, fmt, event, rows, times, zone, folder, excerpts=excerpts)
 
 
@@ -215,12 +245,6 @@ def _events(
 def _several(what: str, values: Sequence[pl.Expr]) -> list[pl.Expr]:
     """Values as text, in columns of `what` and a number."""
     return [value.cast(pl.String).alias(f"{what} {number}") for number, value in enumerate(values)]
-
-
-def _part(found: pl.DataFrame, what: str) -> pl.DataFrame:
-    """The columns that `_several` made, called by their number."""
-    names = [name for name in found.columns if name.startswith(f"{what} ")]
-    return found.select(pl.col(name).alias(name.partition(" ")[2]) for name in names)
 
 
 def _from_wrapper(frame: pl.DataFrame, envelope: pl.Series, zone: Zone, folder: str) -> pl.DataFrame:
@@ -318,56 +342,59 @@ def _ids(found: pl.DataFrame, what: str, named: Sequence[tuple[str, str]]) -> pl
 
     The values are the columns of `what`, in the order of `named` (kind and role).
     """
-    values = _part(found, what)
-    seen: dict[tuple[str, str], list[str]] = {}
-    for n, one in enumerate(named):
-        seen.setdefault(one, []).append(str(n))
+    values = {n: value for n in range(len(named)) if (value := found[f"{what} {n}"]).null_count() < found.height}
+    seen: dict[tuple[str, str], list[int]] = {}
+    for n in values:
+        seen.setdefault(named[n], []).append(n)
     again = [
-        pl.when(~pl.any_horizontal(pl.col(name).eq_missing(pl.col(one)) for one in names[:n])).then(pl.col(name))
-        for names in seen.values()
-        for n, name in enumerate(names)
-        if n
+        pl.when(~pl.any_horizontal(pl.lit(values[n]).eq_missing(pl.lit(values[one])) for one in numbers[:place]))
+        .then(pl.lit(values[n]))
+        .alias(str(n))
+        for numbers in seen.values()
+        for place, n in enumerate(numbers)
+        if place
     ]
-    values = values.with_columns(again) if again else values
-    long = _long(values)
-    kinds, roles = (pl.Series([one[part] for one in named], dtype=pl.String) for part in (0, 1))
-    structs = pl.DataFrame(
-        {"kind": kinds.gather(long["n"]), "value": long["value"], "role": roles.gather(long["n"])}
-    ).to_struct("ids")
-    return _lists(structs, long["row"], found.height).cast(pl.List(ID))
+    if again:
+        values |= {int(one.name): one for one in pl.select(again).get_columns()}
+    rows, places, flat = _long(values)
+    kinds, roles = (pa.array([one[part] for one in named], pa.large_string()).take(places) for part in (0, 1))
+    structs = pa.StructArray.from_arrays([kinds, flat, roles], ["kind", "value", "role"])
+    return _lists(structs, rows, found.height).cast(pl.List(ID))
 
 
 def _map(found: pl.DataFrame, what: str, names: Sequence[str]) -> pl.Series:
     """Per row a map of the values that are not null; null where there is none."""
-    if not names:
+    values = {n: value for n in range(len(names)) if (value := found[f"{what} {n}"]).null_count() < found.height}
+    if not values:
         return pl.Series([None], dtype=MAP).new_from_index(0, found.height)
-    long = _long(_part(found, what), empty=True)
-    keys = pl.Series(names, dtype=pl.String).gather(long["n"])
-    structs = pl.DataFrame({"key": keys, "value": long["value"]}).to_struct("map")
-    lists = _lists(structs, long["row"], found.height)
-    return lists.set(lists.list.len() == 0, None).cast(MAP)
+    rows, places, flat = _long(values, empty=True)
+    keys = pa.array(names, pa.large_string()).take(places)
+    structs = pa.StructArray.from_arrays([keys, flat], ["key", "value"])
+    return _lists(structs, rows, found.height, nothing=True).cast(MAP)
 
 
-def _long(values: pl.DataFrame, *, empty: bool = False) -> pl.DataFrame:
-    """The values that are not null (nor, unless `empty`, empty): their row, their column's place `n`, and themselves.
-
-    In order of row and place.
-    """
-    if not values.width or not values.height:
-        return pl.DataFrame(schema={"row": pl.Int64, "n": pl.Int64, "value": pl.String})
+def _long(
+    values: Mapping[int, pl.Series], *, empty: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.Array]:
+    """The values that are not null (nor, unless `empty`, empty), in order of row and key: their row, key, and text."""
+    if not values:
+        none = np.zeros(0, dtype=np.int64)
+        return none, none, pa.array([], pa.large_string())
+    frame = pl.DataFrame({str(n): value for n, value in values.items()})
     kept = pl.all().is_not_null() if empty else (pl.all() != "").fill_null(value=False)
-    rows, places = np.nonzero(values.select(kept).to_numpy())
-    flat = pl.concat(values.get_columns())
-    return pl.DataFrame({"row": rows, "n": places, "value": flat.gather(places * values.height + rows)})
+    rows, places = np.nonzero(frame.select(kept).to_numpy())
+    flat = pl.concat(frame.get_columns()).gather(places * frame.height + rows)
+    keys = np.fromiter(values, np.int64, len(values))
+    return rows, keys[places], flat.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def _lists(elements: pl.Series, row: pl.Series, height: int) -> pl.Series:
-    """The elements, which are in order of their row, as one list per row; empty where a row has none."""
-    counts = np.bincount(row.to_numpy(), minlength=height)
+def _lists(elements: pa.Array, rows: NDArray[np.int64], height: int, *, nothing: bool = False) -> pl.Series:
+    """The elements, which are in order of their row, as one list per row; empty where a row has none, or null."""
+    counts = np.bincount(rows, minlength=height)
     offsets = np.zeros(height + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
-    listed = pa.LargeListArray.from_arrays(pa.array(offsets), elements.to_arrow(compat_level=pl.CompatLevel.oldest()))
-    return pl.Series(listed)
+    mask = pa.array(counts == 0) if nothing else None
+    return pl.Series(pa.LargeListArray.from_arrays(pa.array(offsets), elements, mask=mask))
 
 
 def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents) -> pl.Series:
@@ -379,6 +406,8 @@ def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents) -> pl.S
             fields[name] = path(*segments)
     lists = rows.select(_value(documents.value).alias("l"))["l"]
     found = kernel.elements(lists, fields)
+    if found.is_empty():
+        return pl.Series("documents", [None], dtype=kind).new_from_index(0, rows.height)
     found = found.with_columns(
         pl.lit(None, pl.String).alias(name) for name in ("score", "version", "tenant", "text") if name not in fields
     )

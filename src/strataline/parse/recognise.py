@@ -78,9 +78,12 @@ class Marks:
         """The marks of some of the formats."""
         return Marks({name: self.formats[name] for name in names if name in self.formats})
 
-    def of_objects(self, kernel: Kernel, objects: pl.Series) -> pl.Series:
-        """The most specific JSON format of each record (a JSON object, as text); null where none fits."""
-        return self.records.named(kernel, objects)
+    def of_objects(self, kernel: Kernel, objects: pl.Series, shape: pl.Series | None = None) -> pl.Series:
+        """The most specific JSON format of each record (a JSON object, as text); null where none fits.
+
+        Columns in: the records, and their shape as `Kernel.look` gives it, if it is known.
+        """
+        return self.records.named(kernel, objects, shape)
 
     def of_items(self, kernel: Kernel, items: pl.Series, kind: str) -> pl.Series:
         """The most specific format of each item of `kind`; null where none fits."""
@@ -103,9 +106,10 @@ def recognise(kernel: Kernel, marks: Marks, text: pl.Series) -> Recognised | Non
     if looked.is_empty():
         return None
     look = kernel.look(looked)
-    objects = look.filter(pl.col("type") == OBJECT)["s"]
+    sound = look.filter(pl.col("type") == OBJECT)
+    objects = sound["s"]
     plain = look.filter(pl.col("type").is_null() & pl.col("s").is_not_null())["s"]
-    fits = marks.records.fits(kernel, objects)
+    fits = marks.records.fits(kernel, objects, sound["shape"])
     counts = Counter(marks.records.first(fits).drop_nulls().to_list())
     few = objects.len() < FEW_OBJECTS * looked.len()
     whole = looked.len() if few else objects.len()
@@ -188,46 +192,57 @@ class _Family:
         self._keys = [[place[p] for p in one.keys] for one in marks]
         self._any_of = [[[place[p] for p in some] for some in one.any_of] for one in marks]
 
-    def fits(self, kernel: Kernel, objects: pl.Series) -> NDArray[np.bool_]:
+    def fits(self, kernel: Kernel, objects: pl.Series, shape: pl.Series | None = None) -> NDArray[np.bool_]:
         """Whether each record (rows) carries the marks of each format (columns)."""
         fits = np.ones((len(objects), len(self.formats)), dtype=np.bool_)
         if not fits.size:
             return fits
-        likely = self._likely(kernel, objects)
+        number, keys = kernel.shapes(objects, shape)
+        tops = set(keys.explode(empty_as_null=False, keep_nulls=False).to_list())
+        likely = self._likely(keys)
         fits[:, [n for n in range(len(self.formats)) if n not in likely]] = False
         needed = sorted({place for n in likely for part in (self._keys[n], *self._any_of[n]) for place in part})
         there = np.zeros((len(objects), len(self._paths)), dtype=np.bool_)
-        if needed:
-            there[:, needed] = kernel.has(objects, [self._paths[place] for place in needed])
+        deep = []
+        for place in needed:
+            first, *rest = self._paths[place]
+            if rest and first in tops:
+                deep.append(place)
+            elif not rest:
+                there[:, place] = keys.list.contains(first).fill_null(value=False).to_numpy()[number]
+        asked = [n for n in likely if self.formats[n].recognise.where]
+        wheres = {one for n in asked for one, _ in self.formats[n].recognise.where}
+        wanted = sorted((one for one in wheres if not one or one[0] in tops), key=repr)
+        there[:, deep], texts = kernel.marks(objects, [self._paths[place] for place in deep], wanted)
         for n in likely:
             fits[:, n] = there[:, self._keys[n]].all(axis=1)
             for some in self._any_of[n]:
                 fits[:, n] &= there[:, some].any(axis=1)
-        asked = [n for n, fmt in enumerate(self.formats) if fmt.recognise.where and fits[:, n].any()]
-        wanted = sorted({p for n in asked for p, _ in self.formats[n].recognise.where}, key=repr)
-        if wanted:
-            texts = kernel.texts(objects, wanted)
-            for n in asked:
-                for one, pattern in self.formats[n].recognise.where:
-                    said = texts[wanted.index(one)].str.contains(pattern).fill_null(value=False)
-                    fits[:, n] &= said.to_numpy()
+            for one, pattern in self.formats[n].recognise.where:
+                if not fits[:, n].any():
+                    break
+                if one not in wanted:
+                    fits[:, n] = False
+                    break
+                said = texts[wanted.index(one)].str.contains(pattern).fill_null(value=False)
+                fits[:, n] &= said.to_numpy()
         return fits
 
-    def _likely(self, kernel: Kernel, objects: pl.Series) -> list[int]:
+    def _likely(self, keys: pl.Series) -> list[int]:
         """The formats whose marks can be carried, by the top keys of the records: few shapes, many formats."""
         every = list(range(len(self.formats)))
         if len(every) <= FEW_FORMATS:
             return every
-        shapes = [set(keys or ()) for keys in kernel.top_keys(objects).list.sort().unique().to_list()]
+        shapes = [set(one or ()) for one in keys.list.sort().unique().to_list()]
         return [n for n in every if any(self._can(n, shape) for shape in shapes)]
 
     def _can(self, n: int, shape: set[str]) -> bool:
         keys = all(self._paths[place][0] in shape for place in self._keys[n])
         return keys and all(any(self._paths[place][0] in shape for place in some) for some in self._any_of[n])
 
-    def named(self, kernel: Kernel, objects: pl.Series) -> pl.Series:
+    def named(self, kernel: Kernel, objects: pl.Series, shape: pl.Series | None = None) -> pl.Series:
         """The most specific format that each record fits; null where none does."""
-        return self.first(self.fits(kernel, objects))
+        return self.first(self.fits(kernel, objects, shape))
 
     def first(self, fits: NDArray[np.bool_]) -> pl.Series:
         """The name of the first format that fits, per row."""

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Any, Self
 
 import polars as pl
@@ -94,6 +94,8 @@ class Plan:
         folder: folder of the source.
         excerpts: whether excerpts are kept.
         drafts: formats that were drafted from the records of this source.
+        strangers: drafts the format of objects that no other describes, when the first is met; null where none can be
+            met, or it is among `drafts`.
     """
 
     marks: Marks
@@ -103,13 +105,23 @@ class Plan:
     folder: str = ""
     excerpts: bool = True
     drafts: Mapping[str, Format] = field(default_factory=dict)
+    strangers: _Strangers | None = None
     _here: dict[tuple[str, ...], Marks] = field(default_factory=dict, repr=False, compare=False)
 
     def format(self, name: str) -> Format:
         """The format of that name."""
         if name not in self.drafts and self.forced is not None and self.forced.name == name:
             return self.forced
+        if name == JSON and self.strangers is not None and (made := self.strangers.format()) is not None:
+            return made
         return self.drafts.get(name) or self.marks.formats[name]
+
+    def stranger(self, named: pl.Series) -> pl.Series:
+        """The names of formats, with that of the objects that none describes."""
+        if not named.null_count():
+            return named
+        known = self.drafts.get(JSON) if self.strangers is None else self.strangers.format()
+        return named if known is None else named.fill_null(JSON)
 
     def here(self, recognised: Recognised) -> Marks:
         """The marks of the formats that the source is known to hold."""
@@ -129,6 +141,29 @@ class Plan:
 
 Drafts = dict[str, Draft]
 """What was guessed of a source's records, by the name of the format that is made of it."""
+
+
+class _Strangers:
+    """The format of objects that none describes, in a source whose other formats are known; drafted once, if at all."""
+
+    def __init__(self, drafts: Drafts, like: Format | None, draft: Callable[[], Draft | None]) -> None:
+        self._drafts = drafts
+        self._like = like
+        self._draft = draft
+        self._lock = Lock()
+        self._asked = False
+        self._format: Format | None = None
+
+    def format(self) -> Format | None:
+        """The format; null where the beginning of the source holds too few such objects."""
+        with self._lock:
+            if not self._asked:
+                self._asked = True
+                draft = self._draft()
+                if draft is not None:
+                    self._drafts[JSON] = draft
+                    self._format = draft.format(JSON, self._like)
+        return self._format
 
 
 class Parsing:
@@ -207,11 +242,21 @@ def parse_source(
         sample, wrapped, batches = _sample(batches)
         if recognised is None:
             recognised = recognise(kernel, plan.marks, sample)
-        recognised, drafts = _guess(kernel, plan, recognised, sample, wrapped=wrapped)
+        strangers = None
+        if plan.forced is None and recognised is not None and not _open_ended(plan, recognised):
+            later = partial(_guess, kernel, plan, recognised, sample, wrapped=wrapped)
+            strangers = _Strangers(drafts, plan.marks.formats.get(JSON), lambda: later()[1].get(JSON))
+        else:
+            recognised, drafts = _guess(kernel, plan, recognised, sample, wrapped=wrapped)
         made = {name: draft.format(name, plan.marks.formats.get(name)) for name, draft in drafts.items()}
-        plan = replace(plan, drafts=made)
+        plan = replace(plan, drafts=made, strangers=strangers)
     parts = [submit(partial(_parse_batch, kernel, plan, recognised, batch)) for batch in batches if batch.height]
     return Parsing(recognised, drafts, parts)
+
+
+def _open_ended(plan: Plan, recognised: Recognised | None) -> list[str]:
+    """Formats of which only the marks are known."""
+    return [name for name in (recognised.shares if recognised else {}) if plan.marks.formats[name].guessed]
 
 
 def _guess(
@@ -226,13 +271,14 @@ def _guess(
         draft = draft_objects(objects.to_list(), wrapped=wrapped)
         return recognised, {plan.forced.name: draft} if draft else {}
     shares = recognised.shares if recognised else {}
-    open_ended = [name for name in shares if plan.marks.formats[name].guessed]
+    open_ended = _open_ended(plan, recognised)
     look = kernel.look(sample.head(LOOKED)).filter(pl.col("s").is_null() | pl.col("s").str.contains(r"\S"))
-    objects = look.filter(pl.col("type") == OBJECT)["s"]
+    sound = look.filter(pl.col("type") == OBJECT)
+    objects = sound["s"]
     lines = look.filter(pl.col("type").is_null() & pl.col("s").is_not_null())["s"]
     drafts: Drafts = {}
     if objects.len() >= FEW_OBJECTS * look.height or open_ended:
-        named = plan.marks.only(shares).of_objects(kernel, objects)
+        named = plan.marks.only(shares).of_objects(kernel, objects, sound["shape"])
         for name in open_ended:
             draft = draft_objects(objects.filter(named == name).to_list(), wrapped=wrapped)
             if draft is not None:
@@ -354,7 +400,8 @@ def _parse_batch(
         text = row["text"]
         rejects.add(row, text, "nul_bytes", f"{text.count(0)} NUL bytes, the first at byte {text.index(0) + 1}")
     rows = rows.filter(~nul)
-    look = kernel.look(rows["text"]).rename({"s": "_text", "type": "_type", "lenient": "_lenient"})
+    look = kernel.look(rows["text"])
+    look = look.rename({"s": "_text", "type": "_type", "shape": "_shape", "lenient": "_lenient"})
     rows = pl.concat([rows.with_columns(_hash=_hashes(rows["text"])), look], how="horizontal")
     _reject_undecoded(rows, rejects)
     rows = rows.filter(pl.col("_text").is_not_null())
@@ -428,10 +475,9 @@ def _read(
         described = everything.of_lines(lines["_text"])
     else:
         here = plan.here(recognised)
-        named = _told(objects["_text"], partial(here.of_objects, kernel), partial(everything.of_objects, kernel))
-        described = _told(lines["_text"], here.of_lines, everything.of_lines)
-        if JSON in plan.drafts:
-            named = named.fill_null(JSON)
+        named = _told(objects, *(partial(_of_objects, kernel, marks) for marks in (here, everything)))
+        described = _told(lines, *(partial(_of_lines, marks) for marks in (here, everything)))
+        named = plan.stranger(named)
         if TEXT in plan.drafts:
             fits = describes(plan.drafts[TEXT], lines["_text"])
             described = pl.select(pl.coalesce(pl.lit(described), pl.when(pl.lit(fits)).then(pl.lit(TEXT)))).to_series()
@@ -456,18 +502,27 @@ def _read(
     return made + more, count
 
 
+def _of_objects(kernel: Kernel, marks: Marks, rows: pl.DataFrame) -> pl.Series:
+    return marks.of_objects(kernel, rows["_text"], rows["_shape"])
+
+
+def _of_lines(marks: Marks, rows: pl.DataFrame) -> pl.Series:
+    return marks.of_lines(rows["_text"])
+
+
 def _told(
-    text: pl.Series, here: Callable[[pl.Series], pl.Series], anywhere: Callable[[pl.Series], pl.Series]
+    rows: pl.DataFrame, here: Callable[[pl.DataFrame], pl.Series], anywhere: Callable[[pl.DataFrame], pl.Series]
 ) -> pl.Series:
     """The format of each record: one that the source is known to hold, else any whose marks some of the rest carry."""
-    named = here(text)
+    named = here(rows)
     left = named.is_null().arg_true()
     if not len(left):
         return named
-    strangers = anywhere(text.gather(left).gather_every(max(1, len(left) // SAMPLE)))
+    rest = rows[left]
+    strangers = anywhere(rest.gather_every(max(1, len(left) // SAMPLE)))
     if strangers.null_count() == len(strangers):
         return named
-    return named.scatter(left, anywhere(text.gather(left)))
+    return named.scatter(left, anywhere(rest))
 
 
 def _by_format(rows: pl.DataFrame, named: pl.Series) -> Iterator[tuple[str | None, pl.DataFrame]]:
@@ -658,9 +713,10 @@ def _utf8_fault(text: bytes) -> str:
 
 def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame, rejects: _Rejects) -> _Made:
     """The elements of JSON objects that `fmt` describes; where it has items, by the formats that describe these."""
+    shape = sound["_shape"] if "_shape" in sound.columns else None
     sound = sound.select(*PLACED, "_text", "_lenient")
     if fmt.reshape is None:
-        found = kernel.extract(sound["_text"], fmt.fields, fmt.explode)
+        found = kernel.extract(sound["_text"], fmt.fields, fmt.explode, shape)
         return [(fmt, _placed(sound, found)), (fmt, _without_elements(fmt, sound, found["r"]))]
     pairs, failed = _reshaped(fmt.reshape, sound["_text"].to_list())
     for r, problem in failed.items():
@@ -679,7 +735,7 @@ def _objects(kernel: Kernel, plan: Plan, fmt: Format, sound: pl.DataFrame, rejec
             made.append((fmt, bare.with_columns(_item=part["item"])))
             continue
         reader = plan.format(name)
-        found = kernel.extract(part["text"], reader.fields, ())
+        found = kernel.extract(part["text"], reader.fields, distinct=True)
         found = found.with_columns(part["item"].gather(found["r"]), r=part["r"].gather(found["r"]))
         made.append((reader, _placed(sound, found)))
     return made
@@ -727,7 +783,7 @@ def _read_rest(kernel: Kernel, plan: Plan, fmt: Format, rows: pl.DataFrame, reje
     made: _Made = []
     if plan.forced is None:
         named = plan.marks.of_objects(kernel, saved["_text"])
-        named = named.fill_null(JSON) if JSON in plan.drafts else named
+        named = plan.stranger(named)
     else:
         named = pl.Series([fmt.name] * saved.height, dtype=pl.String)
     for name, part in _by_format(saved, named):

@@ -75,13 +75,13 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
         ticks = pl.DataFrame({"ticks": text.cast(pl.Int64, strict=False)})
         since = ticks.select(((pl.col("ticks") - TICKS_TO_1970) * 100).cast(pl.String).alias("text"))["text"]
         return read_times(since, "ns", zone)
-    frame = pl.DataFrame({"text": text.cast(pl.String).str.strip_chars()})
+    lazy = pl.LazyFrame({"text": text.cast(pl.String)}).with_columns(pl.col("text").str.strip_chars())
     # Each regex once: a field of the groups that is taken from the expression would run it again.
-    frame = frame.with_columns(
+    lazy = lazy.with_columns(
         _iso=pl.col("text").str.extract_groups(_ISO), _epoch=pl.col("text").str.extract_groups(_EPOCH)
     )
     iso, epoch = pl.col("_iso").struct, pl.col("_epoch").struct
-    frame = frame.with_columns(
+    lazy = lazy.with_columns(
         local=pl.concat_str(iso.field("date"), pl.lit(" "), iso.field("clock")).str.to_datetime(
             "%Y-%m-%d %H:%M:%S", time_unit="us", strict=False
         ),
@@ -91,31 +91,35 @@ def read_times(text: pl.Series, unit: str, zone: str) -> pl.Series:
     )
     # Nanoseconds reach from 1677 to 2262; a year outside of that is no time here, and must not wrap around.
     inside = pl.col("local").dt.year().is_between(1678, 2261)
-    frame = frame.with_columns(
+    lazy = lazy.with_columns(
         local=pl.when(inside).then(pl.col("local")).cast(pl.Datetime("ns")),
         unit=pl.when(pl.col("whole").is_not_null()).then(_unit(unit)),
         fraction_ns=pl.col("fraction").str.pad_end(9, "0").cast(pl.Int64).fill_null(0),
         digits=pl.col("fraction").str.len_bytes().fill_null(0),
     )
-    frame = frame.with_columns(naive=pl.col("local").is_not_null() & pl.col("zone").is_null())
-    offset = _offset_minutes(pl.col("zone"))
-    aware = pl.col("local").dt.epoch("ns") - offset * 60 * UNIT_NS["s"]
-    placed = pl.col("local").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    late = pl.col("local").dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
-    scale = pl.col("unit").replace_strict(UNIT_NS, default=None, return_dtype=pl.Int64)
-    # 19 digits overflow when scaled; a double tells whether the product still fits.
-    fits = (pl.col("whole").cast(pl.Float64) * scale).abs() < float(_FARTHEST)
-    sign = pl.when(pl.col("text").str.starts_with("-")).then(-1).otherwise(1)
-    from_epoch = pl.when(fits).then(pl.col("whole") * scale + sign * pl.col("fraction_ns") // (UNIT_NS["s"] // scale))
-    frame = frame.with_columns(
-        ns=pl.when(pl.col("whole").is_not_null())
-        .then(from_epoch)
-        .otherwise(pl.when(pl.col("naive")).then(placed.dt.epoch("ns")).otherwise(aware) + pl.col("fraction_ns")),
-        unsure=pl.col("naive") & ((placed != late) | placed.is_null()),
-        precision=_precision(pl.col("digits"), pl.col("unit")),
-    )
-    frame = _leftovers(frame, unit, zone).with_columns(precision=pl.when(pl.col("ns").is_not_null()).then("precision"))
-    return frame.select(pl.struct("ns", "precision", "naive", "unsure").cast(READING).alias("time")).to_series()
+    naive = pl.col("local").is_not_null() & pl.col("zone").is_null()
+    columns = ("text", "local", "zone", "whole", "unit", "fraction_ns", "digits", naive.alias("naive"))
+    frame = lazy.select(columns).collect()
+    ns, unsure = pl.lit(None, pl.Int64), pl.lit(value=False)
+    if frame["local"].null_count() < frame.height:
+        ns = pl.col("local").dt.epoch("ns") - _offset_minutes(pl.col("zone")) * 60 * UNIT_NS["s"]
+    if frame["naive"].any():
+        placed = pl.col("local").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        late = pl.col("local").dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
+        ns = pl.when(pl.col("naive")).then(placed.dt.epoch("ns")).otherwise(ns)
+        unsure = pl.col("naive") & ((placed != late) | placed.is_null())
+    ns = ns + pl.col("fraction_ns")
+    if frame["whole"].null_count() < frame.height:
+        scale = pl.col("unit").replace_strict(UNIT_NS, default=None, return_dtype=pl.Int64)
+        # 19 digits overflow when scaled; a double tells whether the product still fits.
+        fits = (pl.col("whole").cast(pl.Float64) * scale).abs() < float(_FARTHEST)
+        sign = pl.when(pl.col("text").str.starts_with("-")).then(-1).otherwise(1)
+        fine = sign * pl.col("fraction_ns") // (UNIT_NS["s"] // scale)
+        ns = pl.when(pl.col("whole").is_null()).then(ns).otherwise(pl.when(fits).then(pl.col("whole") * scale + fine))
+    frame = frame.with_columns(ns=ns, unsure=unsure, precision=_precision(pl.col("digits"), pl.col("unit")))
+    frame = _leftovers(frame, unit, zone)
+    precision = pl.when(pl.col("ns").is_not_null()).then("precision").alias("precision")
+    return frame.select(pl.struct("ns", precision, "naive", "unsure").cast(READING).alias("time")).to_series()
 
 
 def read_durations(text: pl.Series, unit: str) -> pl.Series:
@@ -183,14 +187,11 @@ def _precision(digits: pl.Expr, unit: pl.Expr) -> pl.Expr:
 
 def _leftovers(frame: pl.DataFrame, unit: str, zone: str) -> pl.DataFrame:
     """Read what no column form fits, once for each distinct text."""
-    left = (
-        frame.filter(pl.col("text").is_not_null() & pl.col("whole").is_null() & pl.col("local").is_null())["text"]
-        .unique()
-        .sort()
-    )
-    read = {text: _read_one(text, unit, zone) for text in left.to_list()}
-    if not read:
+    unread = frame["text"].is_not_null() & frame["whole"].is_null() & frame["local"].is_null()
+    if not unread.any():
         return frame
+    left = frame["text"].filter(unread).unique().sort()
+    read = {text: _read_one(text, unit, zone) for text in left.to_list()}
     rows = pl.DataFrame(
         [(text, *(one or (None, None, None, None))) for text, one in read.items()],
         schema={
