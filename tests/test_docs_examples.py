@@ -33,6 +33,7 @@ from strataline.correlate.again import MOST_ATTEMPTS, RESEND_NS
 from strataline.correlate.order import PRECEDES
 from strataline.correlate.presence import LEAST, LOGS, MISSED, ODDS, THIN
 from strataline.correlate.relations import BY_ID, FROM_REF
+from strataline.correlate.window import link_window_surely
 from strataline.event import REASONS, TABLES
 from strataline.format import QUOTABLE, path
 from strataline.parse import Kernel, Marks, catalogue, score
@@ -114,7 +115,7 @@ def sample() -> strataline.Case:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_short_enough_to_read(name: str) -> None:
-    assert len(page(name).splitlines()) <= (240 if name == "correlation" else 210)
+    assert len(page(name).splitlines()) <= (330 if name == "correlation" else 210)
 
 
 # docs/writing-formats.md
@@ -484,7 +485,8 @@ def test_figures_on_the_pages_are_those_of_the_code() -> None:
 
 
 def test_correlation_has_a_section_for_each_step_in_order() -> None:
-    names = [step.__name__ for step in STEPS]
+    # Some run twice, and one of them for the sure links alone at first.
+    names = list(dict.fromkeys(step.__name__ for step in STEPS if step is not link_window_surely))
     headings = re.findall(r"^## (\w+)$", page("correlation"), re.MULTILINE)
     assert headings == [*names, "presence"]
     for name in headings:
@@ -492,20 +494,10 @@ def test_correlation_has_a_section_for_each_step_in_order() -> None:
             assert part in section("correlation", name), f"{name}: {part}"
 
 
-def test_correlation_says_plainly_what_is_not_there_yet(sample: strataline.Case) -> None:
-    text = section("correlation", "Not there yet")
-    assert re.findall(r"^- \*\*(\d), (\w+)\.\*\*", text, re.MULTILINE) == [
-        ("4", "clocks"),
-        ("5", "content"),
-        ("6", "window"),
-    ]
-    events, links = sample.frames["events"], sample.frames["links"]
-    assert events["corrected_time"].equals(events["event_time"])
-    assert set(sample.frames["clocks"]["basis"]) == {"unmoved"}
-    assert set(sample.frames["requests"]["layers_ambiguous"].explode().drop_nulls()) == set()
-    assert links["taken"].all()
-    assert links["runner_up"].null_count() == links.height
-    assert set(links.filter(pl.col("method") == "content")["relation"]) <= {"redelivery_of", "member"}
+def test_correlation_explains_every_basis_of_a_clock(sample: strataline.Case) -> None:
+    said = firsts(next(tables(section("correlation", "estimate_clocks"))))
+    assert set(sample.frames["clocks"]["basis"]) <= set(said)
+    assert {"reference", "asserted", "bounds", "pooled", "scope-peak", "shared", "unmoved"} == set(said)
 
 
 def test_correlation_explains_every_word_of_links_and_order(sample: strataline.Case) -> None:
