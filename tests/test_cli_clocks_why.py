@@ -19,7 +19,7 @@ from strataline import Case
 from strataline.cli import main
 from strataline.cli.arguments import Offset
 from strataline.errors import InputError
-from strataline.export import clocks, why_text, words
+from strataline.export import clocks, clocks_text, why_text, words
 
 SAMPLE = Path(__file__).parent.parent / "sample_logs" / "assist_incident"
 REQUEST = "chatcmpl-6rQlB1eOOHBUhB7PT26P9sox"
@@ -219,7 +219,9 @@ def test_what_a_log_says_is_escaped(case: Case) -> None:
 
 def clock_pages(case: Case) -> list[str]:
     return [
-        clocks.page(case.frames, HOSTILE, every=every, width=width) for every in (True, False) for width in (40, None)
+        clocks_text.page(case.frames, HOSTILE, every=every, width=width)
+        for every in (True, False)
+        for width in (40, None)
     ]
 
 
@@ -249,7 +251,7 @@ def test_clocks_as_json_is_one_object(case: Case, folder: Path) -> None:
 
 def test_a_case_without_times_has_no_clocks(case: Case) -> None:
     frames = {name: frame.clear() for name, frame in case.frames.items()}
-    assert clocks.page(frames, "CASE") == "no event states a time by a clock\n"
+    assert clocks_text.page(frames, "CASE") == "no event states a time by a clock\n"
     assert clocks.listed(frames)["clocks"] == []
 
 

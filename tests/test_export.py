@@ -18,7 +18,7 @@ from rich.cells import cell_len
 
 from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES, Table
 from strataline.examine import coverage
-from strataline.export import clocks as clocks_page, markdown, rows, text, why, why_text, words
+from strataline.export import clocks_text, markdown, rows, text, why, why_text, words
 from strataline.export.escape import code, defang, excerpt, printable
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -319,8 +319,8 @@ OUTPUTS = {
     "chain_gaps.txt": lambda: chain_of("r2", width=80),
     "listing.txt": lambda: text.listing(requests(), events(), width=100),
     "hits.txt": lambda: text.hits(events().filter(pl.col("line") < 3), width=100),
-    "clocks.txt": lambda: clocks_page.page(tables(), "cases/one", width=100),
-    "clocks_pipe.txt": lambda: clocks_page.page(tables(), "cases/one", every=True),
+    "clocks.txt": lambda: clocks_text.page(tables(), "cases/one", width=100),
+    "clocks_pipe.txt": lambda: clocks_text.page(tables(), "cases/one", every=True),
     "why_candidates.txt": lambda: why_of("e23"),
     "why_id.txt": lambda: why_of("e02"),
     "summary.txt": lambda: text.summary(tables(), "cases/one", width=100),

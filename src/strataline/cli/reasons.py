@@ -9,7 +9,7 @@ import click
 
 from strataline.case import Case
 from strataline.cli.terminal import COMPLAINT, JSON, dumped, echo, look
-from strataline.export import clocks as clocks_export, why_text
+from strataline.export import clocks_text, why_text
 
 HELP = {"help_option_names": ["-h", "--help"]}
 STATUS = """
@@ -43,7 +43,7 @@ def clocks(case: Path, every: bool, as_json: bool) -> None:
     if as_json:
         echo(dumped(opened.clock_offsets()))
     else:
-        echo(clocks_export.page(opened.frames, str(case), every=every, **look()))
+        echo(clocks_text.page(opened.frames, str(case), every=every, **look()))
     contradicted = (opened.frames["notes"]["topic"] == "clock_contradicted").any()
     sys.exit(COMPLAINT if contradicted else 0)
 
