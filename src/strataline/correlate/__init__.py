@@ -71,6 +71,9 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
     for step in STEPS:
         work = step(work)
     links = LINKS.conform(pl.concat([LINKS.empty(), *work.links])).sort(LINKS.sort, nulls_last=True)
+    # A candidate of an event that was tied after all is none any more.
+    tied = work.members.filter(pl.col("request").is_not_null()).join(work.events.select("n", "event_id"), on="n")
+    links = links.filter(pl.col("taken") | ~pl.col("from_event").is_in(tied["event_id"].implode()))
     whole = _joined(events, work)
     requests, gaps = summarise(whole, links)
     return Correlated(

@@ -61,7 +61,12 @@ def _asserted(work: Work) -> Work:
         row = {"clock": name, "slice": 0, "since": EVER, "pairs": int(found["pairs"].sum()), "offset_ns": offset}
         more = {"doubt": 0, "unsure": 0, "basis": "asserted", "reference": references[0] if len(references) else None}
         asserted = pl.DataFrame([row | more], schema=CLOCK_ROWS)
-        work = replace(work, clocks=pl.concat([work.clocks.filter(pl.col("clock") != name), asserted]))
+        # What was taken to be this clock as well moves along.
+        like = (pl.col("basis") == "shared") & pl.col("offset_ns").is_in(found["offset_ns"].implode())
+        rest = work.clocks.filter(pl.col("clock") != name).with_columns(
+            offset_ns=pl.when(like).then(offset).otherwise("offset_ns")
+        )
+        work = replace(work, clocks=pl.concat([rest, asserted]))
     return _moved(replace(work, clocks=work.clocks.sort("clock", "slice")))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import polars as pl
 
 from strataline.correlate.work import Work
+from strataline.event import LINKS
 
 
 def unit_of(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
@@ -48,13 +49,60 @@ def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Wo
         .then(pl.lit(method))
         .otherwise("link_method")
     )
-    into = every.filter(pl.col("left").is_not_null()).select(to_request="left", into="request").unique("to_request")
-    links = tuple(_redirected(one, into) for one in work.links)
-    return replace(work, members=pl.concat([kept, every.select(kept.columns)]).sort("n"), links=links)
+    names = work.events.select("n", "event_id")
+    placed = every.select("n", "by", "request").join(names, on="n")
+    placed = placed.join(names.rename({"n": "by", "event_id": "by_event"}), on="by")
+    rerooted = _rerooted(work.links, placed)
+    work = replace(work, members=pl.concat([kept, every.select(kept.columns)]).sort("n"), links=rerooted)
+    # What was delivered again is tied to what stands for it.
+    copies = placed.filter((pl.col("n") != pl.col("by")) & ~_linked(work.links, placed))
+    return work.link(
+        copies.sort("n").select(
+            pl.col("n").alias("from"),
+            pl.col("by").alias("to"),
+            relation=pl.lit("member"),
+            to_request="request",
+            method=pl.lit("content"),
+            confidence=pl.lit(1.0),
+        )
+    )
 
 
-def _redirected(links: pl.DataFrame, into: pl.DataFrame) -> pl.DataFrame:
-    """`links` with the requests that have become part of a turn (``to_request``, ``into``) named as that turn."""
-    found = links.join(into, on="to_request", how="left", maintain_order="left")
-    opened = pl.col("into").is_not_null() & (pl.col("method") == "opening")
-    return found.filter(~opened).with_columns(to_request=pl.coalesce("into", "to_request")).drop("into")
+def _linked(links: tuple[pl.DataFrame, ...], placed: pl.DataFrame) -> pl.Series:
+    """Which of the events have a link that ties them."""
+    taken = [one.filter((pl.col("relation") == "member") & pl.col("taken"))["from_event"] for one in links]
+    every = pl.concat(taken) if taken else pl.Series(dtype=pl.String)
+    return placed["event_id"].is_in(every.implode())
+
+
+def _rerooted(links: tuple[pl.DataFrame, ...], placed: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
+    """`links` in which the ties of the placed events lead to the one by which they were placed, in its turn.
+
+    They led to the opening event of a request that is one no more. On the way from there to the event that was placed
+    each tie is turned round: both ends hold its id.
+    """
+    mine = pl.col("from_event").is_in(placed["event_id"].implode()) & (pl.col("relation") == "member") & pl.col("taken")
+    old = pl.concat([one.filter(mine) for one in links]) if links else LINKS.empty()
+    if old.is_empty():
+        return links
+    rest = tuple(one.filter(~mine) for one in links)
+    old = old.join(
+        placed.select(from_event="event_id", at="by_event", into="request"), on="from_event", maintain_order="left"
+    ).with_columns(to_request="into")
+    ties = old.filter(pl.col("method") != "opening")
+    at = placed.select(here="by_event").unique()
+    turned = []
+    gone = pl.DataFrame({"from_event": at["here"]})
+    while at.height:
+        steps = ties.join(at, left_on="from_event", right_on="here", how="semi")
+        if steps.is_empty():
+            break
+        turned.append(
+            steps.with_columns(
+                from_event="to_event", to_event="from_event", from_address="to_address", to_address="from_address"
+            )
+        )
+        at = steps.select(here="to_event").unique()
+        gone = pl.concat([gone, at.rename({"here": "from_event"})])
+    kept = ties.join(gone, on="from_event", how="anti")
+    return (*rest, LINKS.conform(pl.concat([kept, *turned]).select(LINKS.names)))

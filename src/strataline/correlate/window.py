@@ -7,7 +7,7 @@ candidates there are, from who else wants the place, and from the share of such 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -109,12 +109,13 @@ def _link(work: Work, least: float) -> Work:
     loose = _units(loose, tied, models)
     step_of = dict(rows.select("sort", "sort_step").unique().iter_rows())
     candidates = []
+    window = work.options.window_ns
     for (sort,), some in loose.partition_by("sort", as_dict=True, maintain_order=True).items():
         same = tied.filter(pl.col("sort") == sort)
         if sort in models:
-            found = [_candidates(some, same, places, models[int(sort)])]
+            found = [_candidates(some, same, places, models[int(sort)], window)]
         else:
-            found = _peeled(some, same, places, _borrowed(some, models, step_of), least)
+            found = _peeled(some, same, places, _borrowed(some, models, step_of), least, window)
         candidates += [one for one in found if one is not None]
     if not candidates:
         return work
@@ -173,7 +174,7 @@ def _units(loose: pl.DataFrame, tied: pl.DataFrame, models: dict[int, list[Model
 
 
 def _peeled(
-    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, borrowed: list[list[Model]], least: float
+    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, borrowed: list[list[Model]], least: float, window: int
 ) -> list[pl.DataFrame | None]:
     """Candidates of events of a sort that no id ties, by what fits most of them, then by what fits most of the rest.
 
@@ -188,7 +189,7 @@ def _peeled(
             one.with_columns(pl.col("chance") * limit)
             for ways, limit in ((borrowed, 1.0), (unseen, UNCONFIRMED))
             for way in ways
-            if (one := _candidates(some, same, places, way)) is not None
+            if (one := _candidates(some, same, places, way, window)) is not None
         ]
         if not found:
             break
@@ -273,7 +274,7 @@ def _to_nearest(when: np.ndarray, times: np.ndarray) -> float:
 
 
 def _candidates(
-    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, models: list[Model]
+    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, models: list[Model], window: int
 ) -> pl.DataFrame | None:
     """Candidates of the loose events of one sort: n, to (event), request, chance, delta_ns, scope.
 
@@ -282,6 +283,7 @@ def _candidates(
         same: events of the same sort that are placed already.
         places: as `_places` gives them.
         models: what they are measured from, best first.
+        window: how far an event may lie from its step (ns).
     """
     whose = places.select("request", "session_scope", "user_scope").unique("request")
     usable = _usable(same, whose)
@@ -293,6 +295,7 @@ def _candidates(
         .otherwise(pl.lit("all"))
     )
     edges = _edges(some, same, places, models, usable)
+    edges = edges if edges.is_empty() else edges.filter(pl.col("delta_ns").abs() <= window)
     if edges.is_empty():
         return None
     share = same.height / (same.height + some.height)
@@ -478,6 +481,8 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
         [best.with_columns(taken=pl.lit(value=True)), listed.with_columns(taken=pl.lit(value=False))]
     ).sort("n", "rank")
     names = work.events.select(next="n", runner_up="event_id")
+    # What the round before listed is listed anew.
+    work = replace(work, links=tuple(one.filter("taken") for one in work.links))
     return work.link(
         found.join(names, on="next", how="left").select(
             pl.col("n").alias("from"),
