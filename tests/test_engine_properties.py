@@ -243,3 +243,14 @@ def test_without_a_layer_no_two_turns_become_one(events: pl.DataFrame, layer: st
     both = whole.join(less, on="event_id", suffix="_less")
     assert both.height == whole.height
     assert both.group_by("request_less").agg(pl.col("request").n_unique())["request"].max() in (None, 1)
+
+
+@pytest.mark.xfail(strict=True, reason="without opening events nothing tells a trace over a session from a turn")
+@pytest.mark.parametrize("seed", [10, 11])
+def test_nor_without_the_prompt_layer(seed: int) -> None:
+    events = drawn(seed, 60)
+    whole, less = correlate(events), correlate(events.filter(pl.col("layer") != "prompt"))
+    known = whole.requests.filter(pl.col("kind") == "turn").select("request")
+    turn = whole.events.join(known, on="request", how="semi").select("event_id", turn="request")
+    both = less.events.filter(pl.col("request").is_not_null()).join(turn, on="event_id")
+    assert both.group_by("request").agg(pl.col("turn").n_unique())["turn"].max() == 1

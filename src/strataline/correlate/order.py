@@ -82,7 +82,7 @@ _FEW_ROUNDS, _MOST_ROUNDS = 24, 256
 def order(work: Work) -> Work:
     """Fill ``ordered``: n, seq (from 0 within the request), order_basis (first, causal, clock, tie)."""
     rows = work.events.join(work.members.select("n", request="opener"), on="n").sort("n")
-    rows = rows.with_columns(i=pl.int_range(pl.len()))
+    rows = rows.with_columns(i=pl.int_range(pl.len()), clock=pl.col("clock").rank("dense").cast(pl.Int64))
     fixed = _across_clocks(rows, pl.concat([_by_rule(work, rows), _by_parent(rows)]))
     rules = pl.concat([fixed, _by_custom(work, rows)]).unique(maintain_order=True)
     placed, level, unsettled = _place(rows, rules, _FEW_ROUNDS)
@@ -110,9 +110,8 @@ def order(work: Work) -> Work:
         rank=pl.col("step").replace_strict(RANK, default=len(RANK), return_dtype=pl.Int64),
         layer_rank=pl.col("layer").replace_strict({n: r for r, n in enumerate(LAYERS)}, return_dtype=pl.Int64),
     )
-    rows = rows.sort(
-        "request", "unplaced", "placed", "level", "rank", "layer_rank", "source", "offset", "item", "index"
-    )
+    # The number of an event follows its evidence address.
+    rows = rows.sort("request", "unplaced", "placed", "level", "rank", "layer_rank", "n")
     rows = rows.with_columns(
         seq=pl.int_range(pl.len()).over("request"),
         before=pl.col("i").shift(1).over("request"),
@@ -153,24 +152,28 @@ def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     to the client. Among the events that carry one id, from the first of a kind, if one clock tells which that is.
     """
     fresh = rows.filter(pl.col("first") == pl.col("n")).select("i", "n", "request", "step", "clock", "t")
-    known = fresh.filter(pl.col("step").is_in([kind for rule in PRECEDES for kind in rule]))
-    rules = pl.DataFrame(PRECEDES, schema={"step": pl.String, "then": pl.String}, orient="row")
+    code = {step: place for place, step in enumerate(sorted({step for rule in PRECEDES for step in rule}))}
+    known = fresh.filter(pl.col("step").is_in(list(code)))
+    known = known.with_columns(pl.col("step").replace_strict(code, return_dtype=pl.Int64))
+    pairs = [(code[step], code[then]) for step, then in PRECEDES]
+    rules = pl.DataFrame(pairs, schema={"step": pl.Int64, "then": pl.Int64}, orient="row")
     # With several attempts, the only event of a kind may belong to another attempt than the only one of the next.
-    attempts = (pl.col("step") == "prompt.received").sum().over("request")
+    attempts = (pl.col("step") == code["prompt.received"]).sum().over("request")
     once = known.filter(attempts <= 1)
     alone = once.filter(pl.len().over("request", "step") == 1)
     in_request = alone.join(rules, on="step").join(alone.select("request", then="step", b="i"), on=["request", "then"])
-    last = alone.filter(pl.col("step") == "prompt.responded").select("request", b="i")
-    every = once.filter(pl.col("step") == "model.call").join(last, on="request")
+    last = alone.filter(pl.col("step") == code["prompt.responded"]).select("request", b="i")
+    every = once.filter(pl.col("step") == code["model.call"]).join(last, on="request")
     keys = work.ids.filter(pl.col("role").is_in(JOINING)).select("n", "key").unique()
     carried = known.join(keys, on="n")
-    same_clock = (pl.col("clock").n_unique() == 1).over("request", "key", "step")
+    same_clock = (pl.col("clock").min() == pl.col("clock").max()).over("request", "key", "step")
     opening = carried.filter(same_clock & pl.col("t").is_not_null()).sort("request", "key", "step", "t", "i")
     opening = opening.group_by("request", "key", "step", maintain_order=True).first()
     later = carried.select("request", "key", then="step", b="i", times=pl.len().over("request", "key", "step"))
     by_id = opening.join(rules, on="step").join(later, on=["request", "key", "then"])
     # An agent renders a prompt again after each search: the first search may follow the first of these.
-    looped = (pl.col("then") == "prompt.rendered") & (pl.col("times") > 1) & pl.col("step").is_in(LOOPED)
+    before = pl.col("step").is_in([code[step] for step in LOOPED if step in code])
+    looped = (pl.col("then") == code["prompt.rendered"]) & (pl.col("times") > 1) & before
     by_id = by_id.filter(~looped)
     return pl.concat([frame.select(pl.col("i").alias("a"), "b") for frame in (in_request, every, by_id)]).sort("a", "b")
 
@@ -190,7 +193,9 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     Elsewhere is wherever in these logs the clocks can tell: a step comes before another one if it does so in at least
     99 of 100 such requests with one event of each. Of fewer than 30 such requests nothing is learned.
     """
-    unsure = work.clocks.group_by("clock").agg(pl.col("unsure").max()).drop_nulls()
+    codes = work.events.select("n", name="clock").join(rows.select("n", "clock"), on="n").unique("clock")
+    unsure = work.clocks.group_by(name="clock").agg(pl.col("unsure").max()).drop_nulls()
+    unsure = unsure.join(codes.select("name", "clock"), on="name").drop("name")
     # One step may be reported by two programs, such as a filter and the gateway that asks it.
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     fresh = fresh.filter(pl.len().over("request", "step", "format") == 1).join(unsure, on="clock")
@@ -234,12 +239,12 @@ def _moments(rows: pl.DataFrame) -> pl.DataFrame:
 
     Moments are numbered in order of (request, clock, t); ``strand`` numbers the (request, clock) they belong to.
     """
-    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null()).select(
-        "i", "request", "clock", "t"
-    )
-    strand = pl.struct("request", "clock").rank("dense")
-    moment = pl.struct("request", "clock", "t").rank("dense")
-    return fresh.select("i", strand=strand.cast(pl.Int64), moment=moment.cast(pl.Int64) - 1).sort("moment", "i")
+    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    fresh = fresh.select("i", "request", "clock", "t").sort("request", "clock", "t", "i")
+    other = (pl.col("request") != pl.col("request").shift()) | (pl.col("clock") != pl.col("clock").shift())
+    other = other.fill_null(value=False)
+    moved = (other | (pl.col("t") != pl.col("t").shift())).fill_null(value=False)
+    return fresh.select("i", strand=other.cast(pl.Int64).cum_sum(), moment=moved.cast(pl.Int64).cum_sum())
 
 
 def _place(rows: pl.DataFrame, rules: pl.DataFrame, rounds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -251,7 +256,8 @@ def _place(rows: pl.DataFrame, rules: pl.DataFrame, rounds: int) -> tuple[np.nda
     a, b = rules["a"].to_numpy().astype(np.int64), rules["b"].to_numpy().astype(np.int64)
     moments = _moments(rows)
     at, moment = moments["i"].to_numpy(), moments["moment"].to_numpy()
-    strands = moments.unique("moment", keep="first", maintain_order=True).select("strand")
+    strand = moments.unique("moment", keep="first", maintain_order=True)["strand"].to_numpy()
+    longest = int(np.bincount(strand).max()) if len(strand) else 0
     own = rows["t"].fill_null(_UNPLACED).to_numpy()
     placed, level, moving = own.copy(), np.zeros(len(own), np.int64), np.zeros(len(own), bool)
     for _ in range(rounds):
@@ -259,10 +265,10 @@ def _place(rows: pl.DataFrame, rules: pl.DataFrame, rounds: int) -> tuple[np.nda
         np.maximum.at(later, b, placed[a])
         np.maximum.at(deeper, b, level[a] + 1)
         if len(at):
-            later[at] = np.maximum(later[at], _before(later[at], moment, strands)[moment])
+            later[at] = np.maximum(later[at], _before(later[at], moment, strand, longest)[moment])
             # One level for each moment passed: what is left after taking them off runs on as a maximum.
-            step = np.arange(strands.height)
-            left = _before(deeper[at] - moment, moment, strands) + step
+            step = np.arange(len(strand))
+            left = _before(deeper[at] - moment, moment, strand, longest) + step
             deeper[at] = np.maximum(deeper[at], left[moment])
         moving = (later != placed) | (deeper != level)
         if not moving.any():
@@ -288,11 +294,17 @@ def _untimed(placed: np.ndarray, level: np.ndarray, a: np.ndarray, b: np.ndarray
     return placed, level
 
 
-def _before(values: np.ndarray, moment: np.ndarray, strands: pl.DataFrame) -> np.ndarray:
+def _before(values: np.ndarray, moment: np.ndarray, strand: np.ndarray, longest: int) -> np.ndarray:
     """Per moment: the greatest of `values` at earlier moments of its strand; the least number where there is none."""
-    greatest = np.full(strands.height, _UNPLACED)
-    np.maximum.at(greatest, moment, values)
-    running = strands.with_columns(v=pl.Series(greatest)).select(
-        pl.col("v").cum_max().shift(1).over("strand").fill_null(_UNPLACED // 2)
-    )
-    return running.to_series().to_numpy()
+    running = np.full(len(strand), _UNPLACED)
+    np.maximum.at(running, moment, values)
+    # The greatest so far, in steps of twice the length.
+    reach = 1
+    while reach < longest:
+        same = strand[reach:] == strand[:-reach]
+        running[reach:] = np.where(same, np.maximum(running[reach:], running[:-reach]), running[reach:])
+        reach *= 2
+    before = np.full(len(strand), _UNPLACED // 2)
+    same = strand[1:] == strand[:-1]
+    before[1:][same] = running[:-1][same]
+    return before
