@@ -23,6 +23,7 @@ MOST_ATTEMPTS = 16
 REPEATS = "repeats"
 """The relation of a record to another one that reports the same operation."""
 
+RETRY = "retry_of"
 RENEWALS = ("regenerate_of", "edit_of")
 FAILED = ("error", "timeout", "cancelled")
 
@@ -114,7 +115,8 @@ def group_turns(work: Work) -> Work:
     Two opening events that follow each other by one clock, among those that share an id, or with the same text within
     a session, are attempts of one turn if nothing known of them differs (session, text), and either the first ended in
     an error at most 60 s before the second, or the client says in a retry event tied to one of them that it sent the
-    turn again. A regenerate or an edit names the turn it replaces: that is a new request, whatever came before it.
+    turn again. One that names the other as what it tries again (`retry_of`) is an attempt of it as well. A regenerate
+    or an edit names the turn it replaces: that is a new request, whatever came before it.
     """
     fresh = work.events.filter(pl.col("first") == pl.col("n"))
     every = fresh.filter(pl.col("kind") == OPENING).select("n").sort("n")
@@ -138,7 +140,7 @@ def group_turns(work: Work) -> Work:
     pairs = pairs.join(_differing(pairs, openings, texts), on=["n", "next"], how="anti")
     resent = pairs.join(_confirmed(pairs, tied), on=["n", "next"], how="semi")
     resent = resent.sort("n", "next")
-    groups = components(every, resent.select(a="n", b="next"))
+    groups = components(every, pl.concat([resent.select(a="n", b="next"), _named(work, every, own)]))
     work = replace(work, groups=groups.rename({"component": "turn"}))
     if resent.is_empty():
         return work
@@ -154,6 +156,12 @@ def group_turns(work: Work) -> Work:
     return work.link(rows).note(
         "resend", "opening events that send a turn again; counted as attempts of it", count=resent.height
     )
+
+
+def _named(work: Work, every: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
+    """Opening events (b) that name the one they try again (a)."""
+    refs = work.refs.filter(pl.col("role") == RETRY).join(every, on="n").select(b="n", key="key")
+    return refs.join(own.select(a="n", key="key"), on="key").filter(pl.col("a") != pl.col("b")).select("a", "b")
 
 
 def _tied_to_openings(work: Work, fresh: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

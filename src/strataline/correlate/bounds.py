@@ -39,6 +39,9 @@ POOLED = 5
 """Clocks that pairs bracket from which on a clock with pairs on one side alone is judged like them."""
 
 
+SLOW_NS = 10**9
+"""What a difference must exceed that one side alone bounds, where no other clock shows what delays are usual."""
+
 EVER = int(np.iinfo(np.int64).min)
 FAR = 2**61
 CLOCK_ROWS = pl.Schema(
@@ -382,9 +385,10 @@ def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
     one_sided = middle.is_null()
     typical = pl.lit(0 if half is None else half)
     estimate = pl.coalesce(middle, pl.col("upper") - typical, pl.col("lower") + typical)
-    still = (
-        (pl.col("lower").fill_null(-FAR) <= MARGIN_NS) & (pl.col("upper").fill_null(FAR) >= -MARGIN_NS) & ~one_sided
-    ) | (one_sided & (estimate.abs() <= typical + MARGIN_NS))
+    holds_zero = (pl.col("lower").fill_null(-FAR) <= MARGIN_NS) & (pl.col("upper").fill_null(FAR) >= -MARGIN_NS)
+    # With a bound on one side alone a difference may as well be a delay, unless none is usual that is as long.
+    delay = pl.lit(SLOW_NS) if half is None else typical + MARGIN_NS
+    still = holds_zero & (~one_sided | (estimate.abs() <= delay))
     basis = pl.when(one_sided).then(pl.lit("pooled")).otherwise(pl.lit("bounds"))
     return found.select(
         "clock",
