@@ -99,10 +99,17 @@ class Known:
 
 
 def _plain_keys(work: Work) -> Work:
-    key = pl.concat_str("kind", pl.lit("\x1f"), "value")
-    spans = [pl.concat_str(pl.lit("span_id\x1f"), name).alias(name) for name in ("span_id", "parent_id")]
-    events = work.events.with_columns(pl.col("parent_id").alias("parent_raw"), *spans)
-    return replace(work, events=events, ids=work.ids.with_columns(key=key), refs=work.refs.with_columns(key=key))
+    spans = ("span_id", "parent_id")
+    named = [work.events.select(kind=pl.lit("span_id"), value=name).drop_nulls() for name in spans]
+    every = pl.concat([work.ids.select("kind", "value"), work.refs.select("kind", "value"), *named]).unique()
+    table = every.sort("kind", "value").with_columns(key=pl.int_range(pl.len()))
+    events = work.events.with_columns(parent_raw="parent_id")
+    for name in spans:
+        keys = table.filter(pl.col("kind") == "span_id").select("key", value="value")
+        keyed = events.join(keys, left_on=name, right_on="value", how="left", maintain_order="left")
+        events = keyed.drop(name).rename({"key": name})
+    ids, refs = (one.join(table, on=["kind", "value"], maintain_order="left") for one in (work.ids, work.refs))
+    return replace(work, events=events, ids=ids, refs=refs)
 
 
 def _all_fresh(work: Work) -> Work:

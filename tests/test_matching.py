@@ -16,7 +16,7 @@ Candidate = tuple[int, int, float]
 """event, place, odds"""
 
 NEAR = 5 * NEGLIGIBLE[0]
-"""Candidates that are less likely than this take part in no walk: they cost the others no more."""
+"""Candidates that are less likely than that take part in no walk: it costs the others, and the sum of all, no more."""
 
 odds = st.floats(1e-3, 1e3) | st.sampled_from((0.0, 1e-9, 1.0, 1e6, 1e12))
 
@@ -79,7 +79,7 @@ def test_they_are_probabilities(group: list[Candidate], exclusive: bool, exact: 
     chance = found(group, exclusive=exclusive, exact=exact)
     assert np.isfinite(chance).all()
     assert chance.min() >= 0
-    assert per_event(group, chance).max() <= 1 + 1e-9
+    assert per_event(group, chance).max() <= 1 + NEAR
 
 
 @settings(deadline=None)
@@ -142,7 +142,7 @@ def test_wide_groups_do_not_blow_up(events: int, degree: int, monkeypatch: pytes
     draw = np.random.default_rng(events)
     group = [(n, n + k, float(weight)) for n in range(events) for k, weight in enumerate(draw.gamma(1, 1, degree))]
     chance = found(group)
-    assert per_event(group, chance).max() <= 1 + 1e-9
+    assert per_event(group, chance).max() <= 1 + NEAR
     assert max(ways, default=0) <= MOST_STATES * (degree + 1)
     assert sum(ways) <= len(NEGLIGIBLE) * events * MOST_STATES * 2
 
