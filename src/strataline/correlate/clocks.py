@@ -128,15 +128,16 @@ def _noted(work: Work) -> Work:
         work = work.note(
             "clock_slices", "the offset changes over time; each slice has one of its own", subject=name, count=slices
         )
-    told = {
-        "pooled": "clocks that linked events bound on one side alone; taken to be as far off the bound as others are",
-        "scope-peak": "clocks placed by where time differences within a session or user pile up",
-        "shared": "clocks taken to be that of another log, as their events lie beside its events when moved alike",
-    }
-    for basis, detail in told.items():
-        size = work.clocks.filter(pl.col("basis") == basis)["clock"].n_unique()
-        if size:
-            work = work.note("clock_" + basis.replace("-", "_"), detail, count=size)
+    sizes = dict(work.clocks.group_by("basis").agg(pl.col("clock").n_unique()).iter_rows())
+    if size := sizes.get("pooled"):
+        detail = "clocks that linked events bound on one side alone; taken to be as far off the bound as others are"
+        work = work.note("clock_pooled", detail, count=size)
+    if size := sizes.get("scope-peak"):
+        detail = "clocks placed by where time differences within a session or user pile up"
+        work = work.note("clock_scope_peak", detail, count=size)
+    if size := sizes.get("shared"):
+        detail = "clocks taken to be that of another log, as their events lie beside its events when moved alike"
+        work = work.note("clock_shared", detail, count=size)
     return work
 
 
