@@ -250,7 +250,7 @@ def _measure(task: Task) -> Row:
     clocks = clock_score(case.events, case.clocks, known.truth.filter(pl.col("event_id").is_not_null()), known.clocks)
     row: Row = {
         "task": _told(task),
-        "events": case.events.height,
+        "events": known.events.height,
         "score": score.to_dict(),
         "calibration": calibration(case.links, owners(events, requests, known.truth), known.truth),
         "clocks": _clocks_told(clocks),
