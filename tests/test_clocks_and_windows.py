@@ -146,15 +146,16 @@ def test_an_asserted_clock_is_believed_and_a_contradiction_noted() -> None:
     assert honest.notes.filter(pl.col("topic") == "clock_contradicted").is_empty()
 
 
-def test_browsers_are_placed_by_what_bounds_them_and_pooled() -> None:
+def test_a_browser_is_moved_by_what_bounds_it_and_left_where_that_may_be_a_delay() -> None:
     rows = turns(80)
     for number in range(10):
-        rows = ahead(rows, f"browser:{number}", (-1) ** number * (1.5 + number))
+        rows = ahead(rows, f"browser:{number}", (-1) ** number * (5.5 + number))
     done = correlate(frame(rows), Options(reference_clock="app"))
     for number in range(10):
         (found,) = clock(done, f"browser:{number}")
-        # They have upper bounds alone: the answer comes before it is shown.
-        assert found["offset_ns"] / S == pytest.approx((-1) ** number * (1.5 + number), abs=0.25)
+        # They have upper bounds alone: the answer comes before it is shown, who knows how long.
+        expected = 0 if number % 2 == 0 else -(5.5 + number)
+        assert found["offset_ns"] / S == pytest.approx(expected, abs=0.25)
 
 
 def unnamed(rows: list[Row], kind: str, share: float, seed: int = 3) -> list[Row]:

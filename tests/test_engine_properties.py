@@ -79,10 +79,6 @@ def check(events: pl.DataFrame, case: Correlated) -> None:
     assert (stands["to_request"] == stands["request"]).all()
 
 
-DOUBLED = pytest.mark.xfail(strict=True, reason="order: rules that stand there twice double the event that comes next")
-
-
-@DOUBLED
 @FEW
 @given(logs())
 @example(drawn(2, 3))
@@ -98,7 +94,6 @@ def test_each_event_of_a_request_has_one_link_that_says_why(seed: int, requests:
     assert sorted(member) == sorted(inside)
 
 
-@DOUBLED
 @FEW
 @given(logs())
 @example(drawn(2, 3))

@@ -140,7 +140,7 @@ def group_turns(work: Work) -> Work:
     pairs = pairs.join(_differing(pairs, openings, texts), on=["n", "next"], how="anti")
     resent = pairs.join(_confirmed(pairs, tied), on=["n", "next"], how="semi")
     resent = resent.sort("n", "next")
-    groups = components(every, pl.concat([resent.select(a="n", b="next"), _named(work, every, own)]))
+    groups = components(every, pl.concat([resent.select(a="n", b="next"), _named(work, openings, own)]))
     work = replace(work, groups=groups.rename({"component": "turn"}))
     if resent.is_empty():
         return work
@@ -158,10 +158,19 @@ def group_turns(work: Work) -> Work:
     )
 
 
-def _named(work: Work, every: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
-    """Opening events (b) that name the one they try again (a)."""
-    refs = work.refs.filter(pl.col("role") == RETRY).join(every, on="n").select(b="n", key="key")
-    return refs.join(own.select(a="n", key="key"), on="key").filter(pl.col("a") != pl.col("b")).select("a", "b")
+def _named(work: Work, openings: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
+    """Opening events (b) that name the one before them, by the same clock, that they try again (a)."""
+    refs = work.refs.filter(pl.col("role") == RETRY).join(openings, on="n")
+    there = openings.join(own, on="n")
+    pairs = refs.join(there, on="key", suffix="_first").filter(
+        (pl.col("clock") == pl.col("clock_first"))
+        & (pl.col("t") - pl.col("t_first")).is_between(0, work.options.window_ns)
+        & (pl.col("n") != pl.col("n_first"))
+        & (pl.col("scope") == pl.col("scope_first")).fill_null(value=True)
+    )
+    # A value may be used again: the latest that it names is meant.
+    last = pairs.sort("n", "t_first", "n_first").unique("n", keep="last", maintain_order=True)
+    return last.select(a="n_first", b="n")
 
 
 def _tied_to_openings(work: Work, fresh: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -39,9 +39,6 @@ POOLED = 5
 """Clocks that pairs bracket from which on a clock with pairs on one side alone is judged like them."""
 
 
-SLOW_NS = 10**9
-"""What a difference must exceed that one side alone bounds, where no other clock shows what delays are usual."""
-
 EVER = int(np.iinfo(np.int64).min)
 FAR = 2**61
 CLOCK_ROWS = pl.Schema(
@@ -70,7 +67,7 @@ AFTER = ("ui.rendered", "ui.error_shown", "ui.feedback", "ui.citation", "ui.copi
 ENDS = pl.DataFrame(
     [(OPENING, step) for step in STEPS if step not in (OPENING, "ui.message_sent")]
     + [(step, ANSWERED) for step in STEPS if step not in (OPENING, ANSWERED, "ui.message_sent", CHECK_OUT, *AFTER)]
-    + [("ui.message_sent", OPENING), (ANSWERED, "ui.rendered"), (ANSWERED, "ui.error_shown")],
+    + [("ui.message_sent", OPENING)],
     schema={"step": pl.String, "then": pl.String},
     orient="row",
 )
@@ -235,7 +232,7 @@ def _bracketed(own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, C
         since.append(EVER if first == 0 else when[first])
         until = when[last] if last < len(when) else np.iinfo(np.int64).max
         middle, spread = _nearest(exchanges.filter(pl.col("at").is_between(since[-1], until)))
-        offset.append(_offset(lowest, highest, middle))
+        offset.append(_offset(lowest, highest, middle, _varies(low[first:last], high[first:last])))
         unsure.append(min((highest - lowest) / 2, spread))
         lo.append(lowest)
         hi.append(highest)
@@ -333,12 +330,21 @@ def _nearest(exchanges: pl.DataFrame) -> tuple[float | None, float]:
     return float(middle), float(high - low) + abs(float(quick["delay"].abs().median())) / 2  # type: ignore[arg-type]
 
 
-def _offset(lowest: float, highest: float, middle: float | None) -> float:
+def _varies(low: np.ndarray, high: np.ndarray) -> float:
+    """How far what bounds one side is from the bound, for half of it."""
+    lows, highs = low[np.isfinite(low)], high[np.isfinite(high)]
+    sides = [float(np.max(lows) - np.median(lows))] if len(lows) else []
+    return max([*sides, *([float(np.median(highs) - np.min(highs))] if len(highs) else [])], default=0.0)
+
+
+def _offset(lowest: float, highest: float, middle: float | None, varies: float) -> float:
     """What to take from the times of a clock with this bracket."""
     if lowest - MARGIN_NS <= 0 <= highest + MARGIN_NS:
         return 0.0
     if np.isinf(lowest) or np.isinf(highest):
-        return float(round(highest if np.isinf(lowest) else lowest))
+        # What varies as much may be what lies between the two, such as an answer that streams.
+        bound = highest if np.isinf(lowest) else lowest
+        return 0.0 if abs(bound) <= 3 * varies else float(round(bound))
     best = (lowest + highest) / 2 if middle is None else min(max(middle, lowest), highest)
     return float(round(best))
 
@@ -357,6 +363,7 @@ def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
         there = rows["at_other"].to_numpy()
         parts.append(
             rows.select(
+                "rule",
                 "clock",
                 upper=pl.col("upper")
                 + pl.Series(np.nan_to_num(clock.at(there, clock.upper), posinf=FAR)).cast(pl.Int64),
@@ -367,9 +374,17 @@ def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
         )
     if not parts:
         return pl.DataFrame(schema=CLOCK_ROWS)
+    every = _kept(pl.concat(parts))
+    # How much what one clock shows varies: a difference within that is no offset.
+    apart = every.group_by("rule", "clock").agg(
+        vary=pl.coalesce(
+            pl.col("upper").median() - pl.col("upper").min(), pl.col("lower").max() - pl.col("lower").median()
+        ),
+        size=pl.len(),
+    )
+    varies = apart.filter((pl.col("size") >= 3) & (pl.col("rule") > 0))["vary"].median()
     found = (
-        pl.concat(parts)
-        .group_by("clock")
+        every.group_by("clock")
         .agg(
             pl.col("upper").min(),
             pl.col("lower").max(),
@@ -386,9 +401,10 @@ def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
     typical = pl.lit(0 if half is None else half)
     estimate = pl.coalesce(middle, pl.col("upper") - typical, pl.col("lower") + typical)
     holds_zero = (pl.col("lower").fill_null(-FAR) <= MARGIN_NS) & (pl.col("upper").fill_null(FAR) >= -MARGIN_NS)
-    # With a bound on one side alone a difference may as well be a delay, unless none is usual that is as long.
-    delay = pl.lit(SLOW_NS) if half is None else typical + MARGIN_NS
-    still = holds_zero & (~one_sided | (estimate.abs() <= delay))
+    # With a bound on one side alone a difference may as well be a delay, unless others show what is usual.
+    shown = pl.lit(half is not None) & (pl.col("pairs") >= 3) & (estimate.abs() > typical + MARGIN_NS)
+    usual = pl.lit(3 * int(varies or 0))  # type: ignore[arg-type]
+    still = (holds_zero & ~(one_sided & shown)) | (one_sided & (estimate.abs() <= usual))
     basis = pl.when(one_sided).then(pl.lit("pooled")).otherwise(pl.lit("bounds"))
     return found.select(
         "clock",
@@ -403,6 +419,21 @@ def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
         basis=pl.when(still).then(pl.lit("unmoved")).otherwise(basis),
         reference="reference",
     ).cast(CLOCK_ROWS)
+
+
+def _kept(every: pl.DataFrame) -> pl.DataFrame:
+    """Bounds without those of rules that contradict, for many clocks, what holds of any product.
+
+    An answer that streams is shown before it is complete.
+    """
+    each = every.group_by("rule", "clock").agg(pl.col("upper").min(), pl.col("lower").max())
+    base = each.filter(pl.col("rule") == 0).drop("rule")
+    both = each.filter(pl.col("rule") > 0).join(base, on="clock", suffix="_base")
+    low = pl.max_horizontal("lower", "lower_base")
+    high = pl.min_horizontal("upper", "upper_base")
+    broken = both.group_by("rule").agg(share=(low > high + MARGIN_NS).mean(), size=pl.len())
+    broken = broken.filter((pl.col("size") >= POOLED) & (pl.col("share") > DISAGREE))
+    return every.join(broken, on="rule", how="anti")
 
 
 def whole(bound: float) -> int | None:

@@ -96,8 +96,7 @@ def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarra
     free = np.ones(len(event))
     for _ in range(ROUNDS):
         weight = odds * free
-        total = 1 + np.bincount(event, weight, events)
-        asks = odds / np.maximum(total[event] - weight, 1e-300)
+        asks = odds / _others(event, weight, events)
         wanted = np.bincount(place, asks, places)
         now = 1 / (1 + np.maximum(wanted[place] - asks, 0))
         done = np.allclose(now, free, rtol=1e-4, atol=1e-6)
@@ -106,6 +105,17 @@ def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarra
             break
     weight = odds * free
     return np.asarray(weight / (1 + np.bincount(event, weight, events))[event])
+
+
+def _others(event: np.ndarray, weight: np.ndarray, events: int) -> np.ndarray:
+    """Of each candidate: 1 and the weights of the others of its event; the largest is left out, not taken off."""
+    most = np.zeros(events)
+    np.maximum.at(most, event, weight)
+    top = weight == most[event]
+    sole = top & (np.bincount(event, top, events) == 1)[event]
+    rest = 1 + np.bincount(event, np.where(sole, 0, weight), events)
+    total = 1 + np.bincount(event, weight, events)
+    return np.asarray(np.where(sole, rest[event], np.maximum(total[event] - weight, 1)))
 
 
 def _walk(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray | None:

@@ -117,7 +117,7 @@ def order(work: Work) -> Work:
         before=pl.col("i").shift(1).over("request"),
         placed_before=pl.col("placed").shift(1).over("request"),
     )
-    direct = rules.select(before="a", i="b", direct=pl.lit(value=True))
+    direct = rules.select(before="a", i="b").unique().with_columns(direct=pl.lit(value=True))
     rows = rows.join(direct, on=["before", "i"], how="left", maintain_order="left")
     moved = pl.col("placed") > pl.col("t").fill_null(_UNPLACED)
     basis = (
