@@ -469,7 +469,8 @@ def _mended(batch: pa.RecordBatch) -> pa.RecordBatch | None:
             column.validate(full=True)
         except pa.ArrowException:
             try:
-                column = column.cast(_as_binary(column.type))
+                # Only a view: a cast would follow offsets that may point anywhere.
+                column = column.view(_as_binary(column.type))
                 column.validate(full=True)
             except pa.ArrowException:
                 return None
