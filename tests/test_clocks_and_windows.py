@@ -281,3 +281,45 @@ def test_every_event_of_a_request_has_one_tie_and_it_leads_to_the_opening_event(
             assert steps < 10
     requests = dict(done.events.select("event_id", "request").iter_rows())
     assert all(requests[event] == request for event, request in ties.select("from_event", "to_request").iter_rows())
+
+
+def test_candidates_beyond_those_that_are_weighed_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("strataline.correlate.window.MOST_CANDIDATES", 1)
+    rows = [
+        {k: v for k, v in row.items() if k != "session"} for row in unnamed(turns(200, gap_s=0.02), "ui.rendered", 0.5)
+    ]
+    done = correlate(frame(rows))
+    (note,) = done.notes.filter(pl.col("topic") == "candidates_cut").to_dicts()
+    assert note["count"] > 10
+
+
+def test_a_rule_that_the_clocks_contradict_is_noted() -> None:
+    rows = turns(200)
+    late = [row for row in rows if row["kind"] == "prompt.rendered" and row["turn"] in (50, 60, 70)]
+    # Written ten seconds after the call that it must precede.
+    for row in late:
+        row["t"] += 10
+    done = correlate(frame(rows), Options(reference_clock="app"))
+    found = done.notes.filter((pl.col("topic") == "order_contradicted") & (pl.col("subject") == "model.call"))
+    assert found["count"].to_list() == [3]
+    assert "after prompt.rendered" in found["detail"][0]
+
+
+def test_candidates_are_listed_once_and_those_of_a_job_are_kept() -> None:
+    rows = turns(200)
+    twin = [
+        row | {"request_id": "req_" + "f" * 24, "turn": -1, "t": row["t"] + 0.0001} for row in rows if row["turn"] == 50
+    ]
+    rows = [
+        {name: value for name, value in row.items() if name != "request_id"}
+        if row["kind"] == "model.call" and row["turn"] in (50, -1)
+        else row
+        for row in rows + twin
+    ]
+    done = correlate(frame(rows))
+    lost = whose(done, rows).filter((pl.col("kind") == "model.call") & pl.col("turn").is_in([50, -1]))
+    # Each is a job of one call, and a candidate of two turns.
+    assert (lost["request"] == lost["event_id"]).all()
+    listed = done.links.filter(~pl.col("taken"))
+    assert listed.select("from_event", "to_event").is_duplicated().sum() == 0
+    assert set(lost["event_id"]) <= set(listed["from_event"])

@@ -462,7 +462,8 @@ def test_every_topic_of_a_note_is_explained(damaged: strataline.Case, sample: st
     left = ("id_reused", "id_reused_untimed", "order_loop", "grew", "envelope_id", "repeated", "coverage_gap")
     # And clocks that are set, asserted, in another zone, or without ids.
     clocks = ("clock_slices", "clock_contradicted", "clock_zone", "clock_scope_peak")
-    assert set(topics) - met == {*left, *clocks}
+    # And a rule against the clocks, and a busy log without ids.
+    assert set(topics) - met == {*left, *clocks, "order_contradicted", "candidates_cut"}
 
 
 def test_figures_on_the_pages_are_those_of_the_code() -> None:

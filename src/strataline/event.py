@@ -334,8 +334,14 @@ ADDED = (
     _text("request", "The request that the event belongs to; null if none."),
     _text("call", "Event id of the model call, retrieval or other operation that the event is about; null if none."),
     _whole("seq", "Place in the request's order, from 0; null where `request` is null."),
-    _text("link_method", "How it was tied to the request: opening, id, span, resend; null where `request` is null."),
-    _number("link_confidence", "1 for a link by id."),
+    _text(
+        "link_method",
+        "How it was tied to the request: opening, id, span, resend, content or window; null where `request` is null.",
+    ),
+    _number(
+        "link_confidence",
+        "How likely it is of that request: 1 by ids; else the chance of the text or the time that it rests on.",
+    ),
     _text("order_basis", "Why it stands after the event before it: first, causal, clock or tie."),
 )
 
@@ -389,7 +395,7 @@ REQUESTS = Table(
 LINKS = Table(
     "links",
     "Why each event stands where it does: membership (event to request) and relations (event to event).",
-    ("from_event", "relation", "to_event", "to_request", "id_kind", "id_value"),
+    ("from_event", "relation", "to_event", "to_request", "id_kind", "id_value", "method"),
     (
         _text(
             "relation",

@@ -20,7 +20,7 @@ from strataline.correlate.relations import calls, relate
 from strataline.correlate.requests import summarise
 from strataline.correlate.reuse import split_reuse
 from strataline.correlate.scopes import resolve_scopes
-from strataline.correlate.stitch import stitch
+from strataline.correlate.stitch import TURN, stitch
 from strataline.correlate.window import link_window, link_window_surely
 from strataline.correlate.work import Options, Work, start
 from strataline.event import CLOCKS, EVENTS, LINKS, NOTES
@@ -72,7 +72,7 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
         work = step(work)
     links = LINKS.conform(pl.concat([LINKS.empty(), *work.links])).sort(LINKS.sort, nulls_last=True)
     # A candidate of an event that was tied after all is none any more.
-    tied = work.members.filter(pl.col("request").is_not_null()).join(work.events.select("n", "event_id"), on="n")
+    tied = work.members.filter(pl.col("request_kind") == TURN).join(work.events.select("n", "event_id"), on="n")
     links = links.filter(pl.col("taken") | ~pl.col("from_event").is_in(tied["event_id"].implode()))
     whole = _joined(events, work)
     requests, gaps = summarise(whole, links)

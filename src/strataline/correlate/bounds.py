@@ -56,7 +56,11 @@ CLOCK_ROWS = pl.Schema(
         "reference": pl.String,
     }
 )
-"""Rows of clocks: one for each slice; ``since`` is the first logged time (ns) that it holds for."""
+"""Rows of clocks: one for each slice; ``since`` is the first logged time (ns) that it holds for.
+
+``doubt`` (ns) widens the delays of a clock whose few pairs are the very ones that delays are learned from; ``unsure``
+(ns, null if unknown) is about how far off the offset may be.
+"""
 
 RULES = pl.DataFrame(PRECEDES, schema={"step": pl.String, "then": pl.String}, orient="row")
 STEPS = sorted({step for rule in PRECEDES for step in rule})
@@ -218,7 +222,7 @@ def _bracketed(own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, C
         rule.append(rows["rule"].to_numpy())
         references.append((rows.height, clock.reference))
     when, low, high, which = (np.concatenate(part) for part in (at, lower, upper, rule))
-    order = np.argsort(when, kind="stable")
+    order = np.lexsort((which, high, low, when))
     when, low, high, which = when[order], low[order], high[order], which[order]
     held = np.isin(which, _held(low, high, which))
     when, low, high = when[held], low[held], high[held]
@@ -405,7 +409,8 @@ def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
     shown = pl.lit(half is not None) & (pl.col("pairs") >= 3) & (estimate.abs() > typical + MARGIN_NS)
     usual = pl.lit(3 * int(varies or 0))  # type: ignore[arg-type]
     still = (holds_zero & ~(one_sided & shown)) | (one_sided & (estimate.abs() <= usual))
-    basis = pl.when(one_sided).then(pl.lit("pooled")).otherwise(pl.lit("bounds"))
+    # Without others to go by the bound itself is taken.
+    basis = pl.when(one_sided & pl.lit(half is not None)).then(pl.lit("pooled")).otherwise(pl.lit("bounds"))
     return found.select(
         "clock",
         slice=pl.lit(0, pl.Int64),

@@ -53,7 +53,7 @@ def link_content(work: Work) -> Work:
     best = best.unique("unit", keep="first", maintain_order=True).drop("unit")
     best = best.with_columns(taken=pl.col("chance") >= work.options.min_confidence)
     work = merge(work, rows, best.filter("taken").select("n", "request", "chance"), "content")
-    return work.link(
+    return work.unlisted("content").link(
         best.sort("n").select(
             "taken",
             pl.col("n").alias("from"),

@@ -21,6 +21,7 @@ NAMED = 30
 """Events from which on a name of its own (a route, a message) makes a sort of event of its own."""
 
 FINEST_NS = 1000
+"""Times are written no finer than this, in most logs."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,6 @@ class Density:
     surprise: float
     size: float
 
-    @property
-    def middle(self) -> float:
-        """The median."""
-        mass = np.exp(self.log) * np.diff(self.edges)
-        run = np.cumsum(mass)
-        place = int(np.searchsorted(run, run[-1] / 2))
-        return float((self.edges[place] + self.edges[place + 1]) / 2)
-
     def at(self, delays: np.ndarray) -> np.ndarray:
         """The logarithm of the density at `delays`; minus infinity outside."""
         place = np.searchsorted(self.edges, delays, side="right") - 1
@@ -54,8 +47,8 @@ class Density:
         return np.where(inside, self.log[np.clip(place, 0, len(self.log) - 1)], -np.inf)
 
 
-def density(delays: np.ndarray, unit: float = FINEST_NS, window: float | None = None) -> Density:
-    """The density of observed delays (ns), no finer than `unit`, with a thin tail on both sides up to `window`."""
+def density(delays: np.ndarray, unit: float = FINEST_NS) -> Density:
+    """The density of observed delays (ns), no finer than `unit`, with a thin tail on both sides."""
     ordered = np.sort(delays.astype(np.float64))
     size = len(ordered)
     bins = int(np.clip(np.sqrt(size), 5, 100))
@@ -77,11 +70,6 @@ def density(delays: np.ndarray, unit: float = FINEST_NS, window: float | None = 
     edges = np.concatenate([edges[0] - grown[::-1], edges, edges[-1] + grown])
     tail = np.array([0.25, 0.125, 0.0625, 0.0625])
     masses = np.concatenate([tail[::-1], counts + 0.01, tail])
-    if window is not None:
-        inside = (edges[1:] > -window) & (edges[:-1] < window)
-        first, last = int(np.argmax(inside)), len(inside) - int(np.argmax(inside[::-1]))
-        if inside.any():
-            edges, masses = edges[first : last + 1], masses[first:last]
     masses = masses / masses.sum()
     log = np.log(masses / np.diff(edges))
     return Density(edges, log, float(-(masses * log).sum()), float(size))

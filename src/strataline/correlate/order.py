@@ -130,6 +130,7 @@ def order(work: Work) -> Work:
         .otherwise(pl.lit("tie"))
     )
     work = replace(work, ordered=rows.select("n", "seq", order_basis=basis).sort("n"))
+    work = work.note_rows("order_contradicted", _contradicted(work, rows, fixed))
     if looping:
         detail = "events whose rules of precedence contradict each other; placed by the clock"
         work = work.note("order_loop", detail, count=looping)
@@ -193,9 +194,7 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     Elsewhere is wherever in these logs the clocks can tell: a step comes before another one if it does so in at least
     99 of 100 such requests with one event of each. Of fewer than 30 such requests nothing is learned.
     """
-    codes = work.events.select("n", name="clock").join(rows.select("n", "clock"), on="n").unique("clock")
-    unsure = work.clocks.group_by(name="clock").agg(pl.col("unsure").max()).drop_nulls()
-    unsure = unsure.join(codes.select("name", "clock"), on="name").drop("name")
+    unsure = _unsure(work, rows)
     # One step may be reported by two programs, such as a filter and the gateway that asks it.
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     fresh = fresh.filter(pl.len().over("request", "step", "format") == 1).join(unsure, on="clock")
@@ -224,6 +223,26 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     forth = pl.col("later") > 0.5
     return close.select(a=pl.when(forth).then("i").otherwise("i_b"), b=pl.when(forth).then("i_b").otherwise("i")).sort(
         "a", "b"
+    )
+
+
+def _unsure(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
+    """How far off each clock may be (ns): clock (its number), unsure; without those of which that is not known."""
+    codes = work.events.select("n", name="clock").join(rows.select("n", "clock"), on="n").unique("clock")
+    known = work.clocks.group_by(name="clock").agg(pl.col("unsure").max()).drop_nulls()
+    return known.join(codes.select("name", "clock"), on="name").drop("name")
+
+
+def _contradicted(work: Work, rows: pl.DataFrame, rules: pl.DataFrame) -> pl.DataFrame:
+    """Notes on the rules that the clocks contradict by more than they may be off: subject, count, detail."""
+    at = rows.join(_unsure(work, rows), on="clock").select("i", "step", "t", "unsure")
+    pairs = rules.unique().join(at, left_on="a", right_on="i").join(at, left_on="b", right_on="i", suffix="_b")
+    against = pairs.filter(pl.col("t") - pl.col("t_b") > pl.col("unsure") + pl.col("unsure_b"))
+    counted = against.group_by("step", "step_b").len().sort("step", "step_b")
+    return counted.select(
+        subject="step_b",
+        count=pl.col("len").cast(pl.Int64),
+        detail=pl.format("stands after {}, though the clocks, as far as they are known, show it before", "step"),
     )
 
 

@@ -7,7 +7,7 @@ candidates there are, from who else wants the place, and from the share of such 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -20,9 +20,6 @@ from strataline.correlate.order import RANK
 from strataline.correlate.work import Work
 from strataline.event import PRODUCT_LAYERS
 
-OF_A_TURN = (*RANK, "ui.retry")
-"""What a browser sends beside these is of a session, not of a turn."""
-
 RANKS = 4
 """Steps that a sort is measured from: the best that the turn has."""
 
@@ -33,17 +30,22 @@ LOCAL_NS = 300 * 10**9
 """Stretch of time, to both sides, in which the density of events is counted."""
 
 MOST_CANDIDATES = 64
+"""Candidates of an event that are weighed: those at the likeliest delays; a note says where there were more."""
+
 HOPELESS = 9.0
 """Candidates whose density is smaller than the best one's by more than this power of e are left out."""
 
 LISTED = 3
+"""Candidates of an event that are listed where none is taken."""
+
 FAINT = 0.01
+"""Less likely candidates are not listed."""
+
 MOST_SURE = 0.999999
 """Only an id is surer."""
 
-"""Candidates of an event that are listed where none is taken."""
-
 ROUNDS = 4
+"""Rounds in which the shares that belong, and that are taken, are fitted."""
 
 UNSEEN = 600
 """Events that show whether a sort piles up around a step."""
@@ -58,11 +60,17 @@ UNCONFIRMED = 0.98
 """What no id ties anywhere is never surer than this."""
 
 PEELS = 3
+"""Steps that a sort which no id ties is measured from, one after the other."""
+
 UNFIT = 0.1
 """Events that belong to one of their candidates with less probability than this are measured from elsewhere."""
 
 SHARP_NS = 100_000_000
+"""Width, between quartiles, of a pile in which few of the steps need take part."""
+
 WIDEST_NS = 60 * 10**9
+"""How far from a step a pile is looked for."""
+
 _SCALE = 10_000.0 * 10 ** (np.arange(0, 57) / 8)
 """Delays (ns) that a pile is looked for at: 10 us and on, eight for each power of ten."""
 
@@ -99,15 +107,16 @@ def _link(work: Work, least: float) -> Work:
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
     tied = fresh.filter(turn & (pl.col("confidence") >= SURE))
-    apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(OF_A_TURN)
+    # What a browser sends beside the steps that have a rank is of a session, not of a turn.
+    apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(list(RANK))
     loose = fresh.filter(~turn & pl.col("layer").is_in(PRODUCT_LAYERS) & ~apart & (pl.col("kind") != "log.other"))
     if tied.is_empty() or loose.is_empty():
         return work
     places = _places(tied)
-    by_ids = places.join(tied.filter(pl.col("confidence") == 1).select("n"), on="n", how="semi")
-    models = _models(by_ids)
-    loose = _units(loose, tied, models)
     step_of = dict(rows.select("sort", "sort_step").unique().iter_rows())
+    by_ids = places.join(tied.filter(pl.col("confidence") == 1).select("n"), on="n", how="semi")
+    models = _models(by_ids, {sort for sort, step in step_of.items() if step in set(loose["sort_step"])})
+    loose = _units(loose, tied, models)
     candidates = []
     window = work.options.window_ns
     for (sort,), some in loose.partition_by("sort", as_dict=True, maintain_order=True).items():
@@ -119,7 +128,12 @@ def _link(work: Work, least: float) -> Work:
         candidates += [one for one in found if one is not None]
     if not candidates:
         return work
-    return _take(work, rows, pl.concat(candidates), least)
+    every = pl.concat(candidates)
+    work = work.without("candidates_cut")
+    if cut := every.filter("cut")["n"].n_unique():
+        detail = "events that lie near more steps than are weighed; the likeliest were"
+        work = work.note("candidates_cut", detail, count=cut)
+    return _take(work, rows, every, least)
 
 
 def _places(tied: pl.DataFrame) -> pl.DataFrame:
@@ -140,11 +154,12 @@ def _places(tied: pl.DataFrame) -> pl.DataFrame:
     return moments(tied).join(tied.select("n", "request", "clock", "doubt"), on="n").join(whose, on="request")
 
 
-def _models(places: pl.DataFrame) -> dict[int, list[Model]]:
-    """For each sort, the steps it is best measured from, best first."""
+def _models(places: pl.DataFrame, wanted: set[int]) -> dict[int, list[Model]]:
+    """For each of the `wanted` sorts, the steps it is best measured from, best first."""
     rows = examples(places.select("n", "request", "mark", "when"))
+    given = rows.filter((pl.col("mark") // 2).is_in(list(wanted)))
     found: dict[int, list[tuple[bool, float, int, int, Density, bool]]] = {}
-    for mark, anchor, seen, over, together in delays(rows, rows):
+    for mark, anchor, seen, over, together in delays(given, rows):
         if len(seen) < LEARNED:
             continue
         shape = density(seen)
@@ -276,7 +291,7 @@ def _to_nearest(when: np.ndarray, times: np.ndarray) -> float:
 def _candidates(
     some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, models: list[Model], window: int
 ) -> pl.DataFrame | None:
-    """Candidates of the loose events of one sort: n, to (event), request, chance, delta_ns, scope.
+    """Candidates of the loose events of one sort: n, to (event), request, chance, delta_ns, scope, cut.
 
     Args:
         some: the events to be placed, of one sort.
@@ -316,7 +331,7 @@ def _usable(same: pl.DataFrame, whose: pl.DataFrame) -> dict[str, bool]:
 def _edges(
     some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, models: list[Model], usable: dict[str, bool]
 ) -> pl.DataFrame:
-    """n, to, request, scope, delta_ns, log (of the density)."""
+    """n, to, request, when, scope, delta_ns, log (of the density), ``cut`` (whether there were more for the event)."""
     parts = []
     served = pl.DataFrame(schema={"request": pl.String})
     open_ = places.select("request").unique().join(same.select("request").unique(), on="request", how="anti")
@@ -375,6 +390,7 @@ def _edges(
     edges = pl.concat(parts).filter(pl.col("log").is_finite())
     edges = edges.filter(pl.col("log") >= pl.col("log").max().over("n") - HOPELESS)
     best = edges.sort("n", pl.col("log"), "to", descending=[False, True, False])
+    best = best.with_columns(cut=pl.len().over("n") > MOST_CANDIDATES)
     return best.group_by("n", maintain_order=True).head(MOST_CANDIDATES)
 
 
@@ -481,9 +497,7 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
         [best.with_columns(taken=pl.lit(value=True)), listed.with_columns(taken=pl.lit(value=False))]
     ).sort("n", "rank")
     names = work.events.select(next="n", runner_up="event_id")
-    # What the round before listed is listed anew.
-    work = replace(work, links=tuple(one.filter("taken") for one in work.links))
-    return work.link(
+    return work.unlisted("window").link(
         found.join(names, on="next", how="left").select(
             pl.col("n").alias("from"),
             "to",

@@ -78,14 +78,13 @@ class Work:
     Args:
         events: `NARROW`, in order of (source, offset, item, index), with ``n`` (row), ``logged`` and ``logged_end``
             (times as logged, ns; null where the record states none), ``t`` and ``end`` (the same, less the clock's
-            offset), ``begin`` (when it began, where that is known), ``unit`` (finest unit of the time, ns), ``step``
-            (the kind, a decision's stage behind it) and ``first`` (``n`` of the event that this one delivers again,
-            else its own).
+            offset), ``unit`` (finest unit of the time, ns), ``step`` (the kind, a decision's stage behind it) and
+            ``first`` (``n`` of the event that this one delivers again, else its own).
         ids: n, kind, value (as written), role, key (normalised; equal keys join). Roles alias, span and group.
         refs: n, kind, value, role (the relation), key.
         groups: openings: n, ``turn`` (smallest n of the openings that are attempts of one turn).
         members: n, component, request, request_kind, opener, link_method, confidence; events tied to something.
-        clocks: clock, slice, logged times from ``since`` on, offset; and what else ``clocks`` says.
+        clocks: as `bounds.CLOCK_ROWS` says; empty before the clocks are estimated.
         ordered: n, seq, order_basis.
     """
 
@@ -104,6 +103,15 @@ class Work:
         """This, with one more note."""
         row = {"room": "correlate", "topic": topic, "subject": subject, "count": count, "detail": detail}
         return replace(self, notes=(*self.notes, NOTES.conform(pl.DataFrame([row]))))
+
+    def without(self, topic: str) -> Work:
+        """This, without the notes that an earlier round made on a topic."""
+        return replace(self, notes=tuple(one.filter(pl.col("topic") != topic) for one in self.notes))
+
+    def unlisted(self, method: str) -> Work:
+        """This, without the candidates that an earlier round listed by `method`."""
+        listed = ~pl.col("taken") & (pl.col("method") == method)
+        return replace(self, links=tuple(one.filter(~listed) for one in self.links))
 
     def note_rows(self, topic: str, rows: pl.DataFrame) -> Work:
         """This, with a note for each of `rows` (subject or source, count, detail)."""
