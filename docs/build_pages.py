@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from strataline.event import LAYERS, REASONS, TABLES
+from strataline.event import EXAMINED, LAYERS, REASONS, TABLES
 from strataline.format import Format
 from strataline.parse import catalogue
 
@@ -18,7 +18,7 @@ TABLES_HEAD = """\
 # The tables of a case
 
 A case folder holds one Parquet file for each table below, and `strataline.reconstruct` returns the same tables
-as `pyarrow.Table`s. Times are UTC nanoseconds. Null means *not known*, never zero or empty.
+as `pyarrow.Table`s; findings, hits, changes and contrasts are what `strataline examine` makes of them. Times are UTC nanoseconds. Null means *not known*, never zero or empty.
 
 This page is made from `src/strataline/event.py` by `python docs/build_pages.py`.
 """
@@ -62,9 +62,9 @@ TITLES = {
 
 def tables_page() -> str:
     """A list of the tables, one section for each, and the reasons of rejects."""
-    listed = [f"- [{table.name}](#{table.name}): {table.meaning}" for table in TABLES]
+    listed = [f"- [{table.name}](#{table.name}): {table.meaning}" for table in (*TABLES, *EXAMINED)]
     reasons = [f"| `{reason}` | {means} | {hint} |" for reason, (means, hint) in REASONS.items()]
-    tables = [table.to_markdown() for table in TABLES]
+    tables = [table.to_markdown() for table in (*TABLES, *EXAMINED)]
     return "\n".join([TABLES_HEAD, *listed, "", *tables, REJECTS, *reasons, ""])
 
 

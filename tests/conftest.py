@@ -1,13 +1,90 @@
-"""How hard Hypothesis tries: ``quick`` for every run, ``HYPOTHESIS_PROFILE=thorough`` before a release."""
+"""How hard Hypothesis tries (``quick``; ``HYPOTHESIS_PROFILE=thorough`` before a release), and tables to examine."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import polars as pl
+import pytest
 from hypothesis import HealthCheck, settings
+
+from strataline.event import TABLES
+from strataline.examine import Affected, Facts, Texts
+
+START = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
 # A slow machine is no defect: neither profile has a deadline, and drawing data may take its time.
 slow_machine = [HealthCheck.too_slow]
 settings.register_profile("quick", max_examples=50, derandomize=True, deadline=None, suppress_health_check=slow_machine)
 settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=slow_machine)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture
+def facts() -> Callable[..., Facts]:
+    """Make `Facts` of events given as dicts: ``facts({"layer": "model", "request": "r1", "at": 1.5}, …)``.
+
+    ``at`` is the corrected time in seconds after 10:00, ``end`` the end likewise; ``attributes`` and ``parameters`` are
+    dicts, ``documents`` a list of dicts. Each request that an event names is a turn. Further tables, `affected`,
+    `declared` and `texts` by name.
+    """
+    return build_facts
+
+
+def build_facts(
+    *events: Mapping[str, Any],
+    links: Iterable[Mapping[str, Any]] = (),
+    clocks: Iterable[Mapping[str, Any]] = (),
+    requests: Iterable[Mapping[str, Any]] = (),
+    affected: Affected | None = None,
+    declared: Mapping[str, object] | None = None,
+    texts: Mapping[str, Texts] | None = None,
+    **tables: Iterable[Mapping[str, Any]],
+) -> Facts:
+    rows: list[dict[str, Any]] = []
+    for n, event in enumerate(events):
+        row: dict[str, Any] = {
+            "event_id": f"e{n}",
+            "source": "a.jsonl",
+            "line": n + 1,
+            "offset": 100 * n,
+            "item": 0,
+            "index": 0,
+        }
+        row |= {"clock": "c", "clock_offset": 0, "address": "bytes", "time_kind": "write", **event}
+        at, end = row.pop("at", None), row.pop("end", None)
+        if at is not None:
+            row["event_time"] = row["corrected_time"] = START + timedelta(seconds=at)
+        if end is not None:
+            row["end_time"] = START + timedelta(seconds=end)
+        if row.get("request") is not None:
+            row = {"link_method": "id", "link_confidence": 1.0, "seq": n, **row}
+        for name in ("attributes", "parameters"):
+            if isinstance(row.get(name), dict):
+                row[name] = [{"key": key, "value": value} for key, value in row[name].items()]
+        rows.append(row)
+    named = {row["request"]: row for row in reversed(rows) if row.get("request") is not None}
+    given = {row["request"]: row for row in requests}
+    turns = [
+        {"request": name, "kind": "turn", "start_time": row.get("corrected_time"), "session": row.get("session")}
+        | {"user": row.get("user"), "tenant": row.get("tenant")}
+        | dict(given.get(name, {}))
+        for name, row in {**{name: {} for name in given}, **named}.items()
+    ]
+    slices = list(clocks) or [
+        {"clock": clock, "slice": 0, "offset_ns": 0, "lower_ns": 0, "upper_ns": 0, "basis": "reference"}
+        for clock in sorted({row["clock"] for row in rows if row["clock"] is not None})
+    ]
+    made: dict[str, Any] = {"events": rows, "requests": turns, "links": list(links), "clocks": slices}
+    made |= {name: list(rows_) for name, rows_ in tables.items()}
+    frames = {
+        table.name: table.conform(pl.DataFrame(made.get(table.name, []), schema_overrides=table.schema))
+        if made.get(table.name)
+        else table.empty()
+        for table in TABLES
+    }
+    of = None if texts is None else (lambda wanted: {name: texts[name] for name in wanted if name in texts})
+    return Facts(frames, affected, declared or {}, of)

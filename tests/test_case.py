@@ -236,7 +236,7 @@ def test_a_parent_that_is_a_file_is_said(case: strataline.Case, tmp_path: Path) 
 
 def test_a_write_that_breaks_off_leaves_nothing(case: strataline.Case, folder: Path, tmp_path: Path) -> None:
     before = sorted(files(tmp_path).items())
-    broken = strataline.Case({**case.frames, "findings": case.frames["notes"]}, case.manifest, case.inputs)
+    broken = strataline.Case({**case.frames, "rejects": case.frames["notes"]}, case.manifest, case.inputs)
     for target in (tmp_path / "other", folder):
         with pytest.raises(ValueError, match="has no column"):
             broken.write(target, overwrite=True)

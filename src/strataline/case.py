@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -25,8 +25,8 @@ import polars as pl
 import pyarrow as pa
 
 from strataline.errors import CaseError, InputError
-from strataline.event import EVENTS, LINKS, TABLES, address
-from strataline.examine import coverage
+from strataline.event import EVENTS, FINDINGS, LINKS, TABLES, address
+from strataline.examine import CHECKS, Affected, Check, Examination, Facts, coverage, run
 from strataline.export import clocks, markdown, parquet, rows, why
 from strataline.read import Input, Options, Source, at, read, rows_at
 
@@ -113,8 +113,8 @@ class Case:
 
     @cached_property
     def findings(self) -> pa.Table:
-        """The checks that fired or could not run."""
-        return self._arrow("findings")
+        """The checks that fired, found nothing, or could not run, without an affected set; see `examine`."""
+        return FINDINGS.to_arrow(self.examine().findings)
 
     def _arrow(self, name: str) -> pa.Table:
         table = next(one for one in TABLES if one.name == name)
@@ -613,6 +613,22 @@ class Case:
                 listed = ", ".join(f"{one} {kind}" for one, kind in there.select("event_id", "kind").iter_rows())
                 raise CaseError(f"{there.height} events are of {name!r}", hint=f"name one by its id: {listed}")
         return why.explain(self.frames, self.manifest.get("options") or {}, place["event_id"])
+
+    def examine(
+        self,
+        affected: Affected | None = None,
+        *,
+        checks: Iterable[Check] = CHECKS,
+        declared: Mapping[str, object] | None = None,
+    ) -> Examination:
+        """Run checks over the tables.
+
+        Args:
+            affected: the affected set and what it is compared with; checks that need one say so without it.
+            checks: which; by default every check that is shipped.
+            declared: what the team declared of its product.
+        """
+        return run(Facts(self.frames, affected, declared or {}), checks)
 
     def clock_offsets(self) -> dict[str, Any]:
         """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""

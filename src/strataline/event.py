@@ -529,21 +529,113 @@ NOTES = Table(
     ),
 )
 
+
+def _texts(name: str, meaning: str) -> Column:
+    return Column(name, pl.List(pl.String), meaning)
+
+
 FINDINGS = Table(
     "findings",
-    "One row per check that fired, or could not run.",
-    ("check", "request", "finding"),
+    "One row for each thing that a check found, for each check that found nothing, and for each that could not run.",
+    ("place",),
     (
-        _text("finding", "Id of the finding."),
-        _text("check", "Id of the check."),
-        _text("layer", "Layer that it speaks of."),
-        _text("status", "OBS, DER, INF or UNK."),
-        _text("request", "The request; null where it is about the whole."),
-        Column("events", pl.List(pl.String), "Event ids that show it."),
-        _text("statement", "The sentence."),
-        _whole("count", "How many requests or events."),
+        _whole("place", "Reading order, from 0: what fired, by attention, users and requests; then the rest by check."),
+        _text("finding", "Id of the finding: the check's, and `.n` behind it where the check found several things."),
+        _text("check", "Id of the check (`F-03`)."),
+        _text("name", "Its name."),
+        _whole("version", "Version of its rule."),
+        _text("result", "fired, clear (it ran and found nothing) or not_evaluable."),
+        _text(
+            "attention",
+            "What it is read for, and in which order: RU (reached a user although a record holds a stop condition), SG "
+            "(safeguard not evidenced), DV (differs), CC (condition known to widen outcomes), EG (evidence gap), CX "
+            "(context).",
+        ),
+        _text("status", "OBS, DER or INF; UNK where it could not run."),
+        _texts("layers", "Layers that it speaks of."),
+        _text("subject", "What it found it of (a template, an alias, a document); null where that is the whole."),
+        _text("statement", "The sentence; log text in it is as it was logged."),
+        _whole("count", "Requests in which it holds; where it is about no request, the things that it holds of."),
+        _whole("inferred", "Those of them whose records are joined by text or time and not by ids."),
+        _whole("evaluable", "Requests in which it could have held, as their records say."),
+        _whole("total", "Requests of the case."),
+        _whole("users", "Distinct users of the requests in which it holds; those without one are not counted."),
+        _whole("affected", "Requests in which it holds that are of the affected set; null without one."),
+        _texts("requests", "Up to five of the requests, in order of start."),
+        _texts("events", "Up to twelve events that show it: those of the first requests."),
+        _texts("addresses", "Evidence addresses of these events, in the same order."),
+        Column("parameters", MAP, "Thresholds and options that the rule used."),
+        _text("reason", "Why it could not run; null where it did."),
+        _texts("unlocks", "Fields that would let it run, as `layer.column`."),
+        _texts("alternatives", "What else the records would look like this for."),
+        _text("question", "What people who know this layer may be asked."),
     ),
 )
 
-TABLES = (EVENTS, REQUESTS, LINKS, CLOCKS, SOURCES, REJECTS, NOTES, FINDINGS)
-"""Every table of a case, in the order in which documentation shows them."""
+HITS = Table(
+    "hits",
+    "One row for each request in which a check holds.",
+    ("finding", "request"),
+    (
+        _text("finding", "Id of the finding."),
+        _text("check", "Id of the check."),
+        _text("request", "The request; null for events of none."),
+        _text("status", "OBS or DER; INF where its records are joined by text or time."),
+        _texts("events", "Events that show it."),
+    ),
+)
+
+CHANGES = Table(
+    "changes",
+    "What was changed, or seen to change, in order of time: from records of changes, from values first seen in the "
+    "logs, and from a feed of changes.",
+    ("time", "scope", "key", "service", "new"),
+    (
+        _time("time", "When: the change record's corrected time, or that of the first record with the new value."),
+        _whole(
+            "doubt_ns", "How far `time` may be off by what is known of its clock; null where that is unknown.", "ns"
+        ),
+        _text("layer", "Layer whose setting it is."),
+        _text("scope", "What kind of setting: template, index, model, policy, client, parameter, or the record's own."),
+        _text("key", "Which one: the template, alias, policy, parameter."),
+        _text("service", "Program that it was seen in; null in a feed that names none."),
+        _text("old", "Value before; null where none was seen."),
+        _text("new", "Value from then on."),
+        _text("basis", "record (a log says so), first_seen (a value that was not there before), or feed."),
+        _text("status", "OBS for a record or feed, DER for a value first seen."),
+        _text("event", "Event that says or shows it; null for a feed."),
+        _text("address", "Its evidence address; in a feed, file and line."),
+        _text("reverts", "The `time`, as text, of the change that this one takes back; null if none."),
+    ),
+)
+
+CONTRASTS = Table(
+    "contrasts",
+    "Values that requests of the affected set have more or less often than those they are compared with. Association "
+    "in these logs: it does not show effect, and what is not logged cannot appear.",
+    ("dimension", "value"),
+    (
+        _text("dimension", "What was compared: template, index, served model, policy, client, …"),
+        _text("value", "Its value."),
+        _whole("affected_with", "Affected requests with it."),
+        _whole("affected_total", "Affected requests in which the dimension is known."),
+        _whole("baseline_with", "Requests they are compared with that have it."),
+        _whole("baseline_total", "Those of them in which the dimension is known."),
+        _number("difference", "Share of affected less share of baseline.", "points of 100"),
+        _number("ratio", "Ratio of the two shares, 0.5 added to each count."),
+        _number("p", "Fisher's exact test, two-sided."),
+        _number("q", "p by Benjamini and Hochberg over all values compared."),
+        _flag("shown", "Whether it passes the rule: 5 or more affected, q below 0.05, and 15 points or 3 to 1."),
+        _flag("separates", "Whether all affected and no baseline requests have it, or the reverse."),
+        _flag("small", "Fewer than 10 affected requests: the comparison could have shown large differences alone."),
+        _whole("group", "Values with the same number cannot be told apart in these requests."),
+        _flag("flips", "Whether the difference has another sign within some route."),
+        _text("first_seen", "When the value was first seen in the case (UTC)."),
+    ),
+)
+
+TABLES = (EVENTS, REQUESTS, LINKS, CLOCKS, SOURCES, REJECTS, NOTES)
+"""The tables of a case, in the order in which documentation shows them: one Parquet file each."""
+
+EXAMINED = (FINDINGS, HITS, CHANGES, CONTRASTS)
+"""The tables that an examination of a case makes."""

@@ -21,7 +21,7 @@ import pyarrow as pa
 from strataline.case import HOLDERS, SPOOLED, Case
 from strataline.correlate import Options, correlate
 from strataline.errors import FormatError, InputError
-from strataline.event import CLOCKS, EVENTS, FINDINGS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
+from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
 from strataline.examine import coverage
 from strataline.format import Format
 from strataline.parse import (
@@ -181,7 +181,6 @@ def reconstruct(
         ).sort(SOURCES.sort),
         "rejects": pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort),
         "notes": notes,
-        "findings": FINDINGS.empty(),
     }
     covered = coverage(made.events)
     frames = _window(frames, since, until)

@@ -1,0 +1,7 @@
+"""Checks of evidence."""
+
+from __future__ import annotations
+
+from strataline.examine.check import Check
+
+CHECKS: tuple[Check, ...] = ()
