@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings, strategies as st
 
 import strataline
-from strataline import Case
+from strataline import Case, wording
 from strataline.cli import main
 from strataline.cli.arguments import Offset
 from strataline.errors import InputError
@@ -23,7 +23,7 @@ from strataline.export import clocks, clocks_text, why_text, words
 
 SAMPLE = Path(__file__).parent.parent / "sample_logs" / "assist_incident"
 REQUEST = "chatcmpl-6rQlB1eOOHBUhB7PT26P9sox"
-BANNED = re.compile(r"\b(?:" + "|".join(words.BANNED) + r")\b", re.IGNORECASE)
+BANNED = re.compile(r"\b(?:" + "|".join(wording.BANNED) + r")\b", re.IGNORECASE)
 HOSTILE = "id\x1b[31m\u202e\x9bevil"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from strataline import wording
 from strataline.event import EVENTS, LAYERS, PRODUCT_LAYERS
 from strataline.export import rows, words
 from strataline.export.clocks import UNKNOWABLE, family_line, offset_cells, split
@@ -184,7 +185,7 @@ def _coverage(coverage: pl.DataFrame) -> str:
     unit, step = next(
         (one for one in _STEPS if busy["minute"].dt.truncate(one[1]).n_unique() <= COVERAGE_ROWS), _STEPS[-1]
     )
-    text = [f"## Coverage by layer and {unit}", "", words.ABSENCE, ""]
+    text = [f"## Coverage by layer and {unit}", "", wording.ABSENCE, ""]
     if not layers:
         return "\n".join([*text, "No events."])
     text += [_COVERAGE, ""]
@@ -236,7 +237,7 @@ def _span(at: int, minutes: int) -> str:
 def _changes(events: pl.DataFrame) -> str:
     changes = events.filter(pl.col("layer") == "change")
     if changes.is_empty():
-        return f"## Changes\n\nNo record of a change. {words.ABSENCE}"
+        return f"## Changes\n\nNo record of a change. {wording.ABSENCE}"
     lines = [
         [
             words.date_time(event["corrected_time"]) or "no time",
@@ -335,6 +336,6 @@ def _left_open() -> str:
             "",
             "Logs do not answer these, and neither does this tool:",
             "",
-            *(f"- **{matter}**: {about}" for matter, about in words.LEFT_OPEN),
+            *(f"- **{matter}**: {about}" for matter, about in wording.LEFT_OPEN),
         ]
     )

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 from rich.cells import cell_len
 
+from strataline import wording
 from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REASONS, REQUESTS
 from strataline.export import rows, words
 from strataline.export.clocks import split
@@ -188,7 +189,7 @@ def _not_tied(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
         for line in page.prose([("  ", "")], f"{', '.join(request[name])}: {reason}")
     ]
     if any(request[name] for name, _ in why):
-        lines += page.prose([("  ", "")], words.ABSENCE, "dim")
+        lines += page.prose([("  ", "")], wording.ABSENCE, "dim")
     lines += _candidates(request, links, page)
     return page.section("Not tied", lines)
 

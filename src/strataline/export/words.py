@@ -1,36 +1,8 @@
-"""Words that outputs share: those they never use, the fixed sentences, and how times and counts are written."""
+"""How outputs write times, counts and lengths of time."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-
-BANNED = (
-    "caused",
-    "because",
-    "due to",
-    "led to",
-    "root",
-    "blame",
-    "fault",
-    "failed to",
-    "should have",
-    "could have",
-    "obviously",
-    "malicious",
-    "negligent",
-)
-"""Whole words that no sentence about an incident uses, outside quoted evidence."""
-
-LEFT_OPEN = (
-    ("Accountability", "no statement here is about a person or a team."),
-    ("Conditions and their weight", "what contributed, and how much: an order in time is not an effect."),
-    ("Remediation", "which remedy to choose, and what it costs elsewhere."),
-    ("Intent", "what anyone meant to do."),
-    ("Harm", "what this meant for the people concerned, and how severe it was."),
-)
-"""What only people can decide: (matter, what it is about)."""
-
-ABSENCE = "Absence of a log is not absence of an event: a layer without records may still have acted."
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - everything here is UTC, and says so once, in words
 
