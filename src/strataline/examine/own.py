@@ -30,7 +30,7 @@ def catalogue(folders: Iterable[Path] = ()) -> tuple[Check, ...]:
         The shipped ones in the order of the catalogue, then the others in order of folder, file and declaration.
 
     Raises:
-        CheckError: if a file does not run or holds no checks, one of them does not keep its promises, or two have one id.
+        CheckError: if a file does not run or holds no checks, one does not keep its promises, or two have one id.
     """
     own = plugin.own_folder("checks")
     places = [*plugin.installed(GROUP, CheckError, PAGE), *([own] if own else []), *folders]
