@@ -182,7 +182,10 @@ class Facts:
         )
         produced = ((pl.col("outcome") == "ok") | told).fill_null(value=False)
         failed = pl.col("outcome").is_in(["error", "timeout", "blocked"]).fill_null(value=False)
-        calls = self.of("model", "model.call").with_columns(
+        wide = self.of("model", "model.call")
+        calls = wide.select(
+            *("event_id", "request", "t_end", "seq", "output_hash", "response_id", "finish_reason"),
+            *("name", "requested_model", "served_model", "span_id", "parent_id"),
             # What belongs to no request stands alone.
             turn=pl.coalesce("request", "event_id"),
             completed=produced & ~failed,
@@ -198,7 +201,8 @@ class Facts:
             .group_by("turn")
             .agg(pl.col("event_id").last())
         )
-        said = self.events.filter(pl.col("layer").is_in(["prompt", "ui"]) & pl.col("request").is_not_null())
+        names = ("layer", "kind", "request", "response_id", "output_hash")
+        said = pl.concat([self.of(layer).select(names) for layer in ("prompt", "ui")]).drop_nulls("request")
         place = pl.when(pl.col("layer") == "ui").then(2).when(pl.col("kind") == "prompt.responded").then(1).otherwise(0)
         text = pl.col("kind").is_in(["prompt.answered", "prompt.responded", "ui.rendered"])
         by_id = said.drop_nulls("response_id").group_by("request", "response_id").agg(by_id=place.max() + 4)
@@ -211,17 +215,20 @@ class Facts:
         )
         best = pl.col("named").max().over("turn")
         several = pl.when(mine).then("answer").drop_nulls().n_unique().over("turn") > 1
-        return calls.with_columns(
-            last=pl.col("event_id").is_in(last["event_id"].implode()),
-            delivered_=pl.when(~pl.col("completed"))
-            .then(pl.lit(value=False))
-            .when(best.is_not_null())
-            .then((pl.col("named") == best).fill_null(value=False))
-            .when(~pl.col("answers"))
-            .then(pl.lit(value=False))
-            .when(~several)
-            .then(pl.lit(value=True)),
-        ).drop("turn", "by_id", "by_text", "named")
+        return wide.hstack(
+            calls.select(
+                *("completed", "answers", "answer", "first"),
+                last=pl.col("event_id").is_in(last["event_id"].implode()),
+                delivered_=pl.when(~pl.col("completed"))
+                .then(pl.lit(value=False))
+                .when(best.is_not_null())
+                .then((pl.col("named") == best).fill_null(value=False))
+                .when(~pl.col("answers"))
+                .then(pl.lit(value=False))
+                .when(~several)
+                .then(pl.lit(value=True)),
+            )
+        )
 
     @cached_property
     def verdicts(self) -> pl.DataFrame:

@@ -165,18 +165,30 @@ def _substituted(facts: Facts) -> list[Found] | Unknown:
         names = names.join(told.agg(fits=fits.any()), on=["requested_model", "served_model"], how="left")
     else:
         names = names.with_columns(fits=pl.lit(None, pl.Boolean))
-    differs = names.filter(~pl.coalesce("fits", pl.col("same") & ~pl.col("pins")))
+    names = names.with_columns(differs=~pl.coalesce("fits", pl.col("same") & ~pl.col("pins")))
+    # Names of models carry a number. Another name is an alias that nobody declared: it is taken to stand for what most
+    # often answered to it, and that it does is context.
+    bare = pl.col("configured").is_null() & pl.col("fits").is_null() & ~pl.col("requested_model").str.contains(r"\d")
+    most = names.group_by("requested_model", "served").agg(n=pl.col("len").sum())
+    most = most.sort("n", "served", descending=[True, False]).group_by("requested_model", maintain_order=True).first()
+    names = names.join(most.select("requested_model", usual="served"), on="requested_model", how="left")
+    names = names.with_columns(alias=bare & (pl.col("served") == pl.col("usual")))
+    differs = names.filter("differs")
     pair = pl.concat_str("requested_model", "served_model", separator=" → ")
     keys = ["requested_model", "served_model", "configured"]
     rows = (
         calls.with_columns(configured=_said("configured_model"))
-        .join(differs.select(keys), on=keys, how="semi", nulls_equal=True)
+        .join(differs.select(*keys, "alias"), on=keys, nulls_equal=True, maintain_order="left")
         .with_columns(pair=pair)
     )
 
     def found(name: str, part: pl.DataFrame) -> Found:
         asked, served = part.row(0, named=True)["requested_model"], part.row(0, named=True)["served_model"]
-        return Found(_hits(part), calls["request"], {"a": asked, "b": served}, subject=name)
+        values = {"a": asked, "b": served}
+        if part["alias"].all():
+            alias = "{n:request} asked for {a}, which is taken for an alias; the gateway recorded {b}."
+            return Found(_hits(part), calls["request"], values, name, alias, "CX")
+        return Found(_hits(part), calls["request"], values, name)
 
     return _each(rows, "pair", found, calls["request"])
 
@@ -221,7 +233,7 @@ def _snapshots(facts: Facts) -> list[Found] | Unknown:
             if column == "fingerprint":
                 statement = "Alias {a} answered with {k} fingerprints, one after another: {told}; {change}."
             shown = {"a": alias, "k": values.height, "told": "; ".join(told), "change": change}
-            one = values["event_id"].to_list()[:EVENTS]
+            one = values["event_id"].drop_nulls().to_list()[:EVENTS]
             rows = part.with_columns(seen=pl.lit(one, pl.List(pl.String)))
             return Found(_hits(rows, "seen"), known, shown, subject=alias, statement=statement)
 
@@ -240,7 +252,11 @@ def _over_time(calls: pl.DataFrame, column: str) -> pl.DataFrame:
     """What each alias answered with: alias, value, n, first and last (ns), first event; by alias and time."""
     ordered = calls.drop_nulls(column).sort("t", "event_id", nulls_last=True)
     spans = ordered.group_by("alias", pl.col(column).alias("value"), maintain_order=True).agg(
-        n=pl.len(), first=pl.col("t").min(), last=pl.col("t").max(), event_id=pl.col("event_id").first()
+        n=pl.len(),
+        first=pl.col("t").min(),
+        last=pl.col("t").max(),
+        # What is tied to its request by time alone would make each hit that cites it an inference.
+        event_id=pl.col("event_id").filter(pl.col("sure").fill_null(value=True)).first(),
     )
     return spans.sort("alias", "first", "value", nulls_last=True)
 
@@ -384,10 +400,10 @@ def _cached(facts: Facts) -> pl.DataFrame:
     """
     hits = facts.of("model").filter(pl.col("cache").str.to_lowercase().str.ends_with("hit"))
     whose = facts.tables["requests"].select("request", of_user="user", of_tenant="tenant")
-    links = facts.tables["links"].filter(pl.col("relation") == "served_from_cache_of")
+    links = facts.tables["links"].filter(pl.col("relation") == "served_from_cache_of").drop_nulls("to_event")
+    filled = links.filter(~pl.col("to_event").is_in(hits["event_id"].implode()))["to_event"].unique()
     origin = (
-        facts.events.filter(~pl.col("event_id").is_in(hits["event_id"].implode()))
-        .join(links.select(event_id="to_event").drop_nulls().unique(), on="event_id", how="semi")
+        facts.events.filter(pl.col("event_id").is_in(filled.implode()))
         .join(whose, on="request", how="left")
         .select(
             "event_id",
