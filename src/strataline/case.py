@@ -25,8 +25,19 @@ import polars as pl
 import pyarrow as pa
 
 from strataline.errors import CaseError, InputError
-from strataline.event import EVENTS, FINDINGS, LINKS, TABLES, address
-from strataline.examine import CHECKS, Affected, Check, Examination, Facts, coverage, run
+from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address
+from strataline.examine import (
+    CHECKS,
+    Affected,
+    Check,
+    Examination,
+    Facts,
+    affected,
+    changes,
+    coverage,
+    dimensions,
+    run,
+)
 from strataline.export import clocks, markdown, parquet, rows, why
 from strataline.read import Input, Options, Source, at, read, rows_at
 
@@ -630,6 +641,58 @@ class Case:
         """
         return run(Facts(self.frames, affected, declared or {}), checks)
 
+    def affected(
+        self,
+        selectors: str | os.PathLike[str] | Iterable[str],
+        *,
+        baseline: str | Iterable[str] = affected.OTHERS,
+        chosen_by: str | None = None,
+        checks: Iterable[Check] = CHECKS,
+        declared: Mapping[str, object] | None = None,
+    ) -> Affected:
+        """Choose the affected requests and those they are compared with; see `examine.affected`.
+
+        Args:
+            selectors: one or several: ids, filters, ``time:…``, ``text:…``, ``check:…``, ``sql:…``; ``@FILE`` is a file
+                with one selector a line (empty lines and such that begin with ``#`` apart).
+            baseline: others, before, same-window, or selectors.
+            chosen_by: who chose the set.
+            checks: of what ``check:…`` may name.
+            declared: what the team declared of its product, for such checks.
+
+        Raises:
+            InputError: if a selector cannot be read, an id is not known, or nothing is selected.
+        """
+        known = list(checks)
+        facts = Facts(self.frames, None, declared or {})
+
+        def find(text: str) -> list[str]:
+            return self.find(text)["request"].drop_nulls().unique().to_list()
+
+        def held(name: str) -> list[str]:
+            return affected.hits(facts, known, name)
+
+        rule = baseline if isinstance(baseline, str) and baseline in affected.BASELINES else _selectors(baseline)
+        named = _selectors(selectors)
+        return affected.select(
+            facts, named, which=self.which, find=find, check=held, baseline=rule, chosen_by=chosen_by
+        )
+
+    def changes(self, feed: str | os.PathLike[str] | None = None) -> pa.Table:
+        """What was changed, or seen to change, in order of time (`event.CHANGES`).
+
+        Args:
+            feed: a file with changes from elsewhere: JSON lines, CSV, or what ``git log --format='%cI %h %s'`` prints.
+
+        Raises:
+            InputError: if the feed cannot be read.
+        """
+        return CHANGES.to_arrow(changes.changes(Facts(self.frames), None if feed is None else _feed(Path(feed))))
+
+    def contrasts(self, chosen: Affected) -> pa.Table:
+        """What affected requests have more or less often than those they are compared with (`event.CONTRASTS`)."""
+        return CONTRASTS.to_arrow(dimensions.contrasts(Facts(self.frames, chosen)))
+
     def clock_offsets(self) -> dict[str, Any]:
         """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""
         return clocks.listed(self.frames)
@@ -691,6 +754,30 @@ def _digest_of(file: BinaryIO) -> str:
         while data := file.read(1 << 20):
             digest.update(data)
     return digest.hexdigest()
+
+
+def _feed(path: Path) -> pl.DataFrame:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the feed of changes cannot be read: {error}", path=str(path)) from error
+    return changes.read_feed(text, path.name)
+
+
+def _selectors(given: str | os.PathLike[str] | Iterable[str]) -> list[str]:
+    """`given` as selectors, with the lines of files that it names by ``@``."""
+    found: list[str] = []
+    for one in [given] if isinstance(given, str) else [f"@{given}"] if isinstance(given, os.PathLike) else given:
+        if not one.startswith("@"):
+            found.append(one)
+            continue
+        path = Path(one[1:])
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the list of requests cannot be read: {error}", path=str(path)) from error
+        found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return found
 
 
 def _json(value: object) -> str:

@@ -268,6 +268,17 @@ class Facts:
         )
         return both.sort("request")
 
+    @cached_property
+    def _made(self) -> dict[str, pl.DataFrame]:
+        return {}
+
+    def once(self, make: Callable[[Facts], pl.DataFrame]) -> pl.DataFrame:
+        """What `make` says of these facts, made when it is first asked for."""
+        name = f"{make.__module__}.{make.__qualname__}"
+        if name not in self._made:
+            self._made[name] = make(self)
+        return self._made[name]
+
 
 def _first_token() -> pl.Expr:
     """When the first of a call's answer was there (ns, corrected), from what gateways write of it."""
