@@ -4,6 +4,9 @@ from strataline.examine.check import ATTENTION, Check, Found, Unknown
 from strataline.examine.checks import CHECKS
 from strataline.examine.coverage import COVERAGE, coverage
 from strataline.examine.facts import Affected, Facts, Texts
+from strataline.examine.fields import named, unlocking
+from strataline.examine.impact import Impact, impact
+from strataline.examine.own import catalogue
 from strataline.examine.run import Examination, run
 
 __all__ = [
@@ -15,8 +18,13 @@ __all__ = [
     "Examination",
     "Facts",
     "Found",
+    "Impact",
     "Texts",
     "Unknown",
+    "catalogue",
     "coverage",
+    "impact",
+    "named",
     "run",
+    "unlocking",
 ]
