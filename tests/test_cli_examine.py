@@ -126,4 +126,4 @@ def test_check_ends_with_status_3_where_a_requirement_is_not_met(folder: Path, t
 
 def test_no_sentence_uses_a_word_of_judgement(folder: Path) -> None:
     for arguments in (("examine", folder, "--affected", "check:F-03", "--all"), ("doctor", folder)):
-        assert banned(cli(*arguments).output) == []
+        assert banned(cli(*arguments).output.replace(str(folder), "CASE")) == []
