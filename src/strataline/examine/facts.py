@@ -302,6 +302,17 @@ class Facts:
         )
         return both.sort("request")
 
+    @cached_property
+    def _made(self) -> dict[str, pl.DataFrame]:
+        return {}
+
+    def once(self, make: Callable[[Facts], pl.DataFrame]) -> pl.DataFrame:
+        """What `make` says of these facts, made when it is first asked for."""
+        name = f"{make.__module__}.{make.__qualname__}"
+        if name not in self._made:
+            self._made[name] = make(self)
+        return self._made[name]
+
 
 def _answers(calls: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:
     """`calls` with ``answers`` and ``answer``, as `Facts.responses` says."""
