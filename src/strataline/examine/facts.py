@@ -303,6 +303,21 @@ class Facts:
         return both.sort("request")
 
     @cached_property
+    def documents(self) -> pl.DataFrame:
+        """Documents that retrieval returned, one row each, in the order of their events and by rank.
+
+        Of the event: event_id, kind, request, sure, clock, t, doubt, index_name, embedding_model, ``asker`` (its
+        tenant). Of the document: id, score, rank, version, tenant, hash.
+        """
+        said = self.of("retrieval").filter(pl.col("documents").list.len() > 0)
+        events = said.select(
+            *("event_id", "kind", "request", "sure", "clock", "t", "doubt", "index_name", "embedding_model"),
+            asker="tenant",
+            document="documents",
+        )
+        return events.explode("document").unnest("document")
+
+    @cached_property
     def _made(self) -> dict[str, pl.DataFrame]:
         return {}
 
