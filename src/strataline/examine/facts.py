@@ -353,14 +353,19 @@ class Facts:
         """`renders` in a request, and the model call whose answer each shows.
 
         Besides: ``of_call`` (event id; null where that cannot be told), ``of_hash``, ``of_chars``, ``of_basis``: id
-        (both name the response), hash (the same text), only (the request has one completed call, and hashes do not
-        tell the two apart).
+        (both name the response), hash (the same text), only (one answer of the request went on, and neither
+        id nor hash tells the two apart).
         """
         shown = self.renders.filter(pl.col("request").is_not_null())
         calls = self.responses.filter(pl.col("request").is_not_null()).select(
-            "request", "response_id", "completed", of_call="event_id", of_hash="output_hash", of_chars="output_chars"
+            *("request", "response_id", "delivered_", "seq"),
+            of_call="event_id",
+            of_hash="output_hash",
+            of_chars="output_chars",
         )
-        whole = calls.filter("completed")
+        went = calls.filter("delivered_").sort("seq", "of_call", nulls_last=True)
+        went = went.filter(pl.col("of_hash").n_unique().over("request") == 1)
+        sole = went.unique("request", keep="last", maintain_order=True)
         told = ["of_call", "of_hash", "of_chars"]
         rows = shown.select("event_id", "request", "response_id", "output_hash")
         ways = (
@@ -374,7 +379,7 @@ class Facts:
                 right_on=["request", "of_hash"],
                 coalesce=False,
             ).select("event_id", *told, of_basis=pl.lit("hash"), rank=pl.lit(1)),
-            rows.join(whole.filter(pl.len().over("request") == 1), on="request")
+            rows.join(sole, on="request")
             .filter((pl.col("output_hash") == pl.col("of_hash")).fill_null(value=True))
             .filter((pl.col("response_id") == pl.col("response_id_right")).fill_null(value=True))
             .select("event_id", *told, of_basis=pl.lit("only"), rank=pl.lit(2)),

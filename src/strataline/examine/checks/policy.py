@@ -60,15 +60,32 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("t", "event_id", nulls_last=True)
 
 
-def _delivered_despite_block(facts: Facts) -> Sequence[Found] | Unknown:
+def displayed(facts: Facts) -> pl.DataFrame:
+    """Verdicts on output that were to be acted on, beside each display of that answer.
+
+    Returns:
+        request, ``event_id``, ``verdict`` and ``of_call`` of the verdict, ``shown`` (event id of the display), and
+        ``despite``: the verdict blocks, and it is the answer that was shown.
+    """
     judged = _in_order(facts.judged.filter("acts"))
     shown = _in_order(facts.displays.filter("answer"))
     pairs = judged.select("request", "event_id", "verdict", "output_hash", "of_call", "of_completed").join(
         shown.select("request", "of_call", "of_basis", shown="event_id", shown_hash="output_hash"),
         on=["request", "of_call"],
+        maintain_order="left_right",
     )
-    # A call that was cut off is the one that was shown only where an id or the text says so.
-    pairs = pairs.filter(pl.col("of_completed") | (pl.col("of_basis") != "only"))
+    # The gateway says that it cut the call off, or the application that it did not pass the answer on: then only its
+    # id or its text shows that it was.
+    kept = facts.of("prompt").filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked"))
+    said = ~pl.col("of_completed") | pl.col("request").is_in(kept["request"].drop_nulls().unique().implode())
+    replaced = (pl.col("shown_hash") == pl.col("output_hash")).fill_null(value=False)
+    despite = pl.col("verdict").is_in(HELD) & ~replaced & (~said | (pl.col("of_basis") != "only"))
+    return pairs.select("request", "event_id", "verdict", "of_call", "shown", despite=despite)
+
+
+def _delivered_despite_block(facts: Facts) -> Sequence[Found] | Unknown:
+    pairs = displayed(facts)
+    judged = _in_order(facts.judged.filter("acts"))
     answered = facts.of("prompt", "prompt.responded", "prompt.answered").filter(
         pl.col("outcome").fill_null("ok") == "ok", pl.col("output_hash").is_not_null()
     )
@@ -81,11 +98,8 @@ def _delivered_despite_block(facts: Facts) -> Sequence[Found] | Unknown:
             "no request has a verdict on its output and a record that shows which response was displayed",
             ("ui.response_id", "ui.output_hash", "policy.input_hash"),
         )
-    # The application may say itself that it did not pass the answer on: then only its id or text shows that it did.
+    despite = pairs.filter("despite")
     kept = facts.of("prompt").filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked"))
-    said = pl.col("request").is_in(kept["request"].drop_nulls().unique().implode())
-    replaced = (pl.col("shown_hash") == pl.col("output_hash")).fill_null(value=False)
-    despite = pairs.filter(pl.col("verdict").is_in(HELD), ~replaced, ~said | (pl.col("of_basis") != "only"))
     known = pl.concat([facts.renders["request"], kept["request"]]).drop_nulls().unique().implode()
     unseen = sent.filter(pl.col("verdict").is_in(HELD), ~pl.col("request").is_in(known))
     return [
@@ -165,9 +179,11 @@ def _silent(facts: Facts, stage: str, gone: pl.DataFrame, share: pl.DataFrame, *
     for side in ("backward", "forward"):
         covered = covered.join_asof(logged, on="t", strategy=side, tolerance=COVERED_S * SECOND).drop_nulls("other")
         covered = covered.drop("other")
-    strays = _strays(facts, verdicts).with_columns(stray="t")
     missed = covered.filter(~pl.col("request").is_in(tied.implode()))
-    unsure = missed.join_asof(strays, on="t", strategy="nearest", tolerance=NEAR_S * SECOND).drop_nulls("stray")
+    near = NEAR_S * SECOND
+    strays = _strays(facts, verdicts).select(t=pl.col("lo") - near, until=pl.col("hi") + near).sort("t", "until")
+    strays = strays.with_columns(pl.col("until").cum_max())
+    unsure = missed.join_asof(strays, on="t").filter(pl.col("t") <= pl.col("until"))
     listed = facts.tables["links"].filter(
         (pl.col("relation") == "member") & ~pl.col("taken"),
         pl.col("from_event").is_in(verdicts.filter(pl.col("request").is_null())["event_id"].implode()),
@@ -186,17 +202,26 @@ def _silent(facts: Facts, stage: str, gone: pl.DataFrame, share: pl.DataFrame, *
 
 
 def _strays(facts: Facts, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Times (``t``) near which a decision may be missing.
+    """Between which times (``lo``, ``hi``; ns) a decision of `verdicts` may be missing.
 
     Its line could not be read, it belongs to no request, or it was tied by time to one that holds another.
     """
-    lost = facts.tables["rejects"].select("source", "offset")
-    places = facts.of("policy").drop_nulls("t").sort("offset").select("source", "offset", "t")
-    of_these = places.filter(pl.col("source").is_in(verdicts["source"].unique().implode()))
-    before = lost.sort("offset").join_asof(of_these, on="offset", by="source", check_sortedness=False)
+    lost = facts.tables["rejects"].select("source", "offset").sort("offset")
+    places = facts.of("policy").drop_nulls("t").sort("offset").select("source", "offset", at="t")
+    places = places.filter(pl.col("source").is_in(verdicts["source"].unique().implode()))
+    before, after = (
+        lost.join_asof(places, on="offset", by="source", strategy=side, check_sortedness=False)["at"]
+        for side in ("backward", "forward")
+    )
+    around = pl.DataFrame({"before": before, "after": after}, schema={"before": pl.Int64, "after": pl.Int64})
     several = pl.len().over("request") > 1
     alone = verdicts.filter(pl.col("request").is_null() | (several & ~pl.col("sure").fill_null(value=False)))
-    return pl.concat([alone.select("t"), before.select("t")]).drop_nulls().sort("t")
+    return pl.concat(
+        [
+            alone.select(lo="t", hi="t"),
+            around.select(lo=pl.min_horizontal("before", "after"), hi=pl.max_horizontal("before", "after")),
+        ]
+    ).drop_nulls()
 
 
 def _failed_open(facts: Facts) -> list[Found]:
@@ -398,11 +423,12 @@ def _received_and_blocked(facts: Facts) -> pl.DataFrame:
 
 def _transform_not_reflected(facts: Facts) -> Sequence[Found] | Unknown:
     judged = _in_order(facts.judged.filter("acts"))
-    before = judged.with_columns(
+    before = judged.select(
+        *("request", "event_id", "verdict", "output_hash", "of_call"),
         # What the filter got is what it transformed, where its record holds both.
         before=pl.when(pl.col("output_hash").is_not_null() & pl.col("input_hash").is_not_null())
         .then("input_hash")
-        .otherwise(pl.coalesce("of_hash", "input_hash"))
+        .otherwise(pl.coalesce("of_hash", "input_hash")),
     )
     shown = _in_order(facts.renders.filter("answer").drop_nulls(["request", "output_hash"]))
     pairs = before.drop_nulls("before").join(
@@ -668,7 +694,7 @@ CHECKS: tuple[Check, ...] = (
         layers=("policy", "model", "ui"),
         attention="SG",
         status="DER",
-        needs=("policy.verdict", "policy.policy_stage", "policy.corrected_time"),
+        needs=("policy.verdict", "policy.policy_stage"),
         rule=_shown_before,
         statement="First content of {n:response} was shown before the verdict, by {d} ms in the middle one (clock bound"
         " ±{bound} ms).",

@@ -12,7 +12,17 @@ import polars as pl
 
 from strataline.event import ID
 from strataline.examine.check import HITS, Check, Found, Unknown
-from strataline.examine.checks.policy import COVERED_S, HELD, NEAR_S, SECOND, later, middle_ms, showing, stream_begun
+from strataline.examine.checks.policy import (
+    COVERED_S,
+    HELD,
+    NEAR_S,
+    SECOND,
+    displayed,
+    later,
+    middle_ms,
+    showing,
+    stream_begun,
+)
 from strataline.examine.facts import Facts
 
 SHORTER = 0.9
@@ -195,8 +205,10 @@ def _no_notice(facts: Facts) -> Found | None:
         *(pl.col("attributes").map.get(name).str.contains(WARNS) for name in ("action", "guardrail_action", "on_flag")),
     ).fill_null(value=False)
     warns = facts.verdicts.filter((pl.col("verdict") == "flag") & asked).drop_nulls("request")
-    shown = warns.sort("t", "event_id", nulls_last=True).join(
-        _shown_answers(facts), on="request", maintain_order="left"
+    shown = (
+        warns.sort("t", "event_id", nulls_last=True)
+        .select("request", "event_id")
+        .join(_shown_answers(facts), on="request", maintain_order="left")
     )
     if notices.is_empty() or shown.is_empty():
         return None
@@ -300,8 +312,8 @@ def _retracted(facts: Facts) -> Sequence[Found] | Unknown:
         *("request", "of_call", "event_id"), v_t="decided", v_clock="clock", v_offset="clock_offset", v_doubt="doubt"
     )
     begun = stream_begun(facts).filter(pl.col("basis").is_not_null())
-    displayed = facts.displays.filter("answer").drop_nulls("of_call").select("request", "of_call", shows="event_id")
-    out = pl.concat([displayed, begun.select("request", "of_call", "shows")])
+    shown = displayed(facts).filter("despite").select("request", "of_call", shows="shown")
+    out = pl.concat([shown, begun.select("request", "of_call", "shows")])
     out = out.join(best, on=["request", "of_call"], nulls_equal=True).sort("v_t", "event_id", "shows", nulls_last=True)
     out = out.unique("request", keep="first", maintain_order=True)
     removals = facts.of("ui").filter(
@@ -387,7 +399,8 @@ CHECKS: tuple[Check, ...] = (
         status="DER",
         needs=("*.documents",),
         rule=_not_retrieved,
-        statement="{m:citation} displayed in {n:request} match no document recorded for the conversation.",
+        statement="Displayed citations that match no document recorded for the conversation: {m:citation}, in"
+        " {n:request}.",
         question="Where can the page take a citation from besides the retriever?",
         alternatives=(
             "The citation is of an earlier conversation.",
@@ -416,7 +429,7 @@ CHECKS: tuple[Check, ...] = (
         status="DER",
         needs=("kind:ui.rendered",),
         rule=_twice,
-        statement="{k:response} are recorded as shown two or more times in one session, in {n:request}.",
+        statement="Display records count two or more for {k:response} in one session, in {n:request}.",
         question="When does the page write a display record for an answer that it already showed?",
         alternatives=("The page was drawn again, or scrolled back to.", "The turn was sent again."),
     ),
