@@ -16,11 +16,11 @@ from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from strataline import wording
+from strataline import rows, wording
+from strataline.escape import code, defang, excerpt, printable
 from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES, Table
 from strataline.examine import coverage
-from strataline.export import clocks_text, markdown, rows, text, why, why_text
-from strataline.export.escape import code, defang, excerpt, printable
+from strataline.export import clocks_text, markdown, text, why, why_text
 
 GOLDEN = Path(__file__).parent / "golden"
 START = datetime(2026, 11, 21, 23, 5, 30, tzinfo=UTC)

@@ -2,9 +2,14 @@
 
 from strataline.examine.check import ATTENTION, Check, Found, Unknown
 from strataline.examine.checks import CHECKS
+from strataline.examine.compare import Comparison, comparison
 from strataline.examine.coverage import COVERAGE, coverage
 from strataline.examine.facts import Affected, Facts, Texts
+from strataline.examine.fields import named, unlocking
+from strataline.examine.impact import Impact, impact
+from strataline.examine.own import catalogue
 from strataline.examine.run import Examination, run
+from strataline.examine.whole import Examined, examine
 
 __all__ = [
     "ATTENTION",
@@ -12,11 +17,20 @@ __all__ = [
     "COVERAGE",
     "Affected",
     "Check",
+    "Comparison",
     "Examination",
+    "Examined",
     "Facts",
     "Found",
+    "Impact",
     "Texts",
     "Unknown",
+    "catalogue",
+    "comparison",
     "coverage",
+    "examine",
+    "impact",
+    "named",
     "run",
+    "unlocking",
 ]

@@ -33,6 +33,16 @@ _WATCHES = (
 _ENFORCES = r"(?i)block|deny|enforc|reject|prevent"
 """Words of a mode in which a filter only watches, and of one in which it does not, whatever else it does."""
 
+_JUDGED = (
+    *("event_id", "request", "call", "seq", "t", "clock", "clock_offset", "doubt", "policy_stage", "verdict"),
+    *("input_hash", "output_hash", "input_chars", "stops", "acts", "broke", "ran", "decided"),
+)
+_DISPLAYED = (
+    *("event_id", "request", "seq", "t", "clock", "clock_offset", "doubt", "answer"),
+    *("response_id", "output_hash", "output_chars"),
+)
+"""What is kept of a verdict, and of a record of display, where many are joined."""
+
 _NO_ANSWER = r"(?i)block|notice|error|placeholder|refus|removed|retract"
 _AN_ANSWER = r"(?i)^(?:answer|partial)"
 """Words for what a page showed in the place of an answer, and for an answer or the beginning of one."""
@@ -246,53 +256,60 @@ class Facts:
 
     @cached_property
     def reached(self) -> pl.DataFrame:
-        """Requests whose answer reached someone, one row each: request, ``shown`` and ``delivered`` (event ids).
+        """Requests whose answer reached someone: one row each, in the order of their ids.
 
+        Columns: request, ``shown`` and ``delivered`` (event ids), ``shown_t`` and ``delivered_t`` (their times, ns).
         ``shown`` is the first record of an answer's display, null without; ``delivered`` the record that the answer
         left for the client (the application's, else a filter's that says so, else, where no record says that it was
         held back, the application's that it received the answer, or the last completed model call), null without.
         A verdict holds an answer back if it blocks, was to be acted on, and does not come before the last call began;
         so does a filter's record that says that nothing was delivered.
         """
-        shown = self.renders.filter("answer").sort("t", "event_id").group_by("request", maintain_order=True)
-        first = shown.agg(shown=pl.col("event_id").first())
-        answered = self.of("prompt", "prompt.responded", "prompt.answered").filter(
-            pl.col("outcome").fill_null("ok") == "ok"
+        narrow = ("request", "event_id", "t", "kind", "outcome")
+        shown = self.renders.select(*narrow, "answer").filter("answer").drop_nulls("request").sort("t", "event_id")
+        first = shown.group_by("request", maintain_order=True).agg(
+            shown=pl.col("event_id").first(), shown_t=pl.col("t").first()
         )
+        app = self.of("prompt").select(narrow)
         # What ends the turn says more than what was received on the way.
-        ends = answered.with_columns(rank=pl.col("kind") != "prompt.responded")
-        said = self.of("policy").filter(pl.col("delivered"))
-        calls = self.responses.filter(pl.col("last"))
+        ends, received = (
+            app.filter(pl.col("kind") == kind, pl.col("outcome").fill_null("ok") == "ok")
+            for kind in ("prompt.responded", "prompt.answered")
+        )
+        said = self.of("policy").select(*narrow, "delivered").filter("delivered")
+        calls = self.responses.select(*narrow, "seq", "last").filter("last")
+        not_ended = (pl.col("kind") == "prompt.responded") & pl.col("outcome").is_in(["error", "blocked"])
         held = pl.concat(
             [
-                self.of("prompt").filter(pl.col("outcome") == "blocked")["request"],
-                self.of("prompt", "prompt.blocked")["request"],
-                self.of("prompt", "prompt.responded").filter(pl.col("outcome").is_in(["error", "blocked"]))["request"],
-                self.of("ui", "ui.rendered").filter(pl.col("outcome") == "blocked")["request"],
+                app.filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked") | not_ended)[
+                    "request"
+                ],
+                self.renders.select(narrow).filter(pl.col("outcome") == "blocked")["request"],
                 self._stopped(calls),
             ]
         )
-        ways = [
-            ends.filter(~pl.col("rank")).select("request", "event_id", place=0),
-            said.select("request", "event_id", place=1),
-            ends.filter(pl.col("rank")).select("request", "event_id", place=2),
-            calls.select("request", "event_id", place=3),
-        ]
-        left = (
-            pl.concat(ways)
-            .drop_nulls("request")
-            .filter((pl.col("place") < 2) | ~pl.col("request").is_in(held.drop_nulls().unique().implode()))
+        ways = pl.concat(
+            rows.select("request", "event_id", "t", place=place)
+            for place, rows in enumerate((ends, said, received, calls))
+        )
+        left = ways.drop_nulls("request").filter(
+            (pl.col("place") < 2) | ~pl.col("request").is_in(held.drop_nulls().unique().implode())
         )
         delivered = left.sort("request", "place", maintain_order=True).group_by("request", maintain_order=True)
-        both = first.drop_nulls("request").join(
-            delivered.agg(delivered=pl.col("event_id").first()), on="request", how="full", coalesce=True
+        both = first.join(
+            delivered.agg(delivered=pl.col("event_id").first(), delivered_t=pl.col("t").first()),
+            on="request",
+            how="full",
+            coalesce=True,
         )
         return both.sort("request")
 
     def _stopped(self, calls: pl.DataFrame) -> pl.Series:
         """Requests whose last answer (`calls`) a filter held back, as its records say."""
         blocks = pl.col("verdict").is_in(["block", "challenge"]) & pl.col("acts")
-        stops = self.verdicts.filter(blocks | ~pl.col("delivered").fill_null(value=True))
+        stops = self.verdicts.select("request", "seq", "verdict", "acts", "delivered").filter(
+            blocks | ~pl.col("delivered").fill_null(value=True)
+        )
         begun = calls.select("request", begun="seq")
         return stops.join(begun, on="request", how="left").filter(
             pl.col("begun").is_null() | (pl.col("seq") > pl.col("begun"))
@@ -300,7 +317,7 @@ class Facts:
 
     @cached_property
     def judged(self) -> pl.DataFrame:
-        """Verdicts on output (`verdicts` of stage output, in a request), and the model call that each is about.
+        """Verdicts on output (`_JUDGED` of `verdicts`, in a request), and the model call that each is about.
 
         Besides: ``of_call`` (event id of the call; null if the request has none before the verdict), ``of_hash``,
         ``of_chars``, ``of_id`` (hash, length and response id of its output), ``of_first`` (`responses.first`),
@@ -308,8 +325,10 @@ class Facts:
         that was evaluated), id (the verdict names the call), only (the request has one call), order (the last call that
         began before the verdict).
         """
-        verdicts = self.verdicts.filter((pl.col("policy_stage") == "output") & pl.col("request").is_not_null())
-        calls = self.responses.filter(pl.col("request").is_not_null()).sort("seq", "event_id", nulls_last=True)
+        verdicts = self.verdicts.select(_JUDGED).filter(
+            (pl.col("policy_stage") == "output") & pl.col("request").is_not_null()
+        )
+        calls = self.responses.filter(pl.col("request").is_not_null())
         about = calls.select(
             "request",
             "call",
@@ -325,7 +344,7 @@ class Facts:
             of_offset="clock_offset",
             of_doubt="doubt",
             of_alone=pl.len().over("request") == 1,
-        )
+        ).sort("seq", "of_call", nulls_last=True)
         told = [name for name in about.columns if name.startswith("of_")]
         rows = verdicts.select("event_id", "request", "call", "seq", "input_hash").sort("seq", "event_id")
         ways = (
@@ -350,13 +369,13 @@ class Facts:
 
     @cached_property
     def displays(self) -> pl.DataFrame:
-        """`renders` in a request, and the model call whose answer each shows.
+        """`_DISPLAYED` of `renders` in a request, and the model call whose answer each shows.
 
         Besides: ``of_call`` (event id; null where that cannot be told), ``of_hash``, ``of_chars``, ``of_basis``: id
         (both name the response), hash (the same text), only (one answer of the request went on, and neither
         id nor hash tells the two apart).
         """
-        shown = self.renders.filter(pl.col("request").is_not_null())
+        shown = self.renders.select(_DISPLAYED).filter(pl.col("request").is_not_null())
         calls = self.responses.filter(pl.col("request").is_not_null()).select(
             *("request", "response_id", "delivered_", "seq"),
             of_call="event_id",
@@ -386,6 +405,17 @@ class Facts:
         )
         found = pl.concat(ways).sort("event_id", "rank").unique("event_id", keep="first").drop("rank")
         return shown.join(found, on="event_id", how="left", maintain_order="left")
+
+    @cached_property
+    def _made(self) -> dict[str, pl.DataFrame]:
+        return {}
+
+    def once(self, make: Callable[[Facts], pl.DataFrame]) -> pl.DataFrame:
+        """What `make` says of these facts, made when it is first asked for."""
+        name = f"{make.__module__}.{make.__qualname__}"
+        if name not in self._made:
+            self._made[name] = make(self)
+        return self._made[name]
 
 
 def _first_token() -> pl.Expr:

@@ -24,6 +24,12 @@ PATH_SHARE = 0.8
 PATH_LEAST = 20
 SUBJECTS = 20
 
+DECISION = (
+    *("event_id", "request", "source", "service", "t", "seq", "call", "sure", "policy_name", "policy_stage"),
+    *("policy_mode", "verdict", "enforced", "score", "threshold", "input_hash", "stops", "acts", "broke", "ran"),
+)
+"""What rules look at of `Facts.verdicts`: wide rows are slow to sort."""
+
 FIRST_TOKEN = "first token"  # noqa: S105 - no secret
 RECEIVED = "text received"
 HELD = ("block", "challenge")
@@ -60,6 +66,12 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("t", "event_id", nulls_last=True)
 
 
+def ended_as_blocked(facts: Facts) -> pl.DataFrame:
+    """The ``request`` of each record by which the application says that it blocked something."""
+    rows = facts.of("prompt").select("request", "kind", "outcome")
+    return rows.filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked")).select("request")
+
+
 def displayed(facts: Facts) -> pl.DataFrame:
     """Verdicts on output that were to be acted on, beside each display of that answer.
 
@@ -76,7 +88,7 @@ def displayed(facts: Facts) -> pl.DataFrame:
     )
     # The gateway says that it cut the call off, or the application that it did not pass the answer on: then only its
     # id or its text shows that it was.
-    kept = facts.of("prompt").filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked"))
+    kept = facts.once(ended_as_blocked)
     said = ~pl.col("of_completed") | pl.col("request").is_in(kept["request"].drop_nulls().unique().implode())
     replaced = (pl.col("shown_hash") == pl.col("output_hash")).fill_null(value=False)
     despite = pl.col("verdict").is_in(HELD) & ~replaced & (~said | (pl.col("of_basis") != "only"))
@@ -84,7 +96,7 @@ def displayed(facts: Facts) -> pl.DataFrame:
 
 
 def _delivered_despite_block(facts: Facts) -> Sequence[Found] | Unknown:
-    pairs = displayed(facts)
+    pairs = facts.once(displayed)
     judged = _in_order(facts.judged.filter("acts"))
     answered = facts.of("prompt", "prompt.responded", "prompt.answered").filter(
         pl.col("outcome").fill_null("ok") == "ok", pl.col("output_hash").is_not_null()
@@ -99,7 +111,7 @@ def _delivered_despite_block(facts: Facts) -> Sequence[Found] | Unknown:
             ("ui.response_id", "ui.output_hash", "policy.input_hash"),
         )
     despite = pairs.filter("despite")
-    kept = facts.of("prompt").filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked"))
+    kept = facts.once(ended_as_blocked)
     known = pl.concat([facts.renders["request"], kept["request"]]).drop_nulls().unique().implode()
     unseen = sent.filter(pl.col("verdict").is_in(HELD), ~pl.col("request").is_in(known))
     return [
@@ -118,11 +130,11 @@ def _not_evaluated(facts: Facts) -> Sequence[Found] | Unknown:
     turns = facts.requests.filter(pl.col("kind") == "turn")
     # A job may be a turn whose opening record was lost, and its first verdicts with it.
     asked = turns if turns.height else facts.requests
-    gone = facts.reached.select("request", reach=pl.coalesce("delivered", "shown"))
-    gone = gone.join(asked.select("request"), on="request", how="semi")
-    times = facts.events.select("event_id", "t")
-    gone = gone.join(times, left_on="reach", right_on="event_id", how="left").sort("t", "request", nulls_last=True)
-    tied = facts.verdicts.filter(pl.col("request").is_not_null())
+    gone = facts.reached.select(
+        "request", reach=pl.coalesce("delivered", "shown"), t=pl.coalesce("delivered_t", "shown_t")
+    )
+    gone = gone.join(asked.select("request"), on="request", how="semi").sort("t", "request", nulls_last=True)
+    tied = facts.verdicts.select(DECISION).filter(pl.col("request").is_not_null())
     found = [_said_unevaluated(tied, gone)]
     stages, share = _stages(facts, tied, gone)
     found += [_silent(facts, str(stage), gone, share, alone=len(stages) == 1) for stage in stages[:SUBJECTS]]
@@ -171,7 +183,7 @@ def _stages(facts: Facts, tied: pl.DataFrame, gone: pl.DataFrame) -> tuple[list[
 
 def _silent(facts: Facts, stage: str, gone: pl.DataFrame, share: pl.DataFrame, *, alone: bool) -> Found:
     """Answers without a verdict of `stage`, while its log covers their minutes and holds no stray that may be one."""
-    verdicts = facts.verdicts.filter(pl.col("policy_stage") == stage)
+    verdicts = facts.verdicts.select(DECISION).filter(pl.col("policy_stage") == stage)
     tied = verdicts.filter(pl.col("verdict") != "not_evaluated")["request"].drop_nulls().unique()
     timed = gone.drop_nulls("t")
     logged = verdicts.select(t="t").drop_nulls().sort("t").with_columns(other="t")
@@ -207,7 +219,7 @@ def _strays(facts: Facts, verdicts: pl.DataFrame) -> pl.DataFrame:
     Its line could not be read, it belongs to no request, or it was tied by time to one that holds another.
     """
     lost = facts.tables["rejects"].select("source", "offset").sort("offset")
-    places = facts.of("policy").drop_nulls("t").sort("offset").select("source", "offset", at="t")
+    places = facts.of("policy").select("source", "offset", at="t").drop_nulls("at").sort("offset")
     places = places.filter(pl.col("source").is_in(verdicts["source"].unique().implode()))
     before, after = (
         lost.join_asof(places, on="offset", by="source", strategy=side, check_sortedness=False)["at"]
@@ -225,8 +237,8 @@ def _strays(facts: Facts, verdicts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _failed_open(facts: Facts) -> list[Found]:
-    tied = facts.verdicts.filter(pl.col("request").is_not_null())
-    broke = _in_order(facts.verdicts.filter(pl.col("broke") & ~pl.col("stops")))
+    tied = facts.verdicts.select(DECISION).filter(pl.col("request").is_not_null())
+    broke = _in_order(facts.verdicts.select(DECISION).filter(pl.col("broke") & ~pl.col("stops")))
     reached = facts.reached.select("request", reach=pl.coalesce("shown", "delivered"))
     found = broke.join(reached, on="request", maintain_order="left").drop_nulls("reach")
     open_ = found.filter(pl.col("policy_mode").str.contains(r"(?i)open|allow").fill_null(value=False))
@@ -283,7 +295,7 @@ def _shown_before(facts: Facts) -> Sequence[Found] | Unknown:
     )
     pairs = verdicts.join(first, on=["request", "of_call"]).with_columns(late=later("v_", "s_")).drop_nulls("late")
     before = pairs.filter(pl.col("late") > 0).sort("v_t", "event_id")
-    begun = stream_begun(facts)
+    begun = facts.once(stream_begun)
     streamed = begun["request"].n_unique()
     if pairs.is_empty() and not streamed:
         return Unknown(
@@ -405,7 +417,11 @@ def _received_and_blocked(facts: Facts) -> pl.DataFrame:
     Returns:
         request, ``basis``, ``shows`` (the record that counts the text), ``also`` (the one that ends the turn).
     """
-    rows = facts.of("prompt").filter(pl.col("request").is_not_null()).sort("request", "seq", "event_id")
+    rows = facts.of("prompt").select("request", "seq", "event_id", "kind", "outcome", "output_chars", "output_hash")
+    ended = rows.filter((pl.col("kind") == "prompt.responded") & (pl.col("outcome") == "blocked"))[
+        "request"
+    ].drop_nulls()
+    rows = rows.filter(pl.col("request").is_in(ended.unique().implode())).sort("request", "seq", "event_id")
     ends = pl.col("kind") == "prompt.responded"
     # A turn that was sent again has several tries; each goes up to where the application ended it.
     rows = rows.with_columns(attempt=ends.cum_sum().over("request") - ends)
@@ -430,7 +446,8 @@ def _transform_not_reflected(facts: Facts) -> Sequence[Found] | Unknown:
         .then("input_hash")
         .otherwise(pl.coalesce("of_hash", "input_hash")),
     )
-    shown = _in_order(facts.renders.filter("answer").drop_nulls(["request", "output_hash"]))
+    shown = facts.renders.select("request", "event_id", "t", "answer", "output_hash").filter("answer")
+    shown = _in_order(shown.drop_nulls(["request", "output_hash"]))
     pairs = before.drop_nulls("before").join(
         shown.select("request", shown="event_id", shown_hash="output_hash"), on="request", maintain_order="left"
     )
@@ -512,7 +529,7 @@ def _middle(values: pl.Series) -> int:
 
 
 def _watched_block(facts: Facts) -> Sequence[Found] | Unknown:
-    tied = facts.verdicts.filter(pl.col("request").is_not_null())
+    tied = facts.verdicts.select(DECISION).filter(pl.col("request").is_not_null())
     if tied.filter(pl.col("policy_mode").is_not_null() | pl.col("enforced").is_not_null()).is_empty():
         return Unknown(
             "no verdict says in which mode it was given, or whether it was acted on",
@@ -525,7 +542,7 @@ def _watched_block(facts: Facts) -> Sequence[Found] | Unknown:
 
 
 def _near_or_conflicting(facts: Facts) -> Sequence[Found] | Unknown:
-    tied = _in_order(facts.verdicts.filter(pl.col("request").is_not_null()))
+    tied = _in_order(facts.verdicts.select(DECISION).filter(pl.col("request").is_not_null()))
     scored = tied.drop_nulls(["score", "threshold"]).filter(pl.col("verdict") == "allow")
     near = scored.filter((pl.col("score") - pl.col("threshold")).abs() <= NEAR_THRESHOLD * pl.col("threshold").abs())
     by = ["input_hash", "policy_stage", "policy_name", "service"]
@@ -565,7 +582,7 @@ def _number(values: pl.Series) -> str:
 
 
 def _coverage_by_path(facts: Facts) -> Sequence[Found] | Unknown:
-    verdicts = facts.verdicts.filter(pl.col("verdict") != "not_evaluated").drop_nulls("request")
+    verdicts = facts.verdicts.select(DECISION).filter(pl.col("verdict") != "not_evaluated").drop_nulls("request")
     output = verdicts.filter(pl.col("policy_stage") == "output")
     verdicts = output if output.height else verdicts
     first = _in_order(verdicts).unique("request", keep="first", maintain_order=True)
@@ -616,7 +633,8 @@ def _coverage_by_path(facts: Facts) -> Sequence[Found] | Unknown:
 
 def _paths(facts: Facts) -> pl.DataFrame:
     """Request and ``path``: the ways by which responses came, as their last call and their page say."""
-    calls = facts.responses.filter(pl.col("last") & pl.col("request").is_not_null())
+    calls = facts.responses.select("request", "last", "cache", "fallback", "stream", "finish_reason")
+    calls = calls.filter(pl.col("last") & pl.col("request").is_not_null())
     hit = pl.col("cache").str.to_lowercase().str.contains(r"^(?:hit|true|stale|semantic)")
     fell = facts.of("model", "model.fallback")["request"].drop_nulls().unique().implode()
     tools = pl.col("finish_reason").str.to_lowercase().str.contains("tool|function")
@@ -628,10 +646,12 @@ def _paths(facts: Facts) -> pl.DataFrame:
         calls.filter("stream").select("request", path=pl.lit("stream")),
         calls.filter(tools).select("request", path=pl.lit("tool call")),
     ]
-    pages = facts.events.filter(pl.col("layer").is_in(["prompt", "ui"]) & pl.col("request").is_not_null())
+    page = facts.of("ui").select("request", "client_version", "attributes").drop_nulls("request")
+    app = facts.of("prompt").select("request", value="client_version")
     said = pl.coalesce(pl.col("attributes").map.get(name) for name in ("locale", "language", "browser_language"))
-    for word, value in (("locale", said), ("client", pl.col("client_version"))):
-        named = pages.select("request", value=value).drop_nulls().unique()
+    clients = pl.concat([page.select("request", value="client_version"), app])
+    for word, values in (("locale", page.select("request", value=said)), ("client", clients)):
+        named = values.drop_nulls().unique()
         ways.append(named.select("request", path=pl.format(f"{word} {{}}", "value")))
     return pl.concat(ways).unique(["request", "path"]).sort("request", "path")
 

@@ -34,24 +34,24 @@ WARNS = r"(?i)warn|notice|disclaim|caution"
 MARKER = r"\[\^?\d{1,3}\]|【\d|\bdoc(?:ument)?[-_ ]?\d{1,3}\]"
 CITED = ("document", "document_id", "doc_id", "citation", "citation_id", "source_id", "href", "url", "link")
 """Attributes by which records of a citation name what was cited."""
+SEEN = ("ui.rendered", "ui.error_shown", "ui.copied", "ui.citation", "ui.feedback")
 ANSWER_IDS = ("message_id", "response_id")
 
 
 def _no_display(facts: Facts) -> list[Found]:
     turns = facts.requests.filter(pl.col("kind") == "turn")
     asked = turns if turns.height else facts.requests
-    served = facts.reached.drop_nulls("delivered").join(asked.select("request"), on="request", how="semi")
-    times = facts.events.select("event_id", "t", "kind")
-    served = served.join(times, left_on="delivered", right_on="event_id", how="left").drop_nulls("t")
-    served = served.sort("t", "request")
-    renders = facts.of("ui", "ui.rendered", "ui.error_shown")
+    served = facts.reached.select("request", "delivered", t="delivered_t").drop_nulls()
+    served = served.join(asked.select("request"), on="request", how="semi").sort("t", "request")
+    pages = facts.of("ui").select("request", "kind", "t")
+    renders = pages.filter(pl.col("kind").is_in(["ui.rendered", "ui.error_shown"]))
     logged = renders.select(t="t").drop_nulls().sort("t").with_columns(other="t")
     covered = served
     for side in ("backward", "forward"):
         covered = covered.join_asof(logged, on="t", strategy=side, tolerance=COVERED_S * SECOND).drop_nulls("other")
         covered = covered.drop("other")
     # Whoever copies, rates or opens a citation has the answer before them.
-    seen = facts.of("ui", "ui.rendered", "ui.error_shown", "ui.copied", "ui.citation", "ui.feedback")
+    seen = pages.filter(pl.col("kind").is_in(SEEN))
     seen_in = seen["request"].drop_nulls().unique().implode()
     stray = renders.filter(pl.col("request").is_null()).select(t="t").drop_nulls().sort("t").with_columns(stray="t")
     missed = covered.filter(~pl.col("request").is_in(seen_in))
@@ -69,22 +69,20 @@ def _shown_differs(facts: Facts) -> Sequence[Found] | Unknown:
             facts.responses.filter(pl.col("outcome") == "cancelled")["request"],
         ]
     ).drop_nulls()
-    redacts = facts.verdicts.filter((pl.col("verdict") == "redact") & (pl.col("policy_stage") != "input"))
-    shown = facts.renders.filter("answer").drop_nulls("request").sort("t", "event_id", nulls_last=True)
+    redacts = facts.verdicts.select("request", "verdict", "policy_stage", "output_hash").filter(
+        (pl.col("verdict") == "redact") & (pl.col("policy_stage") != "input")
+    )
+    shown = _shown_answers(facts)
     shown = shown.filter(~pl.col("request").is_in(cut.unique().implode()))
-    shown = shown.select("request", shown="event_id", shown_hash="output_hash", shown_chars="output_chars")
-    texts = [
-        facts.responses.filter("completed"),
-        facts.of("prompt", "prompt.answered", "prompt.responded"),
-        facts.of("policy").filter(pl.col("output_hash").is_not_null()),
-    ]
-    given = pl.concat([one.select("request", "event_id", "output_hash", "output_chars") for one in texts])
-    given = given.drop_nulls("request")
-    hashes = given.drop_nulls("output_hash")
+    shown = shown.select("request", "shown", shown_hash="output_hash", shown_chars="output_chars")
+    calls = facts.responses.select("request", "event_id", "seq", "completed", "output_hash", "output_chars")
+    calls = calls.filter("completed").drop_nulls("request")
+    texts = (calls, facts.of("prompt"), facts.of("policy"))
+    hashes = pl.concat([one.select("request", "output_hash") for one in texts]).drop_nulls()
     of_request = hashes.group_by("request").agg(hashes=pl.col("output_hash").unique())
     hashed = shown.drop_nulls("shown_hash").join(of_request, on="request", maintain_order="left")
     # The delivered text is the last that any record holds; with several answers, any of them may have been shown.
-    calls = facts.responses.filter("completed").drop_nulls(["request", "output_chars"]).sort("seq", "event_id")
+    calls = calls.drop_nulls("output_chars").sort("seq", "event_id")
     sizes = calls.group_by("request").agg(least=pl.col("output_chars").min(), call=pl.col("event_id").last())
     sized = shown.drop_nulls("shown_chars").join(sizes, on="request", maintain_order="left")
     sized = sized.join(redacts.select("request"), on="request", how="anti", maintain_order="left")
@@ -139,24 +137,24 @@ def _plain(name: str) -> pl.Expr:
 
 
 def _not_retrieved(facts: Facts) -> Sequence[Found] | Unknown:
-    pages = facts.of("ui").filter(pl.col("kind").is_in(["ui.citation", "ui.rendered"]))
+    pages = facts.of("ui").select("request", "event_id", "t", "kind", "attributes", "documents")
+    pages = pages.filter(pl.col("kind").is_in(["ui.citation", "ui.rendered"]))
     named = pl.when(pl.col("kind") == "ui.citation").then(
         pl.coalesce(pl.col("attributes").map.get(name) for name in CITED)
     )
     listed = pages.with_columns(cited=named).drop_nulls("cited").select("request", "event_id", "t", "cited")
-    on_page = pages.filter(pl.col("documents").list.len() > 0).select(
-        "request", "event_id", "t", cited=pl.col("documents").list.eval(pl.element().struct.field("id"))
+    on_page = pages.filter(pl.col("documents").list.len() > 0).select("request", "event_id", "t", "documents")
+    named_there = on_page.explode("documents").select(
+        "request", "event_id", "t", cited=pl.col("documents").struct.field("id")
     )
-    cited = pl.concat([listed, on_page.explode("cited")]).drop_nulls(["request", "cited"])
+    cited = pl.concat([listed, named_there]).drop_nulls(["request", "cited"])
     if cited.is_empty():
         return Unknown("no display record names what was cited", ("ui.documents", "ui.attributes.document"))
     sessions = facts.tables["requests"].select("request", session=pl.coalesce("session", "request"))
-    used = facts.events.filter(
-        pl.col("layer").is_in(["retrieval", "prompt", "model"]),
-        pl.col("documents").list.len() > 0,
-        pl.col("request").is_not_null(),
-    ).select("request", document=pl.col("documents").list.eval(pl.element().struct.field("id")))
-    used = used.explode("document").drop_nulls("document").join(sessions, on="request")
+    given = pl.concat([facts.of(layer).select("request", "documents") for layer in ("retrieval", "prompt", "model")])
+    used = given.drop_nulls("request").explode("documents").drop_nulls("documents")
+    used = used.select("request", document=pl.col("documents").struct.field("id")).drop_nulls("document").unique()
+    used = used.join(sessions, on="request")
     used = used.select("session", key=_plain("document"), known=pl.lit(value=True)).unique()
     cited = cited.join(sessions, on="request", maintain_order="left")
     # Of a conversation without any document on record, nothing can be said.
@@ -186,13 +184,15 @@ def _notice_missing(facts: Facts) -> Sequence[Found] | Unknown:
 
 
 def _shown_answers(facts: Facts) -> pl.DataFrame:
-    shown = facts.renders.filter("answer").drop_nulls("request").sort("t", "event_id", nulls_last=True)
-    return shown.select("request", "citations", "attributes", shown="event_id")
+    shown = facts.renders.select(
+        "request", "t", "answer", "citations", "attributes", "output_hash", "output_chars", shown="event_id"
+    )
+    return shown.filter("answer").drop_nulls("request").sort("t", "shown", nulls_last=True)
 
 
 def _no_notice(facts: Facts) -> Found | None:
     """Flags that ask for a warning, where no notice was shown; null where this page's records never tell of one."""
-    pages = facts.of("ui")
+    pages = facts.of("ui").select("request", "shown", "name", "outcome", "attributes")
     told = pl.any_horizontal(
         pl.col("shown").str.contains(NOTICE),
         pl.col("name").str.contains(NOTICE),
@@ -204,7 +204,8 @@ def _no_notice(facts: Facts) -> Found | None:
         pl.col("policy_mode").str.contains(WARNS),
         *(pl.col("attributes").map.get(name).str.contains(WARNS) for name in ("action", "guardrail_action", "on_flag")),
     ).fill_null(value=False)
-    warns = facts.verdicts.filter((pl.col("verdict") == "flag") & asked).drop_nulls("request")
+    decisions = facts.verdicts.select("request", "event_id", "t", "verdict", "policy_mode", "attributes")
+    warns = decisions.filter((pl.col("verdict") == "flag") & asked).drop_nulls("request")
     shown = (
         warns.sort("t", "event_id", nulls_last=True)
         .select("request", "event_id")
@@ -220,15 +221,15 @@ def _no_citation(facts: Facts) -> Found | None:
     """Answers that cite by markers from documents, displayed without a citation; null where texts cannot be read."""
     if facts.texts is None:
         return None
-    documented = facts.events.filter(
-        pl.col("layer").is_in(["retrieval", "prompt"]), pl.col("documents").list.len() > 0
-    )["request"]
+    given = pl.concat([facts.of(layer).select("request", "documents") for layer in ("retrieval", "prompt")])
+    documented = given.filter(pl.col("documents").list.len() > 0)["request"]
     bare = _shown_answers(facts).drop_nulls("citations")
     compared = bare.filter(pl.col("request").is_in(documented.drop_nulls().unique().implode()))
     if compared.is_empty():
         return None
     none = compared.filter(pl.col("citations") == 0)
-    calls = facts.responses.filter("completed").sort("seq", "event_id").unique("request", keep="last")
+    calls = facts.responses.select("request", "event_id", "seq", "completed").filter("completed")
+    calls = calls.sort("seq", "event_id").unique("request", keep="last", maintain_order=True)
     about = none.join(calls.select("request", call="event_id"), on="request", maintain_order="left").head(MOST_TEXTS)
     texts = facts.texts(about["call"].to_list())
     marked = pl.DataFrame(
@@ -262,7 +263,8 @@ def _no_label(facts: Facts) -> Found | None:
 
 
 def _twice(facts: Facts) -> Sequence[Found] | Unknown:
-    shown = facts.renders.filter("answer").drop_nulls("request").sort("t", "event_id", nulls_last=True)
+    shown = facts.renders.select("request", "event_id", "t", "answer", "ids", "session", "response_id", "output_hash")
+    shown = shown.filter("answer").drop_nulls("request").sort("t", "event_id", nulls_last=True)
     carried = (
         shown.select("event_id", id=pl.col("ids").cast(pl.List(ID)))
         .explode("id")
@@ -311,17 +313,17 @@ def _retracted(facts: Facts) -> Sequence[Found] | Unknown:
     best = best.unique(["request", "of_call"], keep="first", maintain_order=True).select(
         *("request", "of_call", "event_id"), v_t="decided", v_clock="clock", v_offset="clock_offset", v_doubt="doubt"
     )
-    begun = stream_begun(facts).filter(pl.col("basis").is_not_null())
-    shown = displayed(facts).filter("despite").select("request", "of_call", shows="shown")
+    begun = facts.once(stream_begun).filter(pl.col("basis").is_not_null())
+    shown = facts.once(displayed).filter("despite").select("request", "of_call", shows="shown")
     out = pl.concat([shown, begun.select("request", "of_call", "shows")])
     out = out.join(best, on=["request", "of_call"], nulls_equal=True).sort("v_t", "event_id", "shows", nulls_last=True)
     out = out.unique("request", keep="first", maintain_order=True)
-    removals = facts.of("ui").filter(
-        pl.col("kind").str.contains(REMOVED) | pl.col("name").str.contains(REMOVED).fill_null(value=False)
-    )
-    gone = pl.concat([removals, facts.renders.filter(~pl.col("answer")).drop("answer")]).drop_nulls("request")
-    gone = gone.select(
-        *("request",), gone="event_id", r_t="t", r_clock="clock", r_offset="clock_offset", r_doubt="doubt"
+    columns = ("request", "event_id", "t", "clock", "clock_offset", "doubt")
+    pages = facts.of("ui").select(*columns, "kind", "name")
+    removals = pages.filter(pl.col("kind").str.contains(REMOVED) | pl.col("name").str.contains(REMOVED)).select(columns)
+    notices = facts.renders.select(*columns, "answer").filter(~pl.col("answer")).select(columns)
+    gone = pl.concat([removals, notices]).select(
+        "request", gone="event_id", r_t="t", r_clock="clock", r_offset="clock_offset", r_doubt="doubt"
     )
     after = out.join(gone, on="request").with_columns(
         lag=pl.col("r_t") - pl.col("v_t"), late=later("r_", "v_"), ahead=later("v_", "r_")
