@@ -2,8 +2,8 @@
 
 from strataline.examine.check import ATTENTION, Check, Found, Unknown
 from strataline.examine.checks import CHECKS
-from strataline.examine.coverage import COVERAGE, coverage
-from strataline.examine.facts import Affected, Facts, Texts
+from strataline.examine.coverage import COVERAGE, by_service, coverage, gaps, presence, sampling, services, unseen
+from strataline.examine.facts import Affected, Examined, Facts, Texts
 from strataline.examine.run import Examination, run
 
 __all__ = [
@@ -13,10 +13,17 @@ __all__ = [
     "Affected",
     "Check",
     "Examination",
+    "Examined",
     "Facts",
     "Found",
     "Texts",
     "Unknown",
+    "by_service",
     "coverage",
+    "gaps",
+    "presence",
     "run",
+    "sampling",
+    "services",
+    "unseen",
 ]

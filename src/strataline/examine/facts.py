@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import polars as pl
@@ -63,6 +63,14 @@ class Affected:
 
 
 @dataclass(frozen=True)
+class Examined:
+    """What the other checks found: ``findings`` and ``hits``, as `event.FINDINGS` and `event.HITS`."""
+
+    findings: pl.DataFrame
+    hits: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class Facts:
     """The tables of a case, for rules.
 
@@ -71,12 +79,21 @@ class Facts:
         affected: the affected set, if one was chosen.
         declared: what the team declared of its product (``--declared FILE``), by key; empty without.
         texts: reads the texts of events: event ids to id → `Texts`; null where inputs are not at hand.
+        examined: what was found so far, for the checks that run after the others; null before.
     """
 
     tables: Mapping[str, pl.DataFrame]
     affected: Affected | None = None
     declared: Mapping[str, object] = field(default_factory=dict)
     texts: Callable[[Iterable[str]], Mapping[str, Texts]] | None = None
+    examined: Examined | None = None
+
+    def after(self, findings: pl.DataFrame, hits: pl.DataFrame) -> Facts:
+        """These facts, and what was found in them; what was computed of them is not computed again."""
+        made = replace(self, examined=Examined(findings, hits))
+        given = {one.name for one in fields(self)}
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in given})
+        return made
 
     @cached_property
     def events(self) -> pl.DataFrame:
