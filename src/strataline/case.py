@@ -24,10 +24,11 @@ from typing import Any, BinaryIO
 import polars as pl
 import pyarrow as pa
 
+from strataline import rows
 from strataline.errors import CaseError, InputError
 from strataline.event import EVENTS, FINDINGS, LINKS, TABLES, address
 from strataline.examine import CHECKS, Affected, Check, Examination, Facts, coverage, run
-from strataline.export import clocks, markdown, parquet, rows, why
+from strataline.export import clocks, markdown, parquet, why
 from strataline.read import Input, Options, Source, at, read, rows_at
 
 MANIFEST = "manifest.json"

@@ -32,11 +32,11 @@ from strataline.cli.terminal import (
     look,
 )
 from strataline.errors import StrataError
+from strataline.escape import printable
 from strataline.export import text
-from strataline.export.escape import printable
-from strataline.export.words import count
 from strataline.read import MAX_EXPAND, MAX_RECORD
 from strataline.reconstruct import reconstruct as reconstruct_case
+from strataline.wording import count
 
 STATUS = """
 \b

@@ -4,6 +4,9 @@ from strataline.examine.check import ATTENTION, Check, Found, Unknown
 from strataline.examine.checks import CHECKS
 from strataline.examine.coverage import COVERAGE, by_service, coverage, gaps, presence, sampling, services, unseen
 from strataline.examine.facts import Affected, Examined, Facts, Texts
+from strataline.examine.fields import named, unlocking
+from strataline.examine.impact import Impact, impact
+from strataline.examine.own import catalogue
 from strataline.examine.run import Examination, run
 
 __all__ = [
@@ -16,14 +19,19 @@ __all__ = [
     "Examined",
     "Facts",
     "Found",
+    "Impact",
     "Texts",
     "Unknown",
     "by_service",
+    "catalogue",
     "coverage",
     "gaps",
+    "impact",
+    "named",
     "presence",
     "run",
     "sampling",
     "services",
+    "unlocking",
     "unseen",
 ]
