@@ -167,7 +167,7 @@ class _Known:
             finding=pl.lit(name),
             check=pl.lit(check.id),
             request="request",
-            status=pl.when("sure").then(pl.lit(status)).otherwise(pl.lit("INF")),
+            status=pl.when(pl.col("sure").fill_null(value=True)).then(pl.lit(status)).otherwise(pl.lit("INF")),
             events="events",
         )
 

@@ -197,7 +197,7 @@ def _identities(facts: Facts) -> list[Found] | Unknown:
 def _judged(pairs: pl.DataFrame, stated: pl.DataFrame) -> pl.DataFrame:
     """Whether the values of a pair of logs (log, log_b, value, value_b) ``agrees`` or ``differs``; neither if unclear.
 
-    In logs that write identities alike, a pair differs if one of its values is another identity of the other log (a
+    In logs that write identities alike, a pair differs if each of its values is an identity of the other log too (a
     service account is none). In others (hashed, a session id of their own), what usually stands together agrees; a
     pair differs where each of its values usually stands with another.
     """
@@ -214,7 +214,7 @@ def _judged(pairs: pl.DataFrame, stated: pl.DataFrame) -> pl.DataFrame:
             ((most >= USUAL_REQUESTS) & (most > USUAL_SHARE * whole)).alias(f"settled_{side}"),
             (pl.col("met") == most).alias(f"with_{side}"),
         ).join(known.with_columns(pl.lit(value=True).alias(f"known_{side}")), on=[other, side], how="left")
-    there = pl.any_horizontal(pl.col("known_value", "known_value_b").fill_null(value=False))
+    there = pl.all_horizontal(pl.col("known_value", "known_value_b").fill_null(value=False))
     paired = (pl.col("settled_value") & pl.col("with_value")) | (pl.col("settled_value_b") & pl.col("with_value_b"))
     apart = pl.all_horizontal("settled_value", "settled_value_b", ~pl.col("with_value"), ~pl.col("with_value_b"))
     return met.select(
@@ -572,7 +572,6 @@ def _remainder(facts: Facts) -> list[Found] | Unknown:
 def _said_of_remainder(unexplained: int, unaffected: int) -> str:
     """The sentence of X-09: what the conditions found do not account for, whichever of the two numbers is zero."""
     show = "{n} of {all} affected requests show none of the listed conditions"
-    most = "{c} holds in {most} of them"
     if unexplained and unaffected:
         return (
             f"{show}, and {{v}} unaffected requests show {{c}}. The conditions found are therefore neither complete nor"
@@ -587,8 +586,8 @@ def _said_of_remainder(unexplained: int, unaffected: int) -> str:
         )
     return (
         "Each of the {all} affected requests shows one of the listed conditions or more, and no unaffected request"
-        f" shows the one that most of them show: {most}. This is association in these logs; what is not logged cannot"
-        " appear in it."
+        " shows {c}, which holds in {most} of them. This is association in these logs; what is not logged cannot appear"
+        " in it."
     )
 
 

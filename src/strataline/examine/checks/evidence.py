@@ -310,7 +310,7 @@ def _doubled(facts: Facts) -> list[Found]:
         found.append(Found(hits, every, values, "delivered again", joined=False))
     copies = facts.tables["sources"].filter(pl.col("copy_of").is_not_null()).sort("source")
     if copies.height:
-        statement = "{n:source} hold the same bytes as another: {names}. Their records are counted once."
+        statement = "The same bytes stand twice in {n:source}: {names}. Their records are counted once."
         pairs_ = [f"{one} as {other}" for one, other in copies.select("source", "copy_of").head(SUBJECTS).iter_rows()]
         names = "; ".join(pairs_) + ("; …" if copies.height > SUBJECTS else "")
         found.append(Found(_of_none([[]] * copies.height), every, {"names": names}, "copies", statement, joined=False))
@@ -513,8 +513,8 @@ CHECKS: tuple[Check, ...] = (
         status="DER",
         needs=(),
         rule=_doubled,
-        statement="{k:event} of {layers}, in {s:source}, repeat an event that was recorded before (the same bytes, or"
-        " the same id, kind and time); they are kept, and counted once.",
+        statement="Recorded before (the same bytes, or the same id, kind and time): {k:event} of {layers}, in"
+        " {s:source}; they are kept, and counted once.",
         question="What sends these records again?",
         alternatives=("Exports that overlap.", "Things that happened twice and look alike in the records."),
     ),
