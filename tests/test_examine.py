@@ -166,19 +166,25 @@ def test_services_are_counted_each_for_itself() -> None:
 
 
 def test_a_gap_is_longer_than_usual_while_other_logs_go_on() -> None:
-    def log(layer: str, clock: str, *minutes: float) -> list[dict[str, Any]]:
-        times = [at(0) + timedelta(minutes=minute) for minute in minutes]
-        return [{"layer": layer, "clock": clock, "service": "s", "corrected_time": time} for time in times]
+    def log(layer: str, clock: str, *minutes: float, opens: bool = True) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = [{"layer": layer, "clock": clock, "service": "s"} for _ in minutes]
+        for n, (row, minute) in enumerate(zip(rows, minutes, strict=True)):
+            row |= {"event_id": f"{layer}{n:03}", "corrected_time": at(0) + timedelta(minutes=minute)}
+            row |= {"request": f"{layer}{n:03}"} if opens else {}
+        return rows
 
     busy = [n / 10 for n in range(200)]
     holed = [*(n / 10 for n in range(100)), *(20 + n / 10 for n in range(100))]
     made = events(*log("model", "gw", *holed), *log("prompt", "app", *[n / 5 for n in range(150)]))
     (row,) = gaps(made).to_dicts()
-    assert (row["layer"], row["log"], row["before"], row["after"]) == ("model", "gw", "e99", "e100")
+    assert (row["layer"], row["log"], row["before"], row["after"]) == ("model", "gw", "model099", "model100")
     assert row["gap_ns"] == round(10.1 * 60) * 10**9
     assert row["usual_ns"] == 6 * 10**9
-    assert row["others"] >= 10
+    assert row["requests"] >= 10
     assert gaps(events(*log("model", "gw", *holed))).is_empty()
+    # What opens no request tells of no traffic that the silent log would have seen.
+    idle = log("prompt", "app", *[n / 5 for n in range(150)], opens=False)
+    assert gaps(events(*log("model", "gw", *holed), *idle)).is_empty()
     assert gaps(events(*log("model", "gw", *busy), *log("prompt", "app", *holed[:3]))).is_empty()
     # Pages have a clock each: their log is what their service wrote.
     pages = [row for n, minute in enumerate(holed) for row in log("ui", f"page{n}", minute)]

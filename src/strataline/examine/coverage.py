@@ -61,7 +61,7 @@ GAPS = pl.Schema(
         "end": TIME,
         "gap_ns": pl.Int64(),
         "usual_ns": pl.Int64(),
-        "others": pl.Int64(),
+        "requests": pl.Int64(),
         "before": pl.String(),
         "after": pl.String(),
     }
@@ -89,8 +89,8 @@ GAP_TIMES = 10
 """Nor is one of less than this many times the 99th percentile of the times between its events."""
 GAP_EVENTS = 100
 """A log with fewer events has no usual time between them."""
-GAP_OTHERS = 10
-"""So many events of other logs lie in a gap at least: what all logs are silent in is a quiet time."""
+GAP_REQUESTS = 10
+"""So many requests begin in a gap, as other logs show: without them it is a quiet time."""
 
 SAMPLED = (
     *("sample_rate", "samplerate", "sampling_rate", "sampling.rate", "sampling_priority", "sampling.priority"),
@@ -282,26 +282,31 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
     """Silences of one log that are far longer than usual for it, while other logs go on.
 
     A log is what one clock wrote; of pages, whose clocks are many, what one service wrote. It is silent for longer than
-    `SHORTEST_GAP_NS` and than `GAP_TIMES` the 99th percentile of its times between events, while other logs hold at
-    least `GAP_OTHERS` events. A log with fewer than `GAP_EVENTS` events has no usual time.
+    `SHORTEST_GAP_NS` and than `GAP_TIMES` the 99th percentile of its times between events, while `GAP_REQUESTS`
+    requests or more begin, as other logs show. A log with fewer than `GAP_EVENTS` events has no usual time.
 
     Args:
-        events: an ``events`` table; event_id, layer, service, clock and corrected_time are used.
+        events: an ``events`` table; event_id, layer, service, clock, request and corrected_time are used.
 
     Returns:
         A frame with the columns of `GAPS`, ordered by (layer, log, start). ``layer`` is that of the event before,
-        ``others`` the number of events of other logs in between, ``usual_ns`` the 99th percentile.
+        ``requests`` the number of requests that began in between, ``usual_ns`` the 99th percentile.
     """
     log = pl.when((pl.col("layer") == "ui") | pl.col("clock").is_null()).then("service").otherwise("clock")
     rows = events.filter(pl.col("corrected_time").is_not_null()).select(
-        "event_id", "layer", "corrected_time", log=log, t=pl.col("corrected_time").dt.epoch("ns")
+        "event_id", "layer", "request", "corrected_time", log=log, t=pl.col("corrected_time").dt.epoch("ns")
     )
-    rows = rows.sort("t", "event_id").with_row_index("n").filter(pl.col("log").is_not_null())
+    # A request has the id of an event that opens it: where that stands, it begins.
+    begun = (pl.col("request") == pl.col("event_id")).fill_null(value=False).cast(pl.Int64)
+    rows = (
+        rows.sort("t", "event_id").with_row_index("n").with_columns(until=begun.cum_sum() - begun, upto=begun.cum_sum())
+    )
+    rows = rows.filter(pl.col("log").is_not_null())
     # Of one log the order of the whole is kept: what lies between two of its events is of the others.
     found = (
         rows.with_columns(
             gap_ns=pl.col("t").shift(-1).over("log") - pl.col("t"),
-            others=pl.col("n").cast(pl.Int64).shift(-1).over("log") - pl.col("n").cast(pl.Int64) - 1,
+            requests=pl.col("until").shift(-1).over("log") - pl.col("upto"),
             end=pl.col("corrected_time").shift(-1).over("log"),
             after=pl.col("event_id").shift(-1).over("log"),
         )
@@ -313,7 +318,7 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
             pl.col("size") >= GAP_EVENTS,
             pl.col("gap_ns") > SHORTEST_GAP_NS,
             pl.col("gap_ns") > GAP_TIMES * pl.col("usual_ns"),
-            pl.col("others") >= GAP_OTHERS,
+            pl.col("requests") >= GAP_REQUESTS,
         )
     )
     made = found.sort("layer", "log", "t", "n").rename({"corrected_time": "start", "event_id": "before"})

@@ -149,10 +149,14 @@ def _holes(facts: Facts, every: pl.Series) -> list[Found]:
 
 def _silences(facts: Facts, every: pl.Series) -> list[Found]:
     silent = coverage.gaps(facts.events)
+    # A page whose clock nothing bounds may lie anywhere, and ends no silence.
+    adrift = facts.events.filter((pl.col("layer") == "ui") & pl.col("doubt").is_null())["event_id"].implode()
+    silent = silent.filter(~pl.col("before").is_in(adrift) & ~pl.col("after").is_in(adrift))
     found = []
     statement = (
         "The log {log} is silent in {n:gap} of up to {longest} min, over {times} times its usual time between records,"
-        " while other logs hold records; statements about {layer} in that part are limited to those."
+        " while {meanwhile:request} or more began, by other logs; statements about {layer} in that part are limited to"
+        " those."
     )
     for (log,), part in silent.group_by("log", maintain_order=True):
         longest = part["gap_ns"].max()
@@ -161,6 +165,7 @@ def _silences(facts: Facts, every: pl.Series) -> list[Found]:
             "layer": part["layer"][0],
             "longest": f"{int(str(longest)) / 60e9:,.0f}",
             "times": coverage.GAP_TIMES,
+            "meanwhile": int(str(part["requests"].min())),
         }
         hits = _of_none([[before, after] for before, after in part.select("before", "after").iter_rows()])
         found.append(Found(hits, every, values, f"{log}: silent", statement, joined=False))
@@ -222,25 +227,31 @@ def _clock_offsets(facts: Facts) -> list[Found]:
         .sort(["events", "clock"], descending=[True, False])
     )
     zones = set(facts.tables["notes"].filter(pl.col("topic") == "clock_zone")["subject"].drop_nulls())
-    own = clocks.filter(pl.col("events") >= OWN_CLOCK * events.height).head(SUBJECTS)
+    moved_ = clocks.filter("moved")
+    own = moved_.filter(pl.col("events") >= OWN_CLOCK * events.height).head(SUBJECTS)
     found = [_of_clock(one, every, one["clock"] in zones) for one in own.iter_rows(named=True)]
-    rest = clocks.join(own, on="clock", how="anti", maintain_order="left")
+    rest = moved_.join(own, on="clock", how="anti", maintain_order="left")
     if rest.height:
         statement = (
-            "{n:clock} of few records each: {k} were moved, by up to {most} s, and nothing bounds {j} of them on both"
-            " sides; {e:event} in all. The times as logged are kept."
+            "{n:clock} of few records each were moved, by up to {most} s; {guessed} of them may be elsewhere, as linked"
+            " records do not bound them on both sides. {e:event} were placed by that, and the times as logged are kept."
         )
         furthest = max(abs(int(str(rest["least"].min()))), abs(int(str(rest["most"].max()))))
-        values = {
-            "k": rest["moved"].sum(),
-            "j": rest["open"].sum(),
-            "most": f"{furthest / 1e9:,.3f}",
-            "e": int(rest["events"].sum()),
-        }
+        guessed = rest.filter(~pl.col("basis").is_in(["bounds", "asserted"])).height
+        values = {"guessed": guessed, "most": f"{furthest / 1e9:,.3f}", "e": int(rest["events"].sum())}
         hits = _of_none([one or [] for one in rest["events_"].to_list()])
-        guessed = rest.filter(pl.col("basis").is_in(["pooled", "scope-peak", "shared"])).height
         status = "INF" if guessed == rest.height else "DER"
         found.append(Found(hits, every, values, "other clocks", statement, status=status, joined=False))
+    loose = clocks.filter(~pl.col("moved"))
+    if loose.height:
+        statement = (
+            "Nothing in the records bounds {n:clock} on both sides ({names}; {e:event}); statements about the order of"
+            " these events and those of other clocks are limited to what other records show."
+        )
+        names = ", ".join(loose["clock"].head(SHOWN)) + (", …" if loose.height > SHOWN else "")
+        values = {"names": names, "e": int(loose["events"].sum())}
+        hits = _of_none([one or [] for one in loose["events_"].to_list()])
+        found.append(Found(hits, every, values, "unbounded clocks", statement, joined=False))
     return [*found, *_assumed_zones(facts, every)] or [Found(_none(), every)]
 
 
@@ -249,12 +260,6 @@ def _of_clock(one: dict[str, object], every: pl.Series, zone: bool) -> Found:
     least, most = int(str(one["least"])), int(str(one["most"]))
     events = one["events_"] if isinstance(one["events_"], list) else []
     values: dict[str, object] = {"clock": one["clock"], "reference": one["reference"], "e": int(str(one["events"]))}
-    if not one["moved"]:
-        statement = (
-            "Nothing in the records bounds the clock of {clock} on both sides ({e:event}); statements about the order"
-            " of its events and those of other clocks are limited to what other records show."
-        )
-        return Found(_of_none([events]), every, values, str(one["clock"]), statement, joined=False)
     values["offset"] = f"{least / 1e9:+,.3f} s" if least == most else f"{least / 1e9:+,.3f} s to {most / 1e9:+,.3f} s"
     statement = CLOCK_BASES.get(str(one["basis"]), CLOCK_BASES["pooled"])
     values["bounds"] = f"between {_seconds(one['lower'])} and {_seconds(one['upper'])}"
@@ -324,6 +329,7 @@ def _joins(facts: Facts) -> list[Found]:
     events = facts.events.filter(pl.col("layer").is_in(PRODUCT_LAYERS)).select(
         "event_id", "layer", "request", "link_method"
     )
+    every = facts.requests["request"]
     method = pl.col("link_method")
     shares = {
         str(layer): one
@@ -354,8 +360,8 @@ def _joins(facts: Facts) -> list[Found]:
         )
         if text or time:
             statement += "; what rests on the ties by text or time, in {n:request}, is marked INF"
-        found.append(Found(_hits(loose), events["request"], values, layer, statement + ".", joined=False))
-    return found or [Found(_none(), events["request"])]
+        found.append(Found(_hits(loose), every, values, layer, statement + ".", joined=False))
+    return found or [Found(_none(), every)]
 
 
 # E-06
@@ -489,7 +495,7 @@ CHECKS: tuple[Check, ...] = (
             "least_s": coverage.SHORTEST_GAP_NS // 10**9,
             "times_p99": coverage.GAP_TIMES,
             "least_events": coverage.GAP_EVENTS,
-            "events_of_others": coverage.GAP_OTHERS,
+            "requests_meanwhile": coverage.GAP_REQUESTS,
         },
     ),
     Check(
