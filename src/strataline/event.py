@@ -598,9 +598,14 @@ CHANGES = Table(
         _text("layer", "Layer whose setting it is."),
         _text("scope", "What kind of setting: template, index, model, policy, client, parameter, or the record's own."),
         _text("key", "Which one: the template, alias, policy, parameter."),
-        _text("service", "Program that it was seen in; null in a feed that names none."),
+        _text("service", "Program that it was seen in, with its clock where it has several; null where none is named."),
         _text("old", "Value before; null where none was seen."),
         _text("new", "Value from then on."),
+        _number(
+            "share",
+            "Share of the records with the new value, from then until it was last seen: below 1 where others were in "
+            "use beside it; null for a record or feed.",
+        ),
         _text("basis", "record (a log says so), first_seen (a value that was not there before), or feed."),
         _text("status", "OBS for a record or feed, DER for a value first seen."),
         _text("event", "Event that says or shows it; null for a feed."),

@@ -2,12 +2,14 @@
 
 from strataline.examine.check import ATTENTION, Check, Found, Unknown
 from strataline.examine.checks import CHECKS
+from strataline.examine.compare import Comparison, comparison
 from strataline.examine.coverage import COVERAGE, by_service, coverage, gaps, presence, sampling, services, unseen
 from strataline.examine.facts import Affected, Examined, Facts, Texts
 from strataline.examine.fields import named, unlocking
 from strataline.examine.impact import Impact, impact
 from strataline.examine.own import catalogue
 from strataline.examine.run import Examination, run
+from strataline.examine.whole import Examined, examine
 
 __all__ = [
     "ATTENTION",
@@ -15,6 +17,7 @@ __all__ = [
     "COVERAGE",
     "Affected",
     "Check",
+    "Comparison",
     "Examination",
     "Examined",
     "Facts",
@@ -24,7 +27,9 @@ __all__ = [
     "Unknown",
     "by_service",
     "catalogue",
+    "comparison",
     "coverage",
+    "examine",
     "gaps",
     "impact",
     "named",

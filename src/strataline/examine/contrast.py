@@ -80,8 +80,9 @@ def compare(
         values = values.with_columns(dimension=pl.lit(dimension, dtype=pl.String))
     sets = [one.unique().sort().to_frame("request") for one in (affected, baseline)]
     sides = pl.concat([sets[0].with_columns(one=True), sets[1].with_columns(one=False)]).with_row_index("r")
-    rows = values.drop_nulls(["request", "value"]).join(sides, on="request", how="inner")
-    first = rows.group_by("dimension", "value").agg(pl.col("t").min()) if "t" in rows.columns else None
+    values = values.filter(pl.col("request").is_not_null() & pl.col("value").is_not_null())
+    first = values.group_by("dimension", "value").agg(pl.col("t").min()) if "t" in values.columns else None
+    rows = values.join(sides, on="request", how="inner")
     rows = rows.select("r", "one", "dimension", "value").unique()
     side = {"affected": pl.col("one"), "baseline": ~pl.col("one")}
     known = rows.unique(["r", "dimension"]).group_by("dimension")

@@ -28,6 +28,10 @@ STOPS = ("block", "redact", "challenge")
 """Verdicts that hold back what they are about, or a part of it."""
 
 
+ASIDE = r"(?i)embed|moderation|rerank|transcri|speech|tokeni[sz]e|self_check"
+"""Names of calls, and of models, that produce no answer."""
+
+
 @dataclass(frozen=True)
 class Texts:
     """The texts of an event, read from its record; each empty where the record holds none.
@@ -181,37 +185,67 @@ class Facts:
     def responses(self) -> pl.DataFrame:
         """Model calls (``model.call``), and what became of them.
 
-        Besides: ``completed`` (an answer came: its outcome is ok, or it holds output), ``first`` (when the first of
-        the answer was there, ns, by the corrected clock; null if unknown), ``last`` (whether it is the last completed
-        one of its request), ``delivered_`` (whether the answer of this call went on: true where a record of the
-        application or the page names its response, or where it is the only completed call; false where another call's
-        is named; null where that cannot be told).
+        Besides: ``completed`` (an answer came: its outcome is ok, or it holds output and did not end in an error),
+        ``answers`` (whether it may be what the request was answered with: no embedding, no call below a filter's span,
+        none that ended by asking for a tool), ``answer`` (names the answer: records of one answer in several logs, or
+        a span and the one below it, share it), ``first`` (when the first of the answer was there, ns, by the corrected
+        clock; null if unknown), ``last`` (whether it is the record of the last completed answer of its request; one of
+        them where several tell of it), ``delivered_`` (whether the answer of this call went on: true where the page,
+        else the application, names its response or holds its text, or where it is the only answer; false where
+        another's is named, where none came, and where it cannot be the request's; null where that cannot be told).
         """
-        calls = self.of("model", "model.call")
-        produced = (
-            (pl.col("outcome") == "ok") | pl.col("output_hash").is_not_null() | pl.col("response_id").is_not_null()
+        told = (
+            pl.col("output_hash").is_not_null() | pl.col("finish_reason").is_not_null() | (pl.col("output_tokens") > 0)
         )
-        failed = pl.col("outcome").is_in(["error", "timeout", "blocked"])
+        produced = ((pl.col("outcome") == "ok") | told).fill_null(value=False)
+        failed = pl.col("outcome").is_in(["error", "timeout", "blocked"]).fill_null(value=False)
+        wide = self.of("model", "model.call")
+        calls = wide.select(
+            *("event_id", "request", "t_end", "seq", "output_hash", "response_id", "finish_reason"),
+            *("name", "requested_model", "served_model", "span_id", "parent_id"),
+            # What belongs to no request stands alone.
+            turn=pl.coalesce("request", "event_id"),
+            completed=produced & ~failed,
+            first=_first_token(),
+        )
+        calls = _answers(calls, self.of("policy"))
+        mine = pl.col("completed") & pl.col("answers")
+        order = ("end", "answer", "full", "t_end", "seq", "event_id")
+        last = (
+            calls.filter(mine)
+            .with_columns(end=pl.col("t_end").max().over("turn", "answer"), full=pl.col("output_hash").is_not_null())
+            .sort(order, nulls_last=False)
+            .group_by("turn")
+            .agg(pl.col("event_id").last())
+        )
+        names = ("layer", "kind", "request", "response_id", "output_hash")
+        said = pl.concat([self.of(layer).select(names) for layer in ("prompt", "ui")]).drop_nulls("request")
+        place = pl.when(pl.col("layer") == "ui").then(2).when(pl.col("kind") == "prompt.responded").then(1).otherwise(0)
+        text = pl.col("kind").is_in(["prompt.answered", "prompt.responded", "ui.rendered"])
+        by_id = said.drop_nulls("response_id").group_by("request", "response_id").agg(by_id=place.max() + 4)
+        by_text = said.filter(text).drop_nulls("output_hash")
+        by_text = by_text.group_by("request", "output_hash").agg(by_text=place.max() + 1)
+        calls = calls.join(by_id, on=["request", "response_id"], how="left", maintain_order="left")
+        calls = calls.join(by_text, on=["request", "output_hash"], how="left", maintain_order="left")
         calls = calls.with_columns(
-            completed=(produced & ~failed).fill_null(value=False), first=_first_token()
-        ).with_columns(
-            last=pl.col("completed")
-            & (pl.struct("t_end", "seq").rank("ordinal", descending=True).over("request", "completed") == 1)
+            named=pl.when("completed").then(pl.max_horizontal("by_id", "by_text")).max().over("turn", "answer")
         )
-        named = (
-            self.events.filter(pl.col("layer").is_in(["prompt", "ui"]) & pl.col("response_id").is_not_null())
-            .select("request", "response_id", named=pl.lit(value=True))
-            .unique()
+        best = pl.col("named").max().over("turn")
+        several = pl.when(mine).then("answer").drop_nulls().n_unique().over("turn") > 1
+        return wide.hstack(
+            calls.select(
+                *("completed", "answers", "answer", "first"),
+                last=pl.col("event_id").is_in(last["event_id"].implode()),
+                delivered_=pl.when(~pl.col("completed"))
+                .then(pl.lit(value=False))
+                .when(best.is_not_null())
+                .then((pl.col("named") == best).fill_null(value=False))
+                .when(~pl.col("answers"))
+                .then(pl.lit(value=False))
+                .when(~several)
+                .then(pl.lit(value=True)),
+            )
         )
-        calls = calls.join(named, on=["request", "response_id"], how="left", maintain_order="left")
-        any_named = pl.col("named").any().over("request")
-        only = pl.col("completed").sum().over("request") == 1
-        told = pl.when(pl.col("named")).then(pl.lit(value=True)).when(any_named).then(pl.lit(value=False))
-        return calls.with_columns(
-            delivered_=pl.when(~pl.col("completed"))
-            .then(pl.lit(value=False))
-            .otherwise(told.when(only).then(pl.lit(value=True)).otherwise(None))
-        ).drop("named")
 
     @cached_property
     def verdicts(self) -> pl.DataFrame:
@@ -285,6 +319,57 @@ class Facts:
         )
         return both.sort("request")
 
+    @cached_property
+    def _made(self) -> dict[str, pl.DataFrame]:
+        return {}
+
+    def once(self, make: Callable[[Facts], pl.DataFrame]) -> pl.DataFrame:
+        """What `make` says of these facts, made when it is first asked for."""
+        name = f"{make.__module__}.{make.__qualname__}"
+        if name not in self._made:
+            self._made[name] = make(self)
+        return self._made[name]
+
+
+def _answers(calls: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:
+    """`calls` with ``answers`` and ``answer``, as `Facts.responses` says."""
+    helps = pl.any_horizontal(
+        pl.col(name).str.contains(ASIDE).fill_null(value=False) for name in ("name", "requested_model", "served_model")
+    )
+    tool = pl.col("finish_reason").str.contains("(?i)^(tool|function)").fill_null(value=False)
+    calls = calls.with_columns(answers=~(helps | tool))
+    if not calls["parent_id"].count():
+        return calls.with_columns(answer=pl.coalesce("response_id", "event_id"))
+    guards = policy.select(turn="request", parent_id="span_id").drop_nulls().unique()
+    spans = calls.drop_nulls("span_id").unique(["turn", "span_id"], keep="first", maintain_order=True)
+    calls = calls.join(
+        spans.select("turn", parent_id="span_id", above="event_id", above_response="response_id"),
+        on=["turn", "parent_id"],
+        how="left",
+        maintain_order="left",
+    )
+    below = (
+        calls.filter("completed")
+        .drop_nulls("above")
+        .group_by(event_id="above")
+        .agg(below=pl.len(), below_response=pl.col("response_id").drop_nulls().first())
+    )
+    calls = calls.join(below, on="event_id", how="left", maintain_order="left")
+    calls = calls.join(
+        below.select(above="event_id", beside="below"), on="above", how="left", maintain_order="left"
+    ).join(guards.with_columns(guard=pl.lit(value=True)), on=["turn", "parent_id"], how="left", maintain_order="left")
+    sole = (pl.col("below") == 1).fill_null(value=False)
+    alone = (pl.col("beside") == 1).fill_null(value=False)
+    return calls.with_columns(
+        # A span with several answered calls below it holds them, and is none of them.
+        answers=pl.col("answers") & pl.col("guard").is_null() & (pl.col("below").fill_null(0) < 2),
+        answer=pl.when(alone)
+        .then(pl.coalesce("above_response", "response_id", "above"))
+        .when(sole)
+        .then(pl.coalesce("response_id", "below_response", "event_id"))
+        .otherwise(pl.coalesce("response_id", "event_id")),
+    ).drop("above", "above_response", "below", "below_response", "beside", "guard")
+
 
 def _first_token() -> pl.Expr:
     """When the first of a call's answer was there (ns, corrected), from what gateways write of it."""
@@ -296,12 +381,19 @@ def _first_token() -> pl.Expr:
     parts = said("first_token_time").str.extract_groups(r"^([0-9]{9,11})(?:\.([0-9]{1,9}))?")
     fraction = parts.struct.field("2").fill_null("0").str.pad_end(9, "0").cast(pl.Int64, strict=False)
     epoch = parts.struct.field("1").cast(pl.Int64, strict=False) * 10**9 + fraction
-    iso = said("first_token_time").str.to_datetime("%+", time_unit="ns", time_zone="UTC", strict=False)
+    # Formats that write it without an offset write UTC.
+    zoned = said("first_token_time").str.replace(" ", "T", literal=True).str.replace(r"(:\d\d(?:\.\d+)?)$", "${1}Z")
+    iso = zoned.str.to_datetime("%+", time_unit="ns", time_zone="UTC", strict=False)
     after_ms = pl.coalesce(
         said("first_token_ms").cast(pl.Float64, strict=False),
         said("time_to_first_token_ms").cast(pl.Float64, strict=False),
+        said("ms_to_first_chunk").cast(pl.Float64, strict=False),
         said("first_token_s").cast(pl.Float64, strict=False) * 1000,
     )
     began = pl.when(pl.col("time_kind") == "start").then("t").otherwise(pl.col("t") - pl.col("duration_ns"))
     absolute = pl.coalesce(epoch, iso.dt.epoch("ns")) - pl.col("clock_offset")
-    return pl.coalesce(absolute, began + (after_ms * 1e6).cast(pl.Int64))
+    first = pl.coalesce(absolute, began + (after_ms * 1e6).cast(pl.Int64))
+    # What lies outside of its call is by another clock, or no time. Some gateways cut one of the two to milliseconds.
+    ended = pl.when(pl.col("end_time").is_not_null() | (pl.col("time_kind") == "end")).then("t_end")
+    inside = (first >= pl.coalesce(began, first) - 10**6) & (first <= pl.coalesce(ended, first) + 10**6)
+    return pl.when(inside).then(first)
