@@ -85,6 +85,14 @@ class Unknown:
     unlocks: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Examination:
+    """What checks made of a case: ``findings`` and ``hits``, as `event.FINDINGS` and `event.HITS`."""
+
+    findings: pl.DataFrame
+    hits: pl.DataFrame
+
+
 Rule = Callable[["Facts"], Sequence[Found] | Unknown]
 """The tables of a case to what was found: nothing is read, nothing is written, and no column is missing that the check
 needs. An empty list says that there was nothing to look at."""

@@ -8,6 +8,8 @@ from functools import cached_property
 
 import polars as pl
 
+from strataline.examine.check import Examination
+
 LOOKED_AT = (
     *("event_id", "layer", "kind", "name", "service", "outcome", "error_type"),
     *("source", "line", "offset", "item", "index", "format", "recovered"),
@@ -67,14 +69,6 @@ class Affected:
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What the other checks found: ``findings`` and ``hits``, as `event.FINDINGS` and `event.HITS`."""
-
-    findings: pl.DataFrame
-    hits: pl.DataFrame
-
-
-@dataclass(frozen=True)
 class Facts:
     """The tables of a case, for rules.
 
@@ -90,11 +84,11 @@ class Facts:
     affected: Affected | None = None
     declared: Mapping[str, object] = field(default_factory=dict)
     texts: Callable[[Iterable[str]], Mapping[str, Texts]] | None = None
-    examined: Examined | None = None
+    examined: Examination | None = None
 
     def after(self, findings: pl.DataFrame, hits: pl.DataFrame) -> Facts:
         """These facts, and what was found in them; what was computed of them is not computed again."""
-        made = replace(self, examined=Examined(findings, hits))
+        made = replace(self, examined=Examination(findings, hits))
         given = {one.name for one in fields(self)}
         made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in given})
         return made

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
 from strataline.event import FINDINGS, HITS, address
-from strataline.examine.check import ATTENTION, Check, Count, Found, Unknown
+from strataline.examine.check import ATTENTION, Check, Count, Examination, Found, Unknown
 from strataline.examine.facts import Facts
 
 EXEMPLARS = 5
 SHOWN_EVENTS = 12
-
-
-@dataclass(frozen=True)
-class Examination:
-    """What checks made of a case: ``findings`` and ``hits``, as `event.FINDINGS` and `event.HITS`."""
-
-    findings: pl.DataFrame
-    hits: pl.DataFrame
 
 
 def run(facts: Facts, checks: Iterable[Check]) -> Examination:

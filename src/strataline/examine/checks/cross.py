@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from strataline.examine.check import Check, Found, Unknown
-from strataline.examine.facts import Affected, Examined, Facts
+from strataline.examine.check import Check, Examination, Found, Unknown
+from strataline.examine.facts import Affected, Facts
 
 SUBJECTS = 20
 """So many things of one kind are told one by one; the rest in one sentence."""
@@ -445,7 +445,7 @@ def _without_support(facts: Facts) -> list[Found] | Unknown:
 # X-07 to X-10
 
 
-def _conditions(examined: Examined) -> pl.DataFrame:
+def _conditions(examined: Examination) -> pl.DataFrame:
     """What requests show: finding, check, name, subject, place, layer (null for several), request, events."""
     findings = examined.findings.filter((pl.col("result") == "fired") & pl.col("attention").is_in(CONDITIONS))
     one = pl.when(pl.col("layers").list.len() == 1).then(pl.col("layers").list.first())
@@ -454,7 +454,7 @@ def _conditions(examined: Examined) -> pl.DataFrame:
     return hits.join(findings, on="finding").sort("place", "request")
 
 
-def _affected(facts: Facts) -> tuple[Affected, Examined] | Unknown:
+def _affected(facts: Facts) -> tuple[Affected, Examination] | Unknown:
     if facts.affected is None:
         return _NO_AFFECTED
     if facts.examined is None or facts.examined.findings.is_empty():
