@@ -548,7 +548,7 @@ FINDINGS = Table(
         _text("check", "Id of the check (`F-03`)."),
         _text("name", "Its name."),
         _whole("version", "Version of its rule."),
-        _text("result", "fired, clear (it ran and found nothing) or not_evaluable."),
+        _text("result", "fired (X-09 also with a count of 0), clear (it ran and found nothing) or not_evaluable."),
         _text(
             "attention",
             "What it is read for, and in which order: RU (reached a user although a record holds a stop condition), SG "

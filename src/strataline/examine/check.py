@@ -55,6 +55,9 @@ class Found:
         attention: another class than the check's, likewise.
         status: another status than the check's, likewise.
         parameters: further parameters that the rule took.
+        stands: whether it is said even where no request is hit.
+        joined: whether it rests on its records being of one request, so that a tie by text or time makes it INF. What
+            is found of the records themselves (a clock, a copy, a cut) does not.
     """
 
     hits: pl.DataFrame
@@ -65,6 +68,8 @@ class Found:
     attention: str | None = None
     status: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
+    stands: bool = False
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,14 @@ class Unknown:
 
     reason: str
     unlocks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What checks made of a case: ``findings`` and ``hits``, as `event.FINDINGS` and `event.HITS`."""
+
+    findings: pl.DataFrame
+    hits: pl.DataFrame
 
 
 Rule = Callable[["Facts"], Sequence[Found] | Unknown]
@@ -106,6 +119,7 @@ class Check:
         baseline: whether it compares an affected set with others.
         parameters: thresholds that the rule uses, by name.
         core: whether it is of the core set.
+        after: whether it looks at what the other checks found (`Facts.examined`), and so runs after them.
         version: raised when the rule changes.
     """
 
@@ -123,6 +137,7 @@ class Check:
     baseline: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
     core: bool = True
+    after: bool = False
     version: int = 1
 
 

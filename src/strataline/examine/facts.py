@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import polars as pl
+
+from strataline.examine.check import Examination
 
 LOOKED_AT = (
     *("event_id", "layer", "kind", "name", "service", "outcome", "error_type"),
@@ -95,12 +97,21 @@ class Facts:
         affected: the affected set, if one was chosen.
         declared: what the team declared of its product (``--declared FILE``), by key; empty without.
         texts: reads the texts of events: event ids to id → `Texts`; null where inputs are not at hand.
+        examined: what was found so far, for the checks that run after the others; null before.
     """
 
     tables: Mapping[str, pl.DataFrame]
     affected: Affected | None = None
     declared: Mapping[str, object] = field(default_factory=dict)
     texts: Callable[[Iterable[str]], Mapping[str, Texts]] | None = None
+    examined: Examination | None = None
+
+    def after(self, findings: pl.DataFrame, hits: pl.DataFrame) -> Facts:
+        """These facts, and what was found in them; what was computed of them is not computed again."""
+        made = replace(self, examined=Examination(findings, hits))
+        given = {one.name for one in fields(self)}
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in given})
+        return made
 
     @cached_property
     def events(self) -> pl.DataFrame:
