@@ -72,7 +72,7 @@ def main() -> None:
     start = time.process_time()
     found = examine(Facts(whole.frames, affected))
     cpu = time.process_time() - start
-    result = {
+    result: dict[str, object] = {
         "events": events,
         "requests": found.total,
         "affected": affected.requests.n_unique(),
