@@ -26,9 +26,10 @@ import pyarrow as pa
 
 from strataline.errors import CaseError, InputError
 from strataline.event import EVENTS, FINDINGS, LINKS, TABLES, address
-from strataline.examine import CHECKS, Affected, Check, Examination, Facts, coverage, run
+from strataline.examine import CHECKS, Affected, Check, Examination, Facts, Texts, coverage, run
 from strataline.export import clocks, markdown, parquet, rows, why
 from strataline.read import Input, Options, Source, at, read, rows_at
+from strataline.texts import Inputs, Reader
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.local.json"
@@ -620,6 +621,8 @@ class Case:
         *,
         checks: Iterable[Check] = CHECKS,
         declared: Mapping[str, object] | None = None,
+        content: bool = False,
+        formats: Iterable[str | os.PathLike[str]] = (),
     ) -> Examination:
         """Run checks over the tables.
 
@@ -627,8 +630,44 @@ class Case:
             affected: the affected set and what it is compared with; checks that need one say so without it.
             checks: which; by default every check that is shipped.
             declared: what the team declared of its product.
+            content: whether checks may read texts, and so the inputs.
+            formats: see `texts`.
+
+        Raises:
+            FormatError: if a format cannot be loaded.
         """
-        return run(Facts(self.frames, affected, declared or {}), checks)
+        texts = self._reader(formats) if content else None
+        return run(Facts(self.frames, affected, declared or {}, texts), checks)
+
+    def texts(
+        self, event_ids: Iterable[str], formats: Iterable[str | os.PathLike[str]] = ()
+    ) -> dict[str, Texts]:
+        """The whole texts of events, read from their records.
+
+        Args:
+            event_ids: which.
+            formats: folders of the formats that the case was made with and that are not shipped; loading a format runs
+                its file.
+
+        Returns:
+            Event id → its texts. Where they cannot be read (an input that is not at hand or not what it was, a format
+            that is not at hand, a text of another hash), its ``missing`` says why.
+
+        Raises:
+            FormatError: if a format cannot be loaded.
+            InputError: if an input cannot be read.
+        """
+        return self._reader(formats)(event_ids)
+
+    def _reader(self, formats: Iterable[str | os.PathLike[str]]) -> Reader:
+        ways = Inputs(lambda source: self._above(source)[-1], self._why_not, self._read_again)
+        return Reader(self.frames, self.manifest, ways, [Path(folder) for folder in formats])
+
+    def _why_not(self, name: str) -> str | None:
+        """Why a file cannot be read again; null if it can."""
+        if self.at_hand(name) is None:
+            return "its input is not at hand (--inputs DIR)"
+        return "its input is not what was read" if self._changed(name) else None
 
     def clock_offsets(self) -> dict[str, Any]:
         """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""

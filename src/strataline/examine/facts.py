@@ -36,11 +36,15 @@ class Texts:
         input: what went in, whole.
         output: what came out, whole.
         passages: passages of documents that the record holds, in its order, as (document id or "", text).
+        guessed: whether the passages are the longer strings of the output, as the format does not say where they lie.
+        missing: what kept the texts from being read, as a clause; empty where nothing did.
     """
 
     input: str = ""
     output: str = ""
     passages: tuple[tuple[str, str], ...] = ()
+    guessed: bool = False
+    missing: str = ""
 
 
 @dataclass(frozen=True)
