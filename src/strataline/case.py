@@ -639,9 +639,7 @@ class Case:
         texts = self._reader(formats) if content else None
         return run(Facts(self.frames, affected, declared or {}, texts), checks)
 
-    def texts(
-        self, event_ids: Iterable[str], formats: Iterable[str | os.PathLike[str]] = ()
-    ) -> dict[str, Texts]:
+    def texts(self, event_ids: Iterable[str], formats: Iterable[str | os.PathLike[str]] = ()) -> dict[str, Texts]:
         """The whole texts of events, read from their records.
 
         Args:

@@ -161,9 +161,7 @@ class Reader:
         of = events.join(parsed.texts, on=[*_KEYS, "format"], how="left", suffix="_now", maintain_order="left")
         met = pl.col("passages").is_not_null() | pl.col("input_hash_now").is_not_null()
         met |= pl.col("output_hash_now").is_not_null()
-        same = pl.all_horizontal(
-            pl.col(one).eq_missing(pl.col(f"{one}_now")) for one in ("input_hash", "output_hash")
-        )
+        same = pl.all_horizontal(pl.col(one).eq_missing(pl.col(f"{one}_now")) for one in ("input_hash", "output_hash"))
         of = of.with_columns(met=met, same=same)
         found: dict[str, Texts] = {}
         for row in of.iter_rows(named=True):

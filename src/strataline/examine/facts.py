@@ -8,6 +8,8 @@ from functools import cached_property
 
 import polars as pl
 
+from strataline.examine.contents import Contents, gather
+
 LOOKED_AT = (
     *("event_id", "layer", "kind", "name", "service", "outcome", "error_type"),
     *("source", "line", "offset", "item", "index", "format", "recovered"),
@@ -271,6 +273,11 @@ class Facts:
             delivered.agg(delivered=pl.col("event_id").first()), on="request", how="full", coalesce=True
         )
         return both.sort("request")
+
+    @cached_property
+    def contents(self) -> Contents:
+        """The texts of the requests under examination, read once for all checks that look at texts."""
+        return gather(self)
 
 
 def _first_token() -> pl.Expr:

@@ -36,7 +36,7 @@ assumed for the wrapper's time that is when something else saw it."""
 
 PASSAGES = pl.List(pl.Struct({"document": pl.String, "text": pl.String}))
 TEXTS = pl.Schema({"input": pl.String(), "output": pl.String(), "passages": PASSAGES})
-"""What `fill` gives beside `EXTRA` where whole texts are asked for: those of an event, and of the documents it lists."""
+"""What `fill` gives beside `EXTRA` where whole texts are asked for: the event's, and those of its documents."""
 
 
 @dataclass(frozen=True)
