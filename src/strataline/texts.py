@@ -73,8 +73,10 @@ class Reader:
         self._inputs = inputs
         self._known = catalogue(folders)
         self._forced: Mapping[str, str] = (manifest.get("options") or {}).get("force") or {}
+        # What was drafted from the records has no file, and is drafted again.
         then: Mapping[str, str] = manifest.get("formats") or {}
         now = digests(folders)
+        self._gone = sorted(set(then) - set(self._known))
         self._changed = sorted(name for name, digest in then.items() if name in now and now[name] != digest)
         self._kernel = Kernel()
         self._marks = Marks(self._known)
@@ -137,8 +139,7 @@ class Reader:
     def _lacking(self, events: pl.DataFrame) -> dict[str, str]:
         """Events whose source was read by a format that is not at hand."""
         rows = self._frames["sources"].select("source", named=pl.concat_list("formats", pl.col("format")))
-        rows = rows.explode("named").drop_nulls().filter(~pl.col("named").is_in(list(self._known)))
-        # What was drafted from the records is drafted again.
+        rows = rows.explode("named").drop_nulls().filter(pl.col("named").is_in(self._gone))
         rows = rows.unique().sort("source", "named").unique("source", keep="first", maintain_order=True)
         gone = events.join(rows, on="source", how="inner", maintain_order="left")
         return {

@@ -192,6 +192,8 @@ def families(texts: pl.Series, own: Mapping[str, Sequence[str]] | None = None) -
         text (place), start (character at which the window begins), family, span (what matched first); ordered by these.
         `ALONE` is looked for in whole texts: ``start`` is 0 there.
     """
+    if texts.is_empty():
+        return _ROWS.to_frame()
     order = [*FAMILIES, *(own or {})]
     parts = [_hidden(texts), _scaffolds(texts), *(_windows(texts, own or {}))]
     rows = pl.concat(parts).with_columns(pl.col("family").cast(pl.Enum(list(dict.fromkeys(order)))))
