@@ -66,7 +66,10 @@ def build_facts(
             if isinstance(row.get(name), dict):
                 row[name] = [{"key": key, "value": value} for key, value in row[name].items()]
         rows.append(row)
-    named = {row["request"]: row for row in reversed(rows) if row.get("request") is not None}
+    named: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row.get("request") is not None:
+            named.setdefault(row["request"], row)
     given = {row["request"]: row for row in requests}
     turns = [
         {"request": name, "kind": "turn", "start_time": row.get("corrected_time"), "session": row.get("session")}

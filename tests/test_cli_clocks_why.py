@@ -15,15 +15,15 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings, strategies as st
 
 import strataline
-from strataline import Case
+from strataline import Case, wording
 from strataline.cli import main
 from strataline.cli.arguments import Offset
 from strataline.errors import InputError
-from strataline.export import clocks, clocks_text, why_text, words
+from strataline.export import clocks, clocks_text, why_text
 
 SAMPLE = Path(__file__).parent.parent / "sample_logs" / "assist_incident"
 REQUEST = "chatcmpl-6rQlB1eOOHBUhB7PT26P9sox"
-BANNED = re.compile(r"\b(?:" + "|".join(words.BANNED) + r")\b", re.IGNORECASE)
+BANNED = re.compile(r"\b(?:" + "|".join(wording.BANNED) + r")\b", re.IGNORECASE)
 HOSTILE = "id\x1b[31m\u202e\x9bevil"
 
 
@@ -96,9 +96,9 @@ def test_a_link_by_time_says_delay_scope_confidence_and_what_would_have_changed_
     assert "INF: needed a heuristic" in flat
     assert re.search(r"It lies [0-9.]+ (us|ms|s) (before|after) ", flat)
     assert "It was looked for within" in flat
-    assert f"confidence {words.chance(event['link_confidence'])}" in flat
+    assert f"confidence {wording.chance(event['link_confidence'])}" in flat
     assert "Had the record carried an id of the request" in flat
-    assert f"With --min-confidence above {words.chance(event['link_confidence'])}" in flat
+    assert f"With --min-confidence above {wording.chance(event['link_confidence'])}" in flat
     assert "Next best" in flat
 
 

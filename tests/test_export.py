@@ -16,10 +16,11 @@ from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
+from strataline import rows, wording
+from strataline.escape import code, defang, excerpt, printable
 from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES, Table
 from strataline.examine import coverage
-from strataline.export import clocks_text, markdown, rows, text, why, why_text, words
-from strataline.export.escape import code, defang, excerpt, printable
+from strataline.export import clocks_text, markdown, text, why, why_text
 
 GOLDEN = Path(__file__).parent / "golden"
 START = datetime(2026, 11, 21, 23, 5, 30, tzinfo=UTC)
@@ -367,7 +368,7 @@ def test_long_coverage_is_shown_by_the_hour_or_the_day() -> None:
 
 
 def test_no_output_uses_a_banned_word_outside_quoted_evidence() -> None:
-    banned = re.compile(r"\b(?:" + "|".join(words.BANNED) + r")\b", re.IGNORECASE)
+    banned = re.compile(r"\b(?:" + "|".join(wording.BANNED) + r")\b", re.IGNORECASE)
     assert banned.search(HOSTILE), "the evidence must hold such a word, or this shows nothing"
     for name in OUTPUTS:
         made = (GOLDEN / name).read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ from click.testing import CliRunner
 import strataline
 from strataline.case import Case
 from strataline.cli import main
-from strataline.export.rows import address
+from strataline.rows import address
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOGS = REPOSITORY / "sample_logs" / "assist_incident" / "logs"

@@ -13,7 +13,7 @@ import pytest
 import strataline
 from strataline import Case
 from strataline.event import PRODUCT_LAYERS
-from strataline.export.words import BANNED
+from strataline.wording import BANNED
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_logs" / "assist_incident"
 LOGS, FORMATS = SAMPLE / "logs", SAMPLE / "formats"

@@ -24,10 +24,24 @@ from typing import Any, BinaryIO
 import polars as pl
 import pyarrow as pa
 
+from strataline import rows
 from strataline.errors import CaseError, InputError
-from strataline.event import EVENTS, FINDINGS, LINKS, TABLES, address
-from strataline.examine import CHECKS, Affected, Check, Examination, Facts, Texts, coverage, run
-from strataline.export import clocks, markdown, parquet, rows, why
+from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address
+from strataline.examine import (
+    CHECKS,
+    Affected,
+    Check,
+    Examined,
+    Facts,
+    Texts,
+    affected,
+    changes,
+    coverage,
+    dimensions,
+    examine,
+    run,
+)
+from strataline.export import clocks, markdown, parquet, why
 from strataline.read import Input, Options, Source, at, read, rows_at
 from strataline.texts import Inputs, Reader
 
@@ -615,29 +629,49 @@ class Case:
                 raise CaseError(f"{there.height} events are of {name!r}", hint=f"name one by its id: {listed}")
         return why.explain(self.frames, self.manifest.get("options") or {}, place["event_id"])
 
+    def facts(
+        self,
+        affected: Affected | None = None,
+        declared: Mapping[str, object] | None = None,
+        *,
+        content: bool = False,
+        formats: Iterable[str | os.PathLike[str]] = (),
+    ) -> Facts:
+        """The tables as rules look at them; see `examine.Facts`. With `content`, texts too; see `texts`."""
+        return Facts(self.frames, affected, declared or {}, self._reader(formats) if content else None)
+
     def examine(
         self,
         affected: Affected | None = None,
         *,
         checks: Iterable[Check] = CHECKS,
         declared: Mapping[str, object] | None = None,
+        feed: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+        signalled: datetime | None = None,
+        mitigated: datetime | None = None,
         content: bool = False,
         formats: Iterable[str | os.PathLike[str]] = (),
-    ) -> Examination:
-        """Run checks over the tables.
+    ) -> Examined:
+        """Run checks over the tables; tell what changed, what was different, and whom it reached.
 
         Args:
             affected: the affected set and what it is compared with; checks that need one say so without it.
             checks: which; by default every check that is shipped.
             declared: what the team declared of its product.
+            feed: files with changes from elsewhere: JSON lines, CSV, or what ``git log --format='%cI %h %s'`` prints.
+            signalled: when the team first knew, as somebody says.
+            mitigated: when the mitigation took effect, as somebody says.
             content: whether checks may read texts, and so the inputs.
             formats: see `texts`.
 
         Raises:
+            InputError: if a feed cannot be read.
             FormatError: if a format cannot be loaded.
         """
-        texts = self._reader(formats) if content else None
-        return run(Facts(self.frames, affected, declared or {}, texts), checks)
+        files = [feed] if isinstance(feed, str | os.PathLike) else list(feed)
+        read_ = pl.concat([_feed(Path(file)) for file in files]) if files else None
+        facts = self.facts(affected, declared, content=content, formats=formats)
+        return examine(facts, checks, feed=read_, signalled=signalled, mitigated=mitigated)
 
     def texts(self, event_ids: Iterable[str], formats: Iterable[str | os.PathLike[str]] = ()) -> dict[str, Texts]:
         """The whole texts of events, read from their records.
@@ -666,6 +700,67 @@ class Case:
         if self.at_hand(name) is None:
             return "its input is not at hand (--inputs DIR)"
         return "its input is not what was read" if self._changed(name) else None
+
+    def runnable(self, checks: Iterable[Check] = CHECKS, declared: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """What each check could do here, as `event.FINDINGS`: of those that compare, with half of the requests.
+
+        So that a missing affected set hides no missing field.
+        """
+        asked = self.facts().requests["request"]
+        halves = Affected(asked.gather_every(2), asked.gather_every(2, 1), ("every second request",))
+        return run(self.facts(halves, declared), checks).findings
+
+    def affected(
+        self,
+        selectors: str | os.PathLike[str] | Iterable[str],
+        *,
+        baseline: str | Iterable[str] = affected.OTHERS,
+        chosen_by: str | None = None,
+        checks: Iterable[Check] = CHECKS,
+        declared: Mapping[str, object] | None = None,
+    ) -> Affected:
+        """Choose the affected requests and those they are compared with; see `examine.affected`.
+
+        Args:
+            selectors: one or several: ids, filters, ``time:…``, ``text:…``, ``check:…``, ``sql:…``; ``@FILE`` is a file
+                with one selector a line (empty lines and such that begin with ``#`` apart).
+            baseline: others, before, same-window, or selectors.
+            chosen_by: who chose the set.
+            checks: of what ``check:…`` may name.
+            declared: what the team declared of its product, for such checks.
+
+        Raises:
+            InputError: if a selector cannot be read, an id is not known, or nothing is selected.
+        """
+        known = list(checks)
+        facts = Facts(self.frames, None, declared or {})
+
+        def find(text: str) -> list[str]:
+            return self.find(text)["request"].drop_nulls().unique().to_list()
+
+        def held(name: str) -> list[str]:
+            return affected.hits(facts, known, name)
+
+        rule = baseline if isinstance(baseline, str) and baseline in affected.BASELINES else _selectors(baseline)
+        named = _selectors(selectors)
+        return affected.select(
+            facts, named, which=self.which, find=find, check=held, baseline=rule, chosen_by=chosen_by
+        )
+
+    def changes(self, feed: str | os.PathLike[str] | None = None) -> pa.Table:
+        """What was changed, or seen to change, in order of time (`event.CHANGES`).
+
+        Args:
+            feed: a file with changes from elsewhere: JSON lines, CSV, or what ``git log --format='%cI %h %s'`` prints.
+
+        Raises:
+            InputError: if the feed cannot be read.
+        """
+        return CHANGES.to_arrow(changes.changes(Facts(self.frames), None if feed is None else _feed(Path(feed))))
+
+    def contrasts(self, chosen: Affected) -> pa.Table:
+        """What affected requests have more or less often than those they are compared with (`event.CONTRASTS`)."""
+        return CONTRASTS.to_arrow(dimensions.contrasts(Facts(self.frames, chosen)))
 
     def clock_offsets(self) -> dict[str, Any]:
         """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""
@@ -728,6 +823,30 @@ def _digest_of(file: BinaryIO) -> str:
         while data := file.read(1 << 20):
             digest.update(data)
     return digest.hexdigest()
+
+
+def _feed(path: Path) -> pl.DataFrame:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the feed of changes cannot be read: {error}", path=str(path)) from error
+    return changes.read_feed(text, path.name)
+
+
+def _selectors(given: str | os.PathLike[str] | Iterable[str]) -> list[str]:
+    """`given` as selectors, with the lines of files that it names by ``@``."""
+    found: list[str] = []
+    for one in [given] if isinstance(given, str) else [f"@{given}"] if isinstance(given, os.PathLike) else given:
+        if not one.startswith("@"):
+            found.append(one)
+            continue
+        path = Path(one[1:])
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the list of requests cannot be read: {error}", path=str(path)) from error
+        found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return found
 
 
 def _json(value: object) -> str:

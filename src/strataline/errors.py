@@ -3,6 +3,7 @@
 StrataError
 ├── InputError    no readable input, or an option that names none
 ├── FormatError   a format file, name or declaration that does not hold
+├── CheckError    a check file or declaration that does not hold, or a selection of requests that names none
 └── CaseError     a folder that is no case, or whose tables do not agree with its manifest
 """
 
@@ -36,6 +37,10 @@ class InputError(StrataError):
 
 class FormatError(StrataError):
     """A format that cannot be loaded, or whose declaration does not hold."""
+
+
+class CheckError(StrataError):
+    """A check that cannot be loaded or does not hold, or a selection of requests that cannot be read or names none."""
 
 
 class CaseError(StrataError):

@@ -296,7 +296,11 @@ FACTS = (
     _text("index_name", "Index, collection or alias that was searched."),
     _text("index_version", "Its version."),
     _text("embedding_model", "Model that embedded the query."),
-    Column("documents", pl.List(DOCUMENT), "Documents returned or used, in rank order (rank from 1)."),
+    Column(
+        "documents",
+        pl.List(DOCUMENT),
+        "Documents returned or used, in rank order (rank from 1); empty where its list is.",
+    ),
     _text("requested_model", "Model or alias that was asked for."),
     _text("served_model", "Model that answered."),
     _text("provider", "Who serves the model."),
@@ -544,7 +548,7 @@ FINDINGS = Table(
         _text("check", "Id of the check (`F-03`)."),
         _text("name", "Its name."),
         _whole("version", "Version of its rule."),
-        _text("result", "fired, clear (it ran and found nothing) or not_evaluable."),
+        _text("result", "fired (X-09 also with a count of 0), clear (it ran and found nothing) or not_evaluable."),
         _text(
             "attention",
             "What it is read for, and in which order: RU (reached a user although a record holds a stop condition), SG "
@@ -598,9 +602,14 @@ CHANGES = Table(
         _text("layer", "Layer whose setting it is."),
         _text("scope", "What kind of setting: template, index, model, policy, client, parameter, or the record's own."),
         _text("key", "Which one: the template, alias, policy, parameter."),
-        _text("service", "Program that it was seen in; null in a feed that names none."),
+        _text("service", "Program that it was seen in, with its clock where it has several; null where none is named."),
         _text("old", "Value before; null where none was seen."),
         _text("new", "Value from then on."),
+        _number(
+            "share",
+            "Share of the records with the new value, from then until it was last seen: below 1 where others were in "
+            "use beside it; null for a record or feed.",
+        ),
         _text("basis", "record (a log says so), first_seen (a value that was not there before), or feed."),
         _text("status", "OBS for a record or feed, DER for a value first seen."),
         _text("event", "Event that says or shows it; null for a feed."),

@@ -25,17 +25,17 @@ from strataline.cli import terminal
 from strataline.cli.terminal import ASSUME_ZONE, COMPLAINT, ENCODINGS, FORCE, FORMATS, JSON, ZONES, dumped, echo
 from strataline.conformance import Complaint, check_folder, draft_format, rewrite
 from strataline.errors import FormatError, InputError
+from strataline.escape import excerpt, printable
 from strataline.event import FRAME, LAYERS
-from strataline.export.escape import excerpt, printable
 from strataline.export.page import Page
 from strataline.export.text import place
-from strataline.export.words import count, date_time, epoch_ms
 from strataline.format import Format
 from strataline.parse import Kernel, Marks, Parsed, Plan, catalogue, described, parse_source, zone_named
 from strataline.parse.explain import Explained, Near, explain, written
 from strataline.parse.source import LOOKED_BYTES, LOOKED_RECORDS
 from strataline.read import Options, Source, better_encoding, encoding_named, find_inputs, read
 from strataline.reconstruct import survey
+from strataline.wording import count, date_time, epoch_ms
 
 STATUS = """
 \b

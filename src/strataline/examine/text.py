@@ -20,13 +20,13 @@ import polars as pl
 from strataline.errors import InputError
 
 FAMILIES = {
-    "override": "a verb of overriding within six words of instructions, rules, prompt or context",
-    "role": "tokens or labels that mark roles in a chat",
-    "addressed": "addressed to a model",
+    "override": "has a verb of overriding within six words of instructions, rules, prompt or context",
+    "role": "has tokens or labels that mark roles in a chat",
+    "addressed": "is addressed to a model",
     "steering": "says what the output is to hold, or not to mention",
-    "hidden": "hidden from a reader: tag characters, runs of zero-width characters, HTML comments, elements that are "
-    "not displayed, 200 or more characters of base64",
-    "scaffold": "a Markdown link or image whose query is to be filled in",
+    "hidden": "hides something from a reader: tag characters, runs of zero-width characters, HTML comments, elements "
+    "that are not displayed, 200 or more characters of base64",
+    "scaffold": "has a Markdown link or image whose query is to be filled in",
 }
 """The families of instruction-like text, by name."""
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from strataline.export import words
-from strataline.export.rows import Row
+from strataline import wording
+from strataline.rows import Row
 
 FAMILY = 6
 """So many clocks of one family, such as those of browsers, are summed up."""
@@ -82,7 +82,7 @@ def offset_cells(row: Row) -> list[str]:
     return [
         row["clock"],
         str(row["slice"]),
-        "" if still else words.offset(row["offset_ns"]),
+        "" if still else wording.offset(row["offset_ns"]),
         _bracket(row),
         f"{row['pairs']:,}" if row["pairs"] else "",
         _basis(row),
@@ -100,10 +100,10 @@ def _bracket(row: Row) -> str:
     if row["basis"] in ("reference", "asserted") or (lower is None and upper is None):
         return ""
     if lower is None:
-        return f"at most {words.offset(upper)}"
+        return f"at most {wording.offset(upper)}"
     if upper is None:
-        return f"at least {words.offset(lower)}"
-    low, high = words.offset(lower), words.offset(upper)
+        return f"at least {wording.offset(lower)}"
+    low, high = wording.offset(lower), wording.offset(upper)
     # One unit is said once.
     return f"{low.removesuffix(' s') if ' min ' not in low + high else low} .. {high}"
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from strataline.export import rows, words
+from strataline import rows, wording
+from strataline.escape import printable
 from strataline.export.clocks import BASES, UNKNOWABLE, notes, offset_cells, references, split, summed, zones
-from strataline.export.escape import printable
 from strataline.export.page import Page
-from strataline.export.rows import Row
+from strataline.rows import Row
 
 # Lines and columns of a plot.
 _ROWS, _COLUMNS = 8, 60
@@ -61,7 +61,7 @@ def page(
 
 
 def _heading(relative: Sequence[str], clocks: pl.DataFrame) -> str:
-    domains = words.count(clocks["clock"].n_unique(), "clock")
+    domains = wording.count(clocks["clock"].n_unique(), "clock")
     moved = clocks.filter(pl.col("offset_ns") != 0)["clock"].n_unique()
     if not relative:
         return f"{domains}. None was compared with another: no linked events lie on two clocks."
@@ -73,7 +73,7 @@ def _heading(relative: Sequence[str], clocks: pl.DataFrame) -> str:
 def _table(clocks: pl.DataFrame, relative: Sequence[str], page: Page) -> list[str]:
     several = clocks["slice"].max() not in (None, 0)
     ordered = rows.of(clocks.sort("clock", "slice"))
-    days = {words.date_time(row[end])[:10] for row in ordered for end in ("start_time", "end_time")} - {""}
+    days = {wording.date_time(row[end])[:10] for row in ordered for end in ("start_time", "end_time")} - {""}
     day = days.pop() if len(days) == 1 else None
     times = f"its times (UTC, {day})" if day else "its times (UTC)"
     lines = [["clock", *(["slice"] if several else []), times, "offset", "bracket", "pairs", "basis"]]
@@ -87,7 +87,7 @@ def _table(clocks: pl.DataFrame, relative: Sequence[str], page: Page) -> list[st
 
 def _times(row: Row, day: str | None) -> str:
     """From when to when, to the second; without the date where `day` says it."""
-    start, end = (words.date_time(row[name])[:19] for name in ("start_time", "end_time"))
+    start, end = (wording.date_time(row[name])[:19] for name in ("start_time", "end_time"))
     if not start:
         return ""
     return f"{start[11:]} – {end[11:]}" if day else f"{start} – {end[11:] if end[:10] == start[:10] else end}"
@@ -95,12 +95,11 @@ def _times(row: Row, day: str | None) -> str:
 
 def _family(name: str, some: pl.DataFrame, page: Page) -> list[str]:
     figures = summed(some)
-    head = (
-        f"{name}:…  {figures['clocks']:,} clocks, {figures['moved']:,} moved, {words.count(figures['events'], 'event')}"
-    )
+    events = wording.count(figures["events"], "event")
+    head = f"{name}:…  {figures['clocks']:,} clocks, {figures['moved']:,} moved, {events}"
     text = page.fold([(head, "strong")], [], 2)
     if figures["quartiles_ns"]:
-        low, first, middle, third, high = map(words.offset, figures["quartiles_ns"])
+        low, first, middle, third, high = map(wording.offset, figures["quartiles_ns"])
         text += page.prose(
             [("  ", "")],
             f"offsets of those moved: half lie between {first} and {third}, in the middle {middle};"
@@ -115,12 +114,12 @@ def _family(name: str, some: pl.DataFrame, page: Page) -> list[str]:
 def _plot(name: str, slices: pl.DataFrame, page: Page) -> list[str]:
     """The offset over time, as characters: time to the right, the offset upwards."""
     ordered = slices.sort("slice")
-    starts = [words.epoch_ms(time) for time in ordered["start_time"]]
-    end, offsets = words.epoch_ms(ordered["end_time"].max()), ordered["offset_ns"].to_list()
+    starts = [wording.epoch_ms(time) for time in ordered["start_time"]]
+    end, offsets = wording.epoch_ms(ordered["end_time"].max()), ordered["offset_ns"].to_list()
     first = next((start for start in starts if start is not None), None)
     if first is None or end is None:
         return []
-    labels = [words.offset(max(offsets)), words.offset(min(offsets))]
+    labels = [wording.offset(max(offsets)), wording.offset(min(offsets))]
     wide = max(map(len, labels))
     columns = _COLUMNS if page.width is None else max(10, min(_COLUMNS, page.width - wide - 4))
     low, high = min(offsets), max(offsets)
@@ -131,9 +130,9 @@ def _plot(name: str, slices: pl.DataFrame, page: Page) -> list[str]:
         height = 0 if high == low else round((offsets[place] - low) * (_ROWS - 1) / (high - low))
         grid[_ROWS - 1 - height][column] = "*"
     edge = [labels[0], *([""] * (_ROWS - 2)), labels[1]]
-    text = page.prose([("", "")], f"{name}: its offset over time, in {words.count(len(offsets), 'slice')}")
+    text = page.prose([("", "")], f"{name}: its offset over time, in {wording.count(len(offsets), 'slice')}")
     text += [f"  {label:>{wide}} |{''.join(line).rstrip()}" for label, line in zip(edge, grid, strict=True)]
-    left, right = words.date_time(first)[11:19], words.date_time(end)[11:19]
+    left, right = wording.date_time(first)[11:19], wording.date_time(end)[11:19]
     return [*text, f"  {'':>{wide}} +{'-' * columns}", f"  {'':>{wide}}  {left}{right:>{max(columns - len(left), 9)}}"]
 
 

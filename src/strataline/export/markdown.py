@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
+from strataline import rows, wording
+from strataline.escape import code, excerpt
 from strataline.event import EVENTS, LAYERS, PRODUCT_LAYERS
-from strataline.export import rows, words
 from strataline.export.clocks import UNKNOWABLE, family_line, offset_cells, split
-from strataline.export.escape import code, excerpt
-from strataline.export.rows import Chain, Row
+from strataline.rows import Chain, Row
 
 COVERAGE_ROWS = 240
 """With more steps than this, coverage is shown by the hour, or by the day: a table must stay readable."""
@@ -73,16 +73,16 @@ def timeline(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], li
 def _head(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any]) -> str:
     sources, events = tables["sources"], tables["events"]
     span = [
-        words.date_time(words.epoch_ms(t)) for t in (events["corrected_time"].min(), events["corrected_time"].max())
+        wording.date_time(wording.epoch_ms(t)) for t in (events["corrected_time"].min(), events["corrected_time"].max())
     ]
     counts = [
-        words.count(sources.height, "source"),
-        words.count(int(sources["records"].sum()), "record"),
-        words.count(events.height, "event"),
-        words.count(tables["requests"].height, "request"),
+        wording.count(sources.height, "source"),
+        wording.count(int(sources["records"].sum()), "record"),
+        wording.count(events.height, "event"),
+        wording.count(tables["requests"].height, "request"),
     ]
     made = f"strataline {manifest.get('version', '')}".rstrip()
-    tied = f"{events['request'].count():,} of {words.count(events.height, 'event')} are tied to a request"
+    tied = f"{events['request'].count():,} of {wording.count(events.height, 'event')} are tied to a request"
     times = f"All times are UTC. First event {span[0] or _NONE}, last {span[1] or _NONE}."
     return f"# Timeline\n\n{made} · {', '.join(counts)} · {tied}.\n\n{times} {_HOW_TO_READ}"
 
@@ -113,15 +113,15 @@ def _sources(sources: pl.DataFrame) -> str:
             code(row["format"]) if row["format"] else "not recognised",
             _zone(row),
             *(f"{row[name] or 0:,}" for name in counts),
-            words.date_time(row["first_time"]),
-            words.date_time(row["last_time"]),
+            wording.date_time(row["first_time"]),
+            wording.date_time(row["last_time"]),
         ]
         for row in rows.of(sources.sort("source"))
     ]
     sums = [f"{int(sources[name].sum()):,}" for name in counts]
     table = _table(head, [*lines, ["all", "", "", *sums, "", ""]])
     assumed = sources.filter(pl.col("zone_basis") == "assumed").height
-    said = f" The zone of {words.count(assumed, 'source')} is assumed: {_ASSUMED}" if assumed else ""
+    said = f" The zone of {wording.count(assumed, 'source')} is assumed: {_ASSUMED}" if assumed else ""
     return f"## What was read\n\n{table}\n\nSizes and SHA-256: `sources.parquet`.{said}"
 
 
@@ -184,7 +184,7 @@ def _coverage(coverage: pl.DataFrame) -> str:
     unit, step = next(
         (one for one in _STEPS if busy["minute"].dt.truncate(one[1]).n_unique() <= COVERAGE_ROWS), _STEPS[-1]
     )
-    text = [f"## Coverage by layer and {unit}", "", words.ABSENCE, ""]
+    text = [f"## Coverage by layer and {unit}", "", wording.ABSENCE, ""]
     if not layers:
         return "\n".join([*text, "No events."])
     text += [_COVERAGE, ""]
@@ -226,20 +226,20 @@ def _coverage_cell(row: Row, *, fine: bool) -> str:
 
 
 def _span(at: int, minutes: int) -> str:
-    start = words.date_time(at)[:16]
+    start = wording.date_time(at)[:16]
     if minutes == 1:
         return start
-    end = words.date_time(at + (minutes - 1) * 60_000)[:16]
+    end = wording.date_time(at + (minutes - 1) * 60_000)[:16]
     return f"{start} – {end[11:] if end[:10] == start[:10] else end} ({minutes:,} min)"
 
 
 def _changes(events: pl.DataFrame) -> str:
     changes = events.filter(pl.col("layer") == "change")
     if changes.is_empty():
-        return f"## Changes\n\nNo record of a change. {words.ABSENCE}"
+        return f"## Changes\n\nNo record of a change. {wording.ABSENCE}"
     lines = [
         [
-            words.date_time(event["corrected_time"]) or "no time",
+            wording.date_time(event["corrected_time"]) or "no time",
             code(event["service"] or ""),
             _what(event),
             code(rows.address(event)),
@@ -247,7 +247,7 @@ def _changes(events: pl.DataFrame) -> str:
         for event in rows.of(changes.sort(EVENTS.sort, nulls_last=True).head(CHANGES))
     ]
     left = changes.height - len(lines)
-    more = [f"{words.count(left, 'more change')}: the events of layer `change`."] if left else []
+    more = [f"{wording.count(left, 'more change')}: the events of layer `change`."] if left else []
     return "\n\n".join(["## Changes", _CHANGES, _table(["UTC", "service", "what", "evidence"], lines), *more])
 
 
@@ -264,9 +264,9 @@ def _requests(requests: pl.DataFrame, events: pl.DataFrame, links: pl.DataFrame,
 
 def _how_many(shown: int, every: int) -> str:
     if shown == every:
-        return f"All {words.count(every, 'request')}, by start time."
+        return f"All {wording.count(every, 'request')}, by start time."
     return (
-        f"{shown:,} of {words.count(every, 'request')} are here, the first by start time; {every - shown:,} are "
+        f"{shown:,} of {wording.count(every, 'request')} are here, the first by start time; {every - shown:,} are "
         "left out. To see them: `strataline show CASE ID` for one of them, `strataline find CASE --at TIME` for "
         "those of a moment, `strataline reconstruct` with `--since` and `--until` for a part of the time, or with "
         f"`--limit {every}` for all."
@@ -277,11 +277,15 @@ def _request(number: int, chain: Chain) -> str:
     request, events = chain.request, chain.events
     start, end = request["start_time"], request["end_time"]
     counts = [
-        words.count(request["events"] or 0, "event"),
-        words.count(request["attempts"] or 0, "attempt"),
-        words.count(request["calls"] or 0, "model call"),
-        *([] if start is None or end is None else [f"{words.duration(end - start)} by the clock of the opening event"]),
-        *([] if chain.zero is None else [f"opened {words.date_time(chain.zero)}"]),
+        wording.count(request["events"] or 0, "event"),
+        wording.count(request["attempts"] or 0, "attempt"),
+        wording.count(request["calls"] or 0, "model call"),
+        *(
+            []
+            if start is None or end is None
+            else [f"{wording.duration(end - start)} by the clock of the opening event"]
+        ),
+        *([] if chain.zero is None else [f"opened {wording.date_time(chain.zero)}"]),
     ]
     layers = [", ".join(f"{layer} {count}" for layer, count in rows.tied_layers(events))]
     layers += [f"{why}: {found}" for why, found in rows.untied_layers(request)]
@@ -297,7 +301,7 @@ def _request(number: int, chain: Chain) -> str:
             for label, text, event in rows.first_input_last_output(events)
         ),
     ]
-    title = f"### {number}. {request['kind']} {code(request['request'])} · {words.date_time(start) or 'no time'}"
+    title = f"### {number}. {request['kind']} {code(request['request'])} · {wording.date_time(start) or 'no time'}"
     head = ["seq", "UTC", "+ms", "layer", "what", "ids", "evidence", "tied by"]
     table = _table(head, [_event(event, chain) for event in events])
     return "\n".join([title, "", *(f"- {fact}" for fact in facts if fact), "", table])
@@ -312,7 +316,7 @@ def _event(event: Row, chain: Chain) -> list[str]:
     others = [f"{relation} {code(other)}" for relation, other in chain.related(event)]
     return [
         str(event["seq"]),
-        words.date_time(event["corrected_time"]) or "no time",
+        wording.date_time(event["corrected_time"]) or "no time",
         chain.since(event),
         event["layer"],
         _what(event),
@@ -335,6 +339,6 @@ def _left_open() -> str:
             "",
             "Logs do not answer these, and neither does this tool:",
             "",
-            *(f"- **{matter}**: {about}" for matter, about in words.LEFT_OPEN),
+            *(f"- **{matter}**: {about}" for matter, about in wording.LEFT_OPEN),
         ]
     )

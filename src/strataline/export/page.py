@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from strataline.export.escape import printable
+from strataline.escape import printable
 
 _STYLES = {
     "prompt": "36",

@@ -14,12 +14,12 @@ from typing import Any
 import polars as pl
 from rich.cells import cell_len
 
+from strataline import rows, wording
+from strataline.escape import excerpt, printable
 from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REASONS, REQUESTS
-from strataline.export import rows, words
 from strataline.export.clocks import split
-from strataline.export.escape import excerpt, printable
 from strataline.export.page import LABEL, Page, Part
-from strataline.export.rows import Chain, Row
+from strataline.rows import Chain, Row
 
 # Columns: before a second line; that a first input needs beside the rest of its line.
 _EXCERPT, _ROOM = 6, 24
@@ -68,16 +68,16 @@ def chain(
 def _head(found: Chain, page: Page) -> list[str]:
     request, events = found.request, found.events
     start, end, zero = request["start_time"], request["end_time"], found.zero
-    when = [("no event with a time", "")] if zero is None else [(f"{words.date_time(zero)} UTC", "strong")]
+    when = [("no event with a time", "")] if zero is None else [(f"{wording.date_time(zero)} UTC", "strong")]
     if start is not None and end is not None:
-        first, last = words.date_time(start), words.date_time(end)
+        first, last = wording.date_time(start), wording.date_time(end)
         until = last[11:] if last[:10] == first[:10] else last
-        when.append((f"until {until} by the same clock ({words.duration(end - start)})", "dim"))
+        when.append((f"until {until} by the same clock ({wording.duration(end - start)})", "dim"))
     counts = [
         (request["kind"], "strong"),
-        (words.count(request["events"] or 0, "event"), ""),
-        (words.count(request["attempts"] or 0, "attempt"), ""),
-        (words.count(request["calls"] or 0, "model call"), ""),
+        (wording.count(request["events"] or 0, "event"), ""),
+        (wording.count(request["attempts"] or 0, "attempt"), ""),
+        (wording.count(request["calls"] or 0, "model call"), ""),
     ]
     text = page.labelled("request", [(request["request"], "strong")])
     text += page.labelled("opened", when)
@@ -108,7 +108,7 @@ def _backwards(events: Sequence[Row]) -> list[Back]:
 
 
 def _events(found: Chain, back: Sequence[Back], page: Page) -> list[str]:
-    times = [words.date_time(event["corrected_time"]) for event in found.events]
+    times = [wording.date_time(event["corrected_time"]) for event in found.events]
     days = {time[:10] for time in times if time}
     day = days.pop() if len(days) == 1 else None
     clock = [(time[11:] if day else time) or "no time" for time in times]
@@ -188,7 +188,7 @@ def _not_tied(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
         for line in page.prose([("  ", "")], f"{', '.join(request[name])}: {reason}")
     ]
     if any(request[name] for name, _ in why):
-        lines += page.prose([("  ", "")], words.ABSENCE, "dim")
+        lines += page.prose([("  ", "")], wording.ABSENCE, "dim")
     lines += _candidates(request, links, page)
     return page.section("Not tied", lines)
 
@@ -199,8 +199,8 @@ def _candidates(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
     if listed.is_empty():
         return []
     best = listed.row(0, named=True)
-    likeliest = f"the likeliest: {best['from_address']} {words.chance(best['confidence'] or 0)}"
-    number = words.count(listed["from_event"].n_unique(), "event")
+    likeliest = f"the likeliest: {best['from_address']} {wording.chance(best['confidence'] or 0)}"
+    number = wording.count(listed["from_event"].n_unique(), "event")
     hint = f"strataline why CASE {best['from_event'][:_EVENT]}"
     return page.fold([("  ", "")], [(f"{number} may belong to it, none taken", ""), (likeliest, ""), (hint, "dim")], 4)
 
@@ -215,9 +215,9 @@ def _clocks(back: Sequence[Back], page: Page) -> list[str]:
     for (clock, other), (event, before, gap) in most.items():
         where = f"(events {before['seq']} and {event['seq']})"
         if clock == other:
-            said = f"{clock}: its own records go back by {words.duration(gap)} {where}"
+            said = f"{clock}: its own records go back by {wording.duration(gap)} {where}"
         else:
-            said = f"{clock} reads {words.duration(gap)} earlier than {other} {where}"
+            said = f"{clock} reads {wording.duration(gap)} earlier than {other} {where}"
         lines += page.prose([("  ", "")], said)
     if lines:
         legend = (
@@ -258,7 +258,9 @@ def _ids(events: Sequence[Row], page: Page) -> list[str]:
         line
         for (kind, value), number in carried.items()
         if short[value] != value
-        for line in page.fold([(f"  {kind:<{wide}}  ", "dim")], [(value, ""), (words.count(number, "event"), "dim")], 4)
+        for line in page.fold(
+            [(f"  {kind:<{wide}}  ", "dim")], [(value, ""), (wording.count(number, "event"), "dim")], 4
+        )
     ]
     return page.section("Ids in full", lines)
 
@@ -288,7 +290,7 @@ def listing(requests: pl.DataFrame, events: pl.DataFrame, *, width: int | None =
         else:
             text += page.fold([], [(cell, "") for cell in cells[:-1]], 4)
             text += [page.crop(" " * 4, rest) for rest in ["  ".join(part for part in line[-2:] if part)] if rest]
-    text.append(words.count(requests.height, "request"))
+    text.append(wording.count(requests.height, "request"))
     return "\n".join(text) + "\n"
 
 
@@ -299,10 +301,10 @@ def _listed(chain: Chain) -> tuple[str, ...]:
     came_out = [*(request["verdicts"] or ()), *(request["shown"] or ()), *(request["outcomes"] or ())]
     asked = next((event["input_excerpt"] for event in chain.events if event["input_excerpt"]), None)
     return (
-        words.date_time(chain.zero),
+        wording.date_time(chain.zero),
         rows.short_request(request["request"]),
         request["kind"],
-        "" if start is None or end is None else words.duration(end - start),
+        "" if start is None or end is None else wording.duration(end - start),
         f"no {', '.join(missing)}" if missing else "all five",
         excerpt(", ".join(came_out)),
         f"“{excerpt(asked)}”" if asked else "",
@@ -321,7 +323,7 @@ def hits(events: pl.DataFrame, *, width: int | None = None, colour: bool = False
     text = []
     for event in rows.of(events):
         head = [
-            (f"{words.date_time(event['corrected_time']) or 'no time':<23}  ", ""),
+            (f"{wording.date_time(event['corrected_time']) or 'no time':<23}  ", ""),
             (f"{event['layer']:<9}  ", event["layer"]),
         ]
         request = f"request {rows.short_request(event['request'])}" if event["request"] else "tied to no request"
@@ -332,7 +334,7 @@ def hits(events: pl.DataFrame, *, width: int | None = None, colour: bool = False
             if event[f"{side}_excerpt"]:
                 text.append(page.crop(f"{' ' * 25}{side:<6} ", f"“{excerpt(event[f'{side}_excerpt'])}”", "dim"))
     requests = events["request"].n_unique() - int(events["request"].null_count() > 0)
-    text.append(f"{words.count(events.height, 'event')} of {words.count(requests, 'request')}")
+    text.append(f"{wording.count(events.height, 'event')} of {wording.count(requests, 'request')}")
     return "\n".join(text) + "\n"
 
 
@@ -362,9 +364,9 @@ def rejects(found: pl.DataFrame, *, every: bool, width: int | None = None, colou
             text += page.fold([(f"  {row['len']:>7,} in ", "")], [(row["source"], ""), ("such as", "dim")], 4)
             text += _rejects(pl.DataFrame([row], schema=counted.schema).drop("len"), page)
         if counted.height > _REJECTS:
-            more = f"and {words.count(counted.height - _REJECTS, 'more source')}; all: --reason {reason}"
+            more = f"and {wording.count(counted.height - _REJECTS, 'more source')}; all: --reason {reason}"
             text += page.fold([("  ", "")], [(more, "dim")], 4)
-    return "\n".join([*text, words.count(found.height, "reject")]) + "\n"
+    return "\n".join([*text, wording.count(found.height, "reject")]) + "\n"
 
 
 def _rejects(found: pl.DataFrame, page: Page) -> list[str]:
@@ -384,7 +386,7 @@ def place(row: Row) -> str:
     if row["parts"]:
         return f"line {row['line']}, {row['length']} bytes in {len(row['parts'])} parts from byte {row['offset']}"
     line = "" if row["line"] is None else f"line {row['line']}, "
-    return f"{line}{words.count(row['length'], 'byte')} from byte {row['offset']}"
+    return f"{line}{wording.count(row['length'], 'byte')} from byte {row['offset']}"
 
 
 def summary(
@@ -434,7 +436,7 @@ def _links(links: pl.DataFrame, events: pl.DataFrame, page: Page) -> list[str]:
     for method, said in rows.INFERRED.items():
         some = inferred.filter(pl.col("link_method") == method)
         if some.height:
-            least = words.chance(float(some["link_confidence"].min()))  # type: ignore[arg-type]
+            least = wording.chance(float(some["link_confidence"].min()))  # type: ignore[arg-type]
             parts.append((f"{said} {some.height:,} (confidence {least} or more)", ""))
     loose = rows.candidates(links)["from_event"].n_unique()
     parts += [(f"candidates only {loose:,}", "")] if loose else []
@@ -450,7 +452,8 @@ def _moved(clocks: pl.DataFrame, out: str | None, page: Page) -> list[str]:
         .unique("clock", keep="first", maintain_order=True)
     )
     parts = [
-        (f"{name} {words.offset(offset)}", "") for name, offset in moved.head(_MOVED)["clock", "offset_ns"].iter_rows()
+        (f"{name} {wording.offset(offset)}", "")
+        for name, offset in moved.head(_MOVED)["clock", "offset_ns"].iter_rows()
     ]
     parts += [(f"and {moved.height - _MOVED} more", "")] if moved.height > _MOVED else []
     for name, some in families.items():
@@ -469,14 +472,15 @@ def _read(sources: pl.DataFrame, events: pl.DataFrame, page: Page) -> list[str]:
     # What lies in an archive is counted with it.
     size = int(sources.filter(pl.col("within").is_null())["bytes"].sum()) / 1024**2
     parts = f"{with_events:,} with events + {rejected:,} rejected + {skipped:,} skipped"
-    identity = f"{words.count(records, 'record')} = {parts}"
+    identity = f"{wording.count(records, 'record')} = {parts}"
     if records != with_events + rejected + skipped:
         identity += " (these do not add up)"
     text = page.labelled(
-        "read", [(words.count(sources.height, "source"), "strong"), (f"{size:,.1f} MiB", ""), (identity, "")]
+        "read", [(wording.count(sources.height, "source"), "strong"), (f"{size:,.1f} MiB", ""), (identity, "")]
     )
     span = [
-        words.date_time(words.epoch_ms(end)) for end in (events["corrected_time"].min(), events["corrected_time"].max())
+        wording.date_time(wording.epoch_ms(end))
+        for end in (events["corrected_time"].min(), events["corrected_time"].max())
     ]
     when = f"{span[0]} – {span[1]} UTC" if span[0] else "none with a time"
     return text + page.labelled("events", [(f"{events.height:,}", "strong"), (when, "")])

@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from strataline.export import rows, words
-from strataline.export.rows import Row
+from strataline import rows, wording
+from strataline.rows import Row
 
 STATUSES = {
     "OBS": "stands in a record",
@@ -224,7 +224,7 @@ class _Known:
                 by = "time" if later["method"] == "window" else "text"
                 said.append(
                     f"On the way to the opening event, {later['address']} is tied by {by} alone, with a confidence of "
-                    f"{words.chance(later['confidence'] or 0)}: this event is in the request no surer than that."
+                    f"{wording.chance(later['confidence'] or 0)}: this event is in the request no surer than that."
                 )
         if way[-1]["method"] != "opening":
             said.append("The links do not lead all the way to the opening event: its own records came in with others.")
@@ -238,7 +238,7 @@ class _Known:
         if there is None:
             return ["No link of it is kept: it came into the request with records that ids tie to it."]
         other = f"{there['kind']} {rows.address(there)}"
-        sure = words.chance(link["confidence"] or 0)
+        sure = wording.chance(link["confidence"] or 0)
         if link["relation"] in AGAIN or (method == "content" and not link["content_hash"]):
             again = "reports the operation of" if link["relation"] == "repeats" else "is the same record as"
             return [f"It {again} {other}, again: it is kept, counted once, and in the request of that one."]
@@ -286,7 +286,7 @@ class _Known:
         said = []
         for link in links.filter(mine).head(_MOST).to_dicts():
             shared = "they share an id" if link["scope"] == "id" else "the session and the text are the same"
-            apart = "" if link["delta_ns"] is None else f", {words.length(link['delta_ns'])} later"
+            apart = "" if link["delta_ns"] is None else f", {wording.length(link['delta_ns'])} later"
             said.append(
                 f"{link['from_address']} sends the turn of {link['to_address']} again{apart}: {shared}, and an error "
                 "or a retry event stands between the two."
@@ -299,7 +299,7 @@ class _Known:
         if delta is None:
             return []
         mine, theirs = _ends(event, there, delta)
-        apart = f"{words.length(delta)} {'before' if delta > 0 else 'after'}" if delta else "at the very time of"
+        apart = f"{wording.length(delta)} {'before' if delta > 0 else 'after'}" if delta else "at the very time of"
         said = [f"{mine} lies {apart} {theirs}{there['kind']} {rows.address(there)}."]
         return [*said, *_clocks(event, there)]
 
@@ -343,7 +343,7 @@ class _Known:
         said = [f"Had the record carried {wanted}, the link would be by that id, and certain."]
         sure = link["confidence"]
         if sure is not None and sure < 1:
-            more = f"With --min-confidence above {words.chance(sure)} it would be a candidate, and tied to nothing"
+            more = f"With --min-confidence above {wording.chance(sure)} it would be a candidate, and tied to nothing"
             said.append(f"{more}; with --min-confidence 1, ids alone count.")
         if runner_up is not None and runner_up["address"]:
             said.append(f"An id shared with {runner_up['address']} would have put it there instead.")
@@ -356,7 +356,7 @@ class _Known:
             names = " and ".join(dict.fromkeys(str(one["clock"]) for one in moved))
             side = "before" if raw > 0 else "after"
             said.append(
-                f"By the times as logged it lies {words.length(raw)} {side} that event. What was taken from {names} "
+                f"By the times as logged it lies {wording.length(raw)} {side} that event. What was taken from {names} "
                 "can be asserted otherwise: --clock DOMAIN=OFFSET."
             )
         return said
@@ -446,17 +446,17 @@ class _Known:
     def undecided(self, event: Row, listed: Sequence[Row], there: Mapping[str, Row]) -> list[str]:
         best = listed[0]
         sure = best["confidence"] or 0
-        few = words.count(len(listed), "candidate")
+        few = wording.count(len(listed), "candidate")
         none = f"No usable id ties it to a request. By time, {few} came into question, and none is sure enough"
-        best_is = f"the likeliest has a confidence of {words.chance(sure)}"
-        said = [f"{none}: {best_is}, and {words.chance(self.least)} is asked for (--min-confidence)."]
+        best_is = f"the likeliest has a confidence of {wording.chance(sure)}"
+        said = [f"{none}: {best_is}, and {wording.chance(self.least)} is asked for (--min-confidence)."]
         if best["to_event"] in there:
             said += self.delay(event, there[best["to_event"]], best)
         said.append(f"It was looked for within {self.scope(event, best['scope'])}.")
         rest = 1 - sum(link["confidence"] or 0 for link in listed)
         if rest > 0.005:
             said.append(
-                f"The remaining {words.chance(rest)} is the chance of turns that are not listed, or of no turn at all."
+                f"The remaining {wording.chance(rest)} is the chance of turns that are not listed, or of no turn."
             )
         return said + self.of_ids(event)
 
@@ -516,12 +516,12 @@ class _Known:
         if not number:
             return f"Its {kind} {value} is carried by no other event of these logs."
         tied = others["request"].drop_nulls().n_unique()
-        carried = f"Its {kind} {value} is carried by {words.count(number, 'other event')}"
+        carried = f"Its {kind} {value} is carried by {wording.count(number, 'other event')}"
         if not tied:
             return f"{carried}, and none of these is in a request."
         return (
-            f"{carried}, of {words.count(tied, 'request')}, and ties it to none: the value names nothing, is used anew "
-            "for something else, or is too short to join under another name (notes id_stopped, id_reused)."
+            f"{carried}, of {wording.count(tied, 'request')}, and ties it to none: the value names nothing, is used "
+            "anew for something else, or is too short to join under another name (notes id_stopped, id_reused)."
         )
 
     def untied(self, event: Row) -> tuple[list[str], list[str]]:
@@ -581,7 +581,7 @@ class _Known:
             if near.is_empty():
                 continue
             listed = [
-                f"{rows.short_request(request)} opened {words.length(at)} {'later' if at > 0 else 'earlier'}"
+                f"{rows.short_request(request)} opened {wording.length(at)} {'later' if at > 0 else 'earlier'}"
                 for request, at in near.iter_rows()
             ]
             return [f"Next to it, of its {name} {event[name]}: {'; '.join(listed)}."], abs(near["at"][0])
@@ -608,7 +608,7 @@ def _step(event_id: str, link: Row | None) -> Step:
 
 
 def _iso(ms: int | None) -> str | None:
-    return None if ms is None else words.date_time(ms).replace(" ", "T") + "Z"
+    return None if ms is None else wording.date_time(ms).replace(" ", "T") + "Z"
 
 
 def _plain(value: str) -> str:
@@ -667,7 +667,7 @@ def _clocks(event: Row, there: Row) -> list[str]:
         return [f"Both times are by one clock, {event['clock']}."]
     told = [
         f"{'its own' if one is event else 'the other'} by {one['clock'] or 'a clock without a name'}, "
-        + (f"from which {words.offset(one['clock_offset'])} was taken" if one["clock_offset"] else "as logged")
+        + (f"from which {wording.offset(one['clock_offset'])} was taken" if one["clock_offset"] else "as logged")
         for one in (event, there)
     ]
     return [f"The times are by two clocks: {'; '.join(told)}."]

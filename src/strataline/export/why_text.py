@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from strataline.export import rows, words
-from strataline.export.escape import excerpt
+from strataline import rows, wording
+from strataline.escape import excerpt
 from strataline.export.page import Page
-from strataline.export.rows import Row
 from strataline.export.why import AGAIN, STATUSES, Step
+from strataline.rows import Row
 
 # So many candidates are listed.
 _MOST = 5
@@ -36,7 +36,7 @@ def page(found: Mapping[str, Any], *, width: int | None = None, colour: bool = F
         how = {"window": "by time", "content": "by text", "opening": "it opens the request"}
         tied = [
             (how.get(found["method"], f"by {found['method']}"), "strong"),
-            *([] if sure is None else [(f"confidence {words.chance(sure)}", "")]),
+            *([] if sure is None else [(f"confidence {wording.chance(sure)}", "")]),
             (f"{found['status']}: {STATUSES[found['status']]}", "dim"),
         ]
         text += page.labelled("tied", tied)
@@ -45,7 +45,7 @@ def page(found: Mapping[str, Any], *, width: int | None = None, colour: bool = F
     other = found["runner_up"]
     if other is not None:
         where = f"in request {rows.short_request(other['request'])}" if other["request"] else "in no request"
-        sure = words.chance(other["confidence"] or 0)
+        sure = wording.chance(other["confidence"] or 0)
         parts = [(other["address"] or other["event_id"], ""), (other["kind"] or "", ""), (where, "")]
         lines = page.fold([("  ", "")], [*(part for part in parts if part[0]), (f"confidence {sure}", "strong")], 4)
         text += page.section("Next best", lines)
@@ -65,7 +65,7 @@ def _when(event: Row) -> list[str]:
     if not event["clock_offset_ns"]:
         return [said, f"{by}, as logged"]
     logged = event["logged_time"].replace("T", " ").rstrip("Z")
-    return [said, f"logged as {logged} {by}, from which {words.offset(event['clock_offset_ns'])} was taken"]
+    return [said, f"logged as {logged} {by}, from which {wording.offset(event['clock_offset_ns'])} was taken"]
 
 
 def _which(found: Mapping[str, Any]) -> list[str]:
@@ -95,9 +95,9 @@ def _by(step: Step) -> str:
     if step["relation"] in AGAIN:
         return str(step["relation"]).replace("_", " ")
     sure = step["confidence"]
-    doubt = f" ~{words.chance(sure)}" if sure is not None and sure < 1 else ""
+    doubt = f" ~{wording.chance(sure)}" if sure is not None and sure < 1 else ""
     if method == "window":
-        delay = f", {words.length(step['delta_ns'])} apart" if step["delta_ns"] is not None else ""
+        delay = f", {wording.length(step['delta_ns'])} apart" if step["delta_ns"] is not None else ""
         return f"time{delay}, {step['scope'] or 'no scope'}{doubt}"
     if method == "content":
         return f"the same text{doubt}" if step["content_hash"] else "the same record again"
@@ -111,10 +111,10 @@ def _candidates(candidates: Sequence[Row], page: Page) -> list[str]:
         return []
     lines = [["confidence", "request", "by", "what it would be tied to"]]
     for one in candidates[:_MOST]:
-        apart = "" if one["delta_ns"] is None else f", {words.length(one['delta_ns'])} apart"
+        apart = "" if one["delta_ns"] is None else f", {wording.length(one['delta_ns'])} apart"
         by = f"{'time' if one['method'] == 'window' else one['method']}{apart}, {one['scope'] or 'no scope'}"
         what = f"{one['kind'] or ''} {one['to_address'] or one['to_event']}".strip()
-        lines.append([words.chance(one["confidence"] or 0), rows.short_request(one["request"]), by, what])
+        lines.append([wording.chance(one["confidence"] or 0), rows.short_request(one["request"]), by, what])
     more = len(candidates) - _MOST
     text = page.table(lines, 2)
     return page.section("Candidates, none taken", text + ([f"  and {more} more"] if more > 0 else []))

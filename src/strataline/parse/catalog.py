@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
-import sys
 from collections.abc import Iterable
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
 
 import regex
 
+from strataline import plugin
 from strataline.errors import FormatError
 from strataline.format import Format
 
 SHIPPED = "strataline.parsers"
 GROUP = "strataline.formats"
+PAGE = "docs/writing-formats.md"
 
 
 def catalogue(folders: Iterable[Path] = ()) -> dict[str, Format]:
@@ -66,30 +64,10 @@ def load(file: Path) -> Format:
     Raises:
         FormatError: if the file does not run, or holds no ``FORMAT`` of its own name.
     """
-    try:
-        text = file.read_bytes()
-    except OSError as problem:
-        raise FormatError(f"cannot be read: {problem.strerror or problem}", path=str(file)) from problem
-    if b"FORMAT" not in text:
-        # A folder of programs that was named by mistake is not run.
-        raise FormatError("holds no FORMAT", path=str(file), hint="end the file in FORMAT = Format(...)")
-    spec = importlib.util.spec_from_file_location(f"_strataline_format_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise FormatError("not a Python file", path=str(file))
-    module = importlib.util.module_from_spec(spec)
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    except FormatError as problem:
-        raise FormatError(problem.message, path=str(file), hint=problem.hint) from problem
-    except (Exception, SystemExit) as problem:  # a format file is its author's code: whatever it raises is theirs
-        hint = f"python {file.name} shows where; docs/writing-formats.md describes a format file"
-        raise FormatError(f"does not run: {type(problem).__name__}: {problem}", path=str(file), hint=hint) from problem
-    finally:
-        sys.dont_write_bytecode = written
-    one = getattr(module, "FORMAT", None)
+    shape = "FORMAT = Format(...)"
+    one = plugin.loaded(file, "FORMAT", FormatError, shape, PAGE)
     if not isinstance(one, Format):
-        raise FormatError("holds no FORMAT", path=str(file), hint="end the file in FORMAT = Format(...)")
+        raise FormatError("holds no FORMAT", path=str(file), hint=f"end the file in {shape}")
     for pattern in (one.pattern, one.begins):
         try:
             regex.compile(pattern or "")
@@ -102,15 +80,7 @@ def load(file: Path) -> Format:
 
 def own_folder() -> Path | None:
     """The folder of formats that this user keeps for every case; null where there is none."""
-    home = os.environ.get("XDG_CONFIG_HOME", "")
-    try:
-        # The specification of base directories asks that a relative one is left out of account.
-        base = Path(home) if home and Path(home).is_absolute() else Path("~/.config").expanduser()
-        folder = base / "strataline" / "formats"
-        return folder if folder.is_dir() else None
-    except (OSError, RuntimeError):
-        # A service without a home, or with one that it may not look into.
-        return None
+    return plugin.own_folder("formats")
 
 
 def _folders(named: Iterable[Path]) -> list[Path]:
@@ -123,26 +93,8 @@ def _shipped() -> list[Path]:
 
 
 def _installed() -> list[Path]:
-    entries = sorted(entry_points(group=GROUP), key=lambda one: (one.value, one.name))
-    # A package that is there twice (in place and installed) is one.
-    return list(dict.fromkeys(folder for entry in entries for folder in _of_package(entry)))
-
-
-def _of_package(entry: EntryPoint) -> list[Path]:
-    """The folders of the package that an entry point names, which is not imported: its files are loaded one by one."""
-    said = f"entry point {entry.name} = {entry.value!r} of the group {GROUP}"
-    try:
-        spec = importlib.util.find_spec(entry.module)
-    except (Exception, SystemExit) as problem:  # the packages above it are imported, and are their author's code
-        hint = "mend or uninstall the package that states it"
-        raise FormatError(f"{said} cannot be used: {type(problem).__name__}: {problem}", hint=hint) from problem
-    if spec is None or not spec.submodule_search_locations:
-        hint = "its value is the package that holds the format files; docs/writing-formats.md shows one"
-        raise FormatError(f"{said} names no package", hint=hint)
-    return [Path(folder) for folder in spec.submodule_search_locations]
+    return plugin.installed(GROUP, FormatError, PAGE)
 
 
 def _listed(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise FormatError("no such folder of formats", path=str(folder))
-    return sorted(file for file in folder.glob("*.py") if not file.name.startswith(("_", ".")))
+    return plugin.listed(folder, "formats", FormatError)

@@ -15,7 +15,7 @@ from dataclasses import replace
 import polars as pl
 
 from strataline.errors import InputError
-from strataline.examine.check import HITS, Check, Found, Unknown
+from strataline.examine.check import HITS, Check, Found, Unknown, capped
 from strataline.examine.contents import MOST, Contents
 from strataline.examine.facts import Facts
 from strataline.examine.text import (
@@ -34,9 +34,6 @@ from strataline.examine.text import (
     repetition,
     script_letters,
 )
-
-MOST_FOUND = 20
-"""Subjects that are listed one by one."""
 
 SHARED_BY = 3
 """Sessions whose prompts hold a line, from which on it counts as the template's."""
@@ -153,20 +150,6 @@ def _said(items: Iterable[str]) -> str:
     return ", ".join(items)
 
 
-def _largest(found: Sequence[Found], what: str, rest: str) -> list[Found]:
-    """The findings with most requests first; those beyond `MOST_FOUND` as one that says how many more there are."""
-    ranked = sorted(found, key=lambda one: (-one.hits.height, one.subject or ""))
-    if len(ranked) <= MOST_FOUND:
-        return ranked
-    kept, others = ranked[: MOST_FOUND - 1], ranked[MOST_FOUND - 1 :]
-    hits = pl.concat([one.hits for one in others]).explode("events")
-    hits = (
-        hits.unique(maintain_order=True).group_by("request", maintain_order=True).agg(events=pl.col("events").head(6))
-    )
-    subject = f"{len(others)} further {what}"
-    return [*kept, replace(others[0], hits=hits, subject=subject, statement=rest, values={"k": len(others)})]
-
-
 def _unread(contents: Contents, what: str) -> Unknown:
     if contents.missing:
         why = _said(f"{why} ({count} events)" for why, count in sorted(contents.missing.items()))
@@ -206,7 +189,7 @@ def _unfilled(facts: Facts) -> Sequence[Found] | Unknown:
         )
     if not found:
         return [Found(HITS_EMPTY, evaluable)]
-    return _largest(found, "variables", "{k} further variables have no value in the rendered prompt of {n:request}.")
+    return capped(found, "{more} further variables have no value in the rendered prompt of {n:request}.")
 
 
 def _sites(facts: Facts, contents: Contents, prompts: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
@@ -353,8 +336,9 @@ def _instruction_like_document(facts: Facts) -> Sequence[Found] | Unknown:
         in_prompt = held["request"].n_unique()
         limits = {**contents.limits, **quoted, "requests_whose_prompt_holds_it": in_prompt}
         found.append(Found(_hits(facts, events), evaluable, values, str(name), parameters=limits))
-    rest = "{k} further documents, supplied in {n:request}, contain text resembling instructions to a model."
-    return _largest(found, "documents", rest)
+    return capped(
+        found, "{more} further documents, supplied in {n:request}, contain text resembling instructions to a model."
+    )
 
 
 # X-06
@@ -384,24 +368,24 @@ def _followed(facts: Facts) -> Sequence[Found] | Unknown:
         return [Found(HITS_EMPTY, evaluable, parameters=contents.limits)]
     shown = _shown_hosts(facts)
     rows = rows.join(shown, on=["request", "marker"], how="left", maintain_order="left")
+    displayed = rows.filter("displayed").select("request", "of").unique()
     found = []
-    for (of,), part in rows.group_by("of", maintain_order=True):
-        displayed = part.filter("displayed")
-        for held, attention in (
-            (displayed, "RU"),
-            (part.filter(~pl.col("request").is_in(displayed["request"].implode())), "CC"),
-        ):
-            if held.is_empty():
-                continue
-            events = pl.concat([held.select("request", "event_id"), held.select("request", event_id="answer")])
-            strings = held["marker"].unique().sort().to_list()
-            named = {f"string_{n}": one for n, one in enumerate(strings[:SPANS], 1)}
-            limits = {**contents.limits, **named}
-            found.append(
-                Found(_hits(facts, events), evaluable, {"d": of}, str(of), attention=attention, parameters=limits)
-            )
-    rest = "Strings from {k} further passages resembling instructions also appear in the responses of {n:request}."
-    return _largest(found, "passages", rest)
+    shown_too = rows.join(displayed, on=["request", "of"], how="semi", maintain_order="left")
+    others = rows.join(displayed, on=["request", "of"], how="anti", maintain_order="left")
+    for attention, part in (("RU", shown_too), ("CC", others)):
+        told = [_follow(facts, held, str(of), evaluable) for (of,), held in part.group_by("of", maintain_order=True)]
+        found += [replace(one, attention=attention) for one in capped(told, _FURTHER)]
+    return found
+
+
+_FURTHER = "Strings from {more} further passages resembling instructions also appear in the responses of {n:request}."
+
+
+def _follow(facts: Facts, rows: pl.DataFrame, of: str, evaluable: pl.Series) -> Found:
+    events = pl.concat([rows.select("request", "event_id"), rows.select("request", event_id="answer")])
+    strings = rows["marker"].unique().sort().to_list()
+    named = {f"string_{n}": one for n, one in enumerate(strings[:SPANS], 1)}
+    return Found(_hits(facts, events), evaluable, {"d": of}, of, parameters={**facts.contents.limits, **named})
 
 
 _PIECE = ("request", "event_id", "text")
@@ -529,23 +513,22 @@ def _external(facts: Facts) -> Sequence[Found] | Unknown:
         "A displayed {what} points to {host}, which is in no document and no message recorded for the request{listed}."
     )
     said = " and on no list of allowed hosts" if hosts else ""
+    others = []
     for (host,), part in rows.filter(strange & pl.col("carried").is_null()).group_by("host", maintain_order=True):
         values = {"what": _what(part), "host": defanged(str(host)), "listed": said}
-        found.append(
+        others.append(
             Found(
                 _hits(facts, part),
                 evaluable,
                 values,
                 defanged(str(host)),
                 statement=words,
-                attention="CC",
-                status="INF",
                 parameters=limits,
             )
         )
-    if not found:
-        return [Found(HITS_EMPTY, evaluable, parameters=limits)]
-    return _largest(found, "hosts", "Displayed links or images of {n:request} point to {k} further hosts.")
+    rest = "Displayed links or images of {n:request} point to {more} further hosts."
+    found = capped(found, rest) + [replace(one, attention="CC", status="INF") for one in capped(others, rest)]
+    return found or [Found(HITS_EMPTY, evaluable, parameters=limits)]
 
 
 def _what(part: pl.DataFrame) -> str:
@@ -687,9 +670,12 @@ CHECKS: tuple[Check, ...] = (
         rule=_unfilled,
         statement="Variable {v} has no value in the rendered prompt of {n:request}.",
         question="What fills this variable, and what does the template do where it has nothing to fill it with?",
-        alternatives=("The template shows braces on purpose, as an example of a format.",),
+        alternatives=(
+            "The template shows braces on purpose, as an example of a format.",
+            "Users of several sessions sent the same text with braces, and no record holds it apart from the prompt.",
+        ),
         content=True,
-        parameters={"placeholder": PLACEHOLDER, "line_shared_by_sessions": SHARED_BY, "most_events": MOST},
+        parameters={"line_shared_by_sessions": SHARED_BY, "most_events": MOST},
     ),
     Check(
         id="P-04",

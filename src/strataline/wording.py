@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 BANNED = (
@@ -31,6 +32,20 @@ LEFT_OPEN = (
 """What only people can decide: (matter, what it is about)."""
 
 ABSENCE = "Absence of a log is not absence of an event: a layer without records may still have acted."
+
+ASSOCIATION = "Association in these logs. It does not show effect, and absent fields cannot appear here."
+
+_BANNED = re.compile(r"\b(?:" + "|".join(re.escape(word) for word in BANNED) + r")\b", re.IGNORECASE)
+
+
+def banned(sentence: str) -> list[str]:
+    """The words of `sentence` that no sentence about an incident uses, in its order.
+
+    >>> banned("The deploy led to errors.")
+    ['led to']
+    """
+    return [found.group().lower() for found in _BANNED.finditer(sentence)]
+
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - everything here is UTC, and says so once, in words
 

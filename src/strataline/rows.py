@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from strataline.event import EVENTS, LAYERS, TIME
-from strataline.export.words import chance, duration
+from strataline.wording import chance, duration
 
 Row = Mapping[str, Any]
 

@@ -1,0 +1,278 @@
+"""An examination as a page: what fired, in reading order; what was different; what changed; what could not run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from strataline.escape import defang
+from strataline.export.page import Page
+from strataline.wording import ASSOCIATION, LEFT_OPEN, count, date_time, duration, epoch_ms
+
+Row = Mapping[str, Any]
+
+READ = {
+    "RU": "Read first: reached a user although a record holds a stop condition",
+    "SG": "Read first: safeguards not evidenced",
+    "DV": "Read next: what differs",
+    "CC": "Read next: conditions known to widen outcomes",
+    "EG": "Background: gaps in the evidence",
+    "CX": "Background: context",
+}
+"""Headings, by attention. They say what to read when; not what weighs more."""
+
+_ADDRESSES = 4
+_CONTRASTS = 20
+_CHANGES = 30
+_VARIANTS = 12
+
+
+def page(examined: Any, case: str, *, every: bool = False, width: int | None = None, colour: bool = False) -> str:
+    """Return `examined` (an ``examine.Examined``) as text.
+
+    Args:
+        examined: what an examination gave.
+        case: the case, as hints name it.
+        every: whether to list what was compared without passing, all changes, and the checks that found nothing.
+        width: columns of the terminal; null where it is none.
+        colour: whether to paint.
+    """
+    page = Page(width, colour)
+    text = _heading(examined, page)
+    if examined.impact is not None:
+        text += page.section("Reached", _impact(examined.impact, page))
+    fired = examined.findings.filter(pl.col("result") == "fired")
+    for attention, heading in READ.items():
+        some = fired.filter(pl.col("attention") == attention)
+        lines = [line for row in some.to_dicts() for line in _finding(row, case, examined, page)]
+        text += page.section(heading, lines)
+    if fired.is_empty():
+        text += page.section("Findings", page.prose([("  ", "")], "no check fired"))
+    text += _contrasts(examined, every, page)
+    text += _changes(examined.changes, every, page)
+    clear = examined.findings.filter(pl.col("result") == "clear")
+    not_run = examined.findings.filter(pl.col("result") == "not_evaluable")
+    if every:
+        ran: list[Sequence[str]] = [["check", "", "evaluable", "attention"]]
+        ran += [[row["check"], row["name"], f"{row['evaluable'] or 0:,}", row["attention"]] for row in clear.to_dicts()]
+        text += page.section("Ran and found nothing", page.table(ran, right=(2,)) if clear.height else [])
+        reasons: list[Sequence[str]] = [["check", "", "why"]]
+        reasons += [[row["check"], row["name"], row["reason"]] for row in not_run.to_dicts()]
+        text += page.section("Could not run", page.table(reasons) if not_run.height else [])
+    else:
+        others = page.labelled("no finding", [(check, "") for check in clear["check"]] or [("none", "")])
+        others += page.labelled("not run", [(check, "") for check in not_run["check"]] or [("none", "")])
+        text += page.section("Other checks", others)
+        if not_run.height:
+            text += page.labelled("", [(f"which field would let them: strataline doctor {shlex.quote(case)}", "dim")])
+    text += page.section(
+        "Left open, for people",
+        [line for matter, about in LEFT_OPEN for line in page.prose([(f"  {matter}: ", "dim")], about)],
+    )
+    return "\n".join(text) + "\n"
+
+
+def _heading(examined: Any, page: Page) -> list[str]:
+    affected = examined.affected
+    if affected is None:
+        lines = page.labelled("requests", [(f"{examined.total:,}", "")])
+        hint = "none was named: checks that compare could not run (--affected)"
+        return [*lines, *page.labelled("affected", [(hint, "")])]
+    chosen = [(f"{count(affected.requests.n_unique(), 'request')} of {examined.total:,}", "strong")]
+    chosen += [(f"chosen as {one}", "") for one in affected.selectors]
+    by = affected.chosen_by
+    chosen.append((f"by {by}" if by else "nobody named as the one who chose", "dim"))
+    against = [(f"{count(affected.baseline.n_unique(), 'request')}: {affected.baseline_rule}", "")]
+    return [*page.labelled("affected", chosen), *page.labelled("compared", against)]
+
+
+def _impact(found: Any, page: Page) -> list[str]:
+    of = {(row["tier"], row["of"]): row for row in found.tiers.to_dicts()}
+    lines = [["", "by ids", "recorded", "at most", ""]]
+    for tier in ("shown", "delivered", "exposed"):
+        for what in ("requests", "users", "sessions", "tenants"):
+            row = of[tier, what]
+            if row["at_most"]:
+                name = f"{tier}, {what}"
+                lines.append([name, *(f"{row[one]:,}" for one in ("by_ids", "recorded", "at_most")), ""])
+    text = page.table(lines, right=(1, 2, 3))
+    facts = [f"{count(found.traffic, 'request')} of the case lie between the first and the last of them"]
+    if found.without_user:
+        facts.append(f"{count(found.without_user, 'affected request')} without a user id")
+    if found.most is not None:
+        facts.append(f"{count(found.repeated, 'user')} affected more than once, at most {found.most:,} times")
+    facts += [f"{signal}: {count(number, 'request')}" for signal, number in found.signals.items()]
+    text += page.labelled("", [(one, "") for one in facts])
+    for row in found.moments.to_dicts():
+        when = date_time(epoch_ms(row["time"])) or "not in the supplied logs"
+        parts = [(when, ""), (row["status"], "dim"), *([(row["address"], "dim")] if row["address"] else [])]
+        text += page.fold([(f"  {row['moment']:<23}", "dim")], parts, 25)
+    return text
+
+
+def _finding(row: Row, case: str, examined: Any, page: Page) -> list[str]:
+    numbers = count(row["count"], "request") if row["requests"] else f"{row['count']:,}"
+    if row["evaluable"]:
+        numbers += f" of {row['evaluable']:,} it could be asked of"
+    parts = [(row["status"], "strong"), (row["name"], ""), (", ".join(row["layers"]), "dim"), (numbers, "")]
+    if row["users"]:
+        parts.append((count(row["users"], "user"), ""))
+    if row["affected"] is not None:
+        parts.append((f"{row['affected']:,} affected", ""))
+    if row["inferred"] and row["status"] != "INF":
+        parts.append((f"{row['inferred']:,} joined by text or time", ""))
+    text = page.fold([(f"  {row['finding']:<7}", "strong")], parts, 9)
+    text += page.prose([("         ", "")], defang(row["statement"]))
+    named = list(dict.fromkeys(row["addresses"]))
+    places = [(one, "dim") for one in named[:_ADDRESSES]]
+    if len(named) > _ADDRESSES:
+        places.append((f"and {len(named) - _ADDRESSES} more", "dim"))
+    text += page.fold([("         evidence  ", "dim")], places, 19) if places else []
+    if row["requests"]:
+        text += page.prose([("         ", "")], f"strataline show {shlex.quote(case)} {row['requests'][0][:12]}", "dim")
+    text += [
+        line for one in row["alternatives"] for line in page.prose([("         ", ""), ("or: ", "dim")], one, "dim")
+    ]
+    del examined
+    return [*text, *page.prose([("         ", ""), ("ask: ", "dim")], row["question"])]
+
+
+def _contrasts(examined: Any, every: bool, page: Page) -> list[str]:
+    if examined.affected is None:
+        return []
+    shown = examined.contrasts.filter("shown")
+    some = examined.contrasts if every else shown.head(_CONTRASTS)
+    lines: list[Sequence[str]] = [["what", "affected", "compared", "points", "value"]]
+    for row in some.to_dicts():
+        marks = [
+            mark
+            for mark, on in (
+                ("separates the two", row["separates"]),
+                (f"inseparable group {row['group']}", row["group"] is not None),
+                ("small n", row["small"]),
+                ("other sign within a route", row["flips"]),
+                ("does not pass", every and not row["shown"]),
+            )
+            if on
+        ]
+        value = defang(row["value"]) + (f" ({', '.join(marks)})" if marks else "")
+        lines.append(
+            [
+                row["dimension"],
+                f"{row['affected_with']:,}/{row['affected_total']:,}",
+                f"{row['baseline_with']:,}/{row['baseline_total']:,}",
+                f"{row['difference']:+.0f}",
+                value,
+            ]
+        )
+    text = page.table(lines, right=(1, 2, 3)) if some.height else page.prose([("  ", "")], "no value passed the rule")
+    more = shown.height - some.height
+    if not every and more > 0:
+        text += page.labelled("", [(f"{more:,} more: --all", "dim")])
+    text += page.prose([("  ", "")], f"{count(examined.contrasts.height, 'value')} compared. {ASSOCIATION}", "dim")
+    return page.section("What was different", text)
+
+
+def _changes(changes: pl.DataFrame, every: bool, page: Page) -> list[str]:
+    some = changes if every else changes.head(_CHANGES)
+    lines: list[Sequence[str]] = [["time (UTC)", "may be off by", "layer", "where", "what"]]
+    for row in some.to_dicts():
+        off = "unknown" if row["doubt_ns"] is None else duration(-(-row["doubt_ns"] // 10**6))
+        what = f"{row['scope']} {row['key']}: {row['old'] or '?'} -> {row['new'] or '?'}"
+        marks = [row["status"], row["basis"].replace("_", " ")] + (["takes one back"] if row["reverts"] else [])
+        place = row["address"] or ""
+        what = f"{defang(what)} ({', '.join(marks)}) {place}"
+        lines.append([date_time(epoch_ms(row["time"])), off, row["layer"], row["service"] or "", what.rstrip()])
+    text = page.table(lines, right=(1,)) if some.height else page.prose([("  ", "")], "none is recorded or seen")
+    if changes.height > some.height:
+        text += page.labelled("", [(f"{changes.height - some.height:,} more: --all", "dim")])
+    return page.section("Changes, in order of time", text)
+
+
+def doctor(findings: pl.DataFrame, unlocking: pl.DataFrame, *, width: int | None = None, colour: bool = False) -> str:
+    """Return which checks can run on a case, and which field would let most others.
+
+    Args:
+        findings: `event.FINDINGS` of all checks.
+        unlocking: as `examine.unlocking` gives it.
+        width: columns of the terminal; null where it is none.
+        colour: whether to paint.
+    """
+    page = Page(width, colour)
+    can = findings.filter(pl.col("result") != "not_evaluable").sort("check")
+    cannot = findings.filter(pl.col("result") == "not_evaluable")
+    runs = can["check"].unique().sort()
+    text = page.prose(
+        [("", "")], f"{count(runs.len(), 'check')} can run on this case, {count(cannot.height, 'other')} cannot."
+    )
+    lines: list[Sequence[str]] = [["alone", "with others", "field and log"]]
+    lines += [
+        [f"{row['alone']:,}", f"{len(row['checks']) - row['alone']:,}", f"{row['named']}: {', '.join(row['checks'])}"]
+        for row in unlocking.to_dicts()
+    ]
+    text += page.section("What would let more of them run", page.table(lines, right=(0, 1)) if unlocking.height else [])
+    listing: list[Sequence[str]] = [["check", "name", "could be asked of", ""]]
+    asked = can.group_by("check", maintain_order=True).agg(pl.col("name").first(), pl.col("evaluable").max())
+    listing += [[row["check"], row["name"], f"{row['evaluable'] or 0:,}", ""] for row in asked.to_dicts()]
+    text += page.section("Can run", page.table(listing, right=(2,)) if asked.height else [])
+    listing = [["check", "name", "why not"]]
+    listing += [[row["check"], row["name"], row["reason"]] for row in cannot.to_dicts()]
+    text += page.section("Cannot run", page.table(listing) if cannot.height else [])
+    return "\n".join(text) + "\n"
+
+
+def compared(
+    found: Any, here: str, there: str, *, every: bool = False, width: int | None = None, colour: bool = False
+) -> str:
+    """Return how two cases differ.
+
+    Args:
+        found: an ``examine.Comparison``.
+        here: the first case, by name.
+        there: the second.
+        every: whether to list values and variants that do not differ.
+        width: columns of the terminal; null where it is none.
+        colour: whether to paint.
+    """
+    page = Page(width, colour)
+    text = page.labelled("here", [(here, ""), (count(found.here, "request"), "")])
+    text += page.labelled("there", [(there, ""), (count(found.there, "request"), "")])
+    some = found.values if every else found.values.filter("shown")
+    lines: list[Sequence[str]] = [["what", "here", "there", "points", "value"]]
+    lines += [
+        [
+            row["dimension"],
+            f"{row['affected_with']:,}/{row['affected_total']:,}",
+            f"{row['baseline_with']:,}/{row['baseline_total']:,}",
+            f"{row['difference']:+.0f}",
+            defang(row["value"]),
+        ]
+        for row in some.to_dicts()
+    ]
+    none = page.prose([("  ", "")], "no value passed the rule")
+    text += page.section("What differs", page.table(lines, right=(1, 2, 3)) if some.height else none)
+    variants = found.variants if every else found.variants.head(_VARIANTS)
+    lines = [["here", "there", "sequence of events"]]
+    lines += [[f"{row['here']:,}", f"{row['there']:,}", row["variant"]] for row in variants.to_dicts()]
+    text += page.section("Variants", page.table(lines, right=(0, 1)) if variants.height else [])
+    lines = [["step", "here", "median ms", "p95 ms", "there", "median ms", "p95 ms", "p"]]
+    lines += [
+        [
+            row["step"],
+            f"{row['here']:,}",
+            f"{row['here_median_ms']:,.1f}",
+            f"{row['here_p95_ms']:,.1f}",
+            f"{row['there']:,}",
+            f"{row['there_median_ms']:,.1f}",
+            f"{row['there_p95_ms']:,.1f}",
+            f"{row['p']:.2g}",
+        ]
+        for row in found.latency.to_dicts()
+    ]
+    right = tuple(range(1, 8))
+    text += page.section("Latency per step", page.table(lines, right=right) if found.latency.height else [])
+    text += ["", *page.prose([("", "")], ASSOCIATION, "dim")]
+    return "\n".join(text) + "\n"
