@@ -50,7 +50,9 @@ def _run(facts: Facts, check: Check, known: _Known, rows: list[dict[str, object]
     fired = [found for found in outcome if found.hits.height or found.stands]
     if not fired:
         evaluable = sum(_size(found.evaluable) for found in outcome[:1])
-        rows.append({**_declared(check), "result": "clear", "evaluable": evaluable, "total": facts.total})
+        limits = _texts({**check.parameters, **(outcome[0].parameters if outcome else {})})
+        clear = {"result": "clear", "evaluable": evaluable, "total": facts.total, "parameters": limits}
+        rows.append({**_declared(check), **clear})
     for place, found in enumerate(fired, 1):
         name = check.id if len(fired) == 1 else f"{check.id}.{place}"
         of = known.hits(check, found, name)
