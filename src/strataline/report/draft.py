@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -270,6 +270,7 @@ def draft(m: Material, redaction: Redaction | None = None, earlier: Mapping[str,
         earlier: the sidecar of an earlier draft, whose numbers of evidence stay.
     """
     redaction = redaction or Redaction()
+    m = replace(m, redacts=redaction.said)
     old = (earlier or {}).get("evidence") or {}
     pen = Pen(redaction.text, {row.get("event") or f"at:{row.get('address')}": number for number, row in old.items()})
     blocks: dict[str, list[str]] = {}

@@ -37,7 +37,7 @@ class Material:
         records: rows of ``events`` → the bytes of each record; null where its input is not at hand.
         gone: inputs of which nothing can be read again.
         options: what was asked for, as (name, value).
-        redacts: what redacts log text, in words; empty where nothing does.
+        redacts: what was done to log text, in words; empty where nothing was.
     """
 
     examined: Any
@@ -144,6 +144,11 @@ class Material:
         requests = self.chosen.filter(pl.col("request").is_in(list(order)))
         found = rows.chains(requests, self.frames["events"], self.frames["links"])
         return sorted(found, key=lambda chain: order[chain.request["request"]])
+
+    @cached_property
+    def whole(self) -> Mapping[str, Any]:
+        """The whole texts of the first exemplar's events, by event id: read once."""
+        return self.texts([event["event_id"] for event in self.chains[0].events]) if self.chains else {}
 
     @cached_property
     def doubts(self) -> dict[str, int | None]:

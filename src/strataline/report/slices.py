@@ -162,11 +162,10 @@ def _texts(layer: str, events: Sequence[rows.Row], pen: Pen, m: Material) -> lis
         for event in events
         if event["input_hash"] or event["output_hash"] or (layer == "retrieval" and event["documents"])
     ][:EVENTS]
-    found = m.texts([event["event_id"] for event in wanted])
     seen: dict[str, str] = {}
     lines: list[str] = []
     for event in wanted:
-        whole = found.get(event["event_id"])
+        whole = m.whole.get(event["event_id"])
         for side, word in (("input", "went in"), ("output", "came out")):
             key = event[f"{side}_hash"]
             if key is None:

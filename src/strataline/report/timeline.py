@@ -202,13 +202,13 @@ def visible_when(pen: Pen, m: Material) -> list[str]:
     if m.onset is None or last is None:
         return [pen.claim("UNK", "Without an onset, nothing can be put before or after it.", note="no onset known")]
     onset, end = m.onset * 10**6, (last + 1) * 10**6
-    counted = signals.group_by("signal").agg(
-        first=pl.col("t").min(),
-        event_id=pl.col("event_id").sort_by("t", "event_id").first(),
+    counted = signals.sort("t", "event_id").group_by("signal", maintain_order=True).agg(
+        first=pl.col("t").first(),
+        event_id=pl.col("event_id").first(),
         before=(pl.col("t") < onset).sum(),
         during=((pl.col("t") >= onset) & (pl.col("t") < end)).sum(),
         after=(pl.col("t") >= end).sum(),
-        early=pl.col("event_id").filter(pl.col("t") >= onset).sort_by("t").first(),
+        early=pl.col("event_id").filter(pl.col("t") >= onset).first(),
         since=pl.col("t").filter(pl.col("t") >= onset).min(),
     )
     lines = [
