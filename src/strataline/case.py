@@ -681,6 +681,7 @@ class Case:
         redaction: Redaction | None = None,
         earlier: Mapping[str, Any] | None = None,
         *,
+        content: bool = False,
         options: Iterable[tuple[str, str]] = (),
         formats: Iterable[str | os.PathLike[str]] = (),
     ) -> Draft:
@@ -690,6 +691,7 @@ class Case:
             found: what `examine` gave.
             redaction: how log text is redacted; by default not at all.
             earlier: the sidecar of an earlier draft, whose numbers of evidence stay.
+            content: whether the examination was asked to read whole texts.
             options: what was asked for, as (name, value): the draft names it.
             formats: see `texts`.
 
@@ -710,6 +712,7 @@ class Case:
             records=self._records_at_hand,
             gone=self.gone,
             options=list(options),
+            content=content,
         )
         return draft(material, redaction, earlier)
 

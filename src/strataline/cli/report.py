@@ -136,6 +136,7 @@ def report(
         found,
         _redaction(redact, key, fields),
         sidecar,
+        content=content,
         options=_asked(selectors, chosen_by, baseline, only, feed, signalled, mitigated, content),
         formats=formats,
     )
@@ -223,7 +224,9 @@ def _write(target: Path, made: Draft) -> None:
 
 def _say(changed: Updated, sidecar: dict[str, Any] | None) -> None:
     if sidecar is None:
-        click.echo("strataline: no claims beside the draft: lines that are not made again were taken for people's", err=True)
+        click.echo(
+            "strataline: no claims beside the draft: lines that are not made again were taken for people's", err=True
+        )
     said = ", ".join(changed.replaced) or "nothing"
     click.echo(f"strataline: made anew: {count(len(changed.replaced), 'part')} ({said})", err=True)
     for one in changed.kept:

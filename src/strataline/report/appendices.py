@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from strataline import rows, wording
-from strataline.report.material import EXEMPLARS, Material
-from strataline.report.pen import Pen, cells, cut, shown, table
+from strataline.report.material import CHOICE, Material
+from strataline.report.pen import Pen, cells, quoted, shown, table
 
 EXCERPT = 200
 
@@ -24,8 +24,11 @@ GLOSSARY = (
     ("condition", "something the records show with affected requests; a candidate, not an effect"),
     ("delivered, shown, exposed", "left for the client; displayed by record; every request of the affected set"),
     ("DER, INF, HUM, OBS, UNK", "what a statement rests on: see section 0"),
-    ("DV, SG, CC, CX, EG, RU", "what a finding is read for: differs; safeguard not evidenced; condition known to widen "
-     "outcomes; context; evidence gap; reached a user although a record holds a stop condition"),
+    (
+        "DV, SG, CC, CX, EG, RU",
+        "what a finding is read for: differs; safeguard not evidenced; condition known to widen "
+        "outcomes; context; evidence gap; reached a user although a record holds a stop condition",
+    ),
     ("finding", "what one check found, with the number of requests and the records that show it"),
     ("layer", "prompt, retrieval, model (with its gateway), policy (filter), or UI"),
     ("onset", "the first affected answer that was shown, or left for the client"),
@@ -34,7 +37,9 @@ GLOSSARY = (
 )
 
 
-def register(pen: Pen, m: Material, old: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+def register(
+    pen: Pen, m: Material, old: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Appendix A, and the same as the sidecar holds it.
 
     Args:
@@ -100,10 +105,12 @@ def _registered(number: str, event: dict[str, Any], record: bytes | None, pen: P
 def _excerpt(event: rows.Row, record: bytes | None, pen: Pen) -> str:
     text = event["output_excerpt"] or event["input_excerpt"]
     if not text and record is not None:
+        # Redacted before it is cut at `EXCERPT`: what is cut in two is found by no detector.
         text = record[: 8 * EXCERPT].decode("utf-8", "replace")
     if not text:
         text = "; ".join(f"{name} {value}" for name, value in rows.facts(event))
-    return pen.code(cut(text, 4 * EXCERPT), EXCERPT) if text else ""
+    whole = " ".join(pen.redact(text).split())
+    return quoted(whole if len(whole) <= EXCERPT else f"{whole[:EXCERPT]}…") if whole else ""
 
 
 def manifest(pen: Pen, m: Material) -> list[str]:
@@ -124,7 +131,17 @@ def manifest(pen: Pen, m: Material) -> list[str]:
         )
         for one in m.inputs
     ]
-    head = ["input", "format", "bytes", "SHA-256", "records", "rejected", "first (UTC)", "last (UTC)", "zone of its times"]
+    head = [
+        "input",
+        "format",
+        "bytes",
+        "SHA-256",
+        "records",
+        "rejected",
+        "first (UTC)",
+        "last (UTC)",
+        "zone of its times",
+    ]
     return table(head, lines) or ["No inputs."]
 
 
@@ -167,12 +184,11 @@ def method(pen: Pen, m: Material) -> list[str]:
     """Appendix D: how it was made, with every parameter."""
     some = m.examined.affected
     text = [
-        f"- Made by strataline {m.version} from the records of appendix B; SHA-256 over names and digests of the inputs: "
+        f"- Made by strataline {m.version} from the records of appendix B; SHA-256 over names and digests of inputs: "
         f"`{inputs_digest(m)}`. The same inputs, options and version give the same bytes.",
         *(f"- {name}: {shown(value)}" for name, value in m.options),
         *([] if some is None else [f"- Compared requests: {some.baseline_rule}."]),
-        f"- Requests shown whole (sections 4 and 5): up to {EXEMPLARS} affected ones, those with most layers present "
-        "first, then the earliest start, then the smallest id.",
+        f"- Requests shown whole (sections 4 and 5): {CHOICE}.",
         "- Records are tied by ids first, then by equal text, then by time; every tie by text or time is marked INF. "
         "Why a record is where it is: `strataline why CASE EVENT`.",
         "- Differences: Fisher's exact test for each value, Benjamini and Hochberg over all of them; shown from 5 "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from strataline import rows, wording
 from strataline.event import PRODUCT_LAYERS
-from strataline.report.material import FILTER_ONLY, Material
+from strataline.report.material import CHOICE, FILTER_ONLY, Material
 from strataline.report.pen import Pen, table
 
 ARROWS = 40
@@ -15,7 +15,7 @@ ARROWS = 40
 ROWS = 80
 LABEL = 90
 
-_DRAWN = re.compile(r"[^A-Za-z0-9 .,+=()/:_±–-]")
+_DRAWN = re.compile(r"[^A-Za-z0-9 .,+=()/:_±?@→–-]")
 _RELATIONS = ("evaluated", "included", "rendered", "child_of", "attempt_of", "feedback_on", "served_from_cache_of")
 
 
@@ -34,10 +34,9 @@ def chains(pen: Pen, m: Material) -> list[str]:
     if not m.chains:
         return [pen.claim("UNK", "No chain can be shown.", note="no affected set was named")]
     text = [
-        f"Shown are {len(m.chains)} of {wording.count(m.affected.len(), 'affected request')}, chosen mechanically: most "
-        "layers with a record, then the earliest start. They are examples, not the typical case. Solid arrows: tied by "
-        "an id or the same text. Dashed: inferred from time, or from likeness. `±` is how far the time may be off "
-        "against the reference clock; `±?` is not bounded. An arrow shows a tie between records, not an effect.",
+        f"Shown are {len(m.chains)} of {wording.count(m.affected.len(), 'affected request')}, chosen mechanically: "
+        f"{CHOICE}. They are examples, not the typical case. Solid arrows: tied by an id or the same text. Dashed: "
+        "inferred from time. `±` is how far the time may be off against the reference clock; `±?` is not bounded. An arrow shows a tie between records, not an effect.",
     ]
     for number, chain in enumerate(m.chains, 1):
         text += ["", *_chain(number, chain, pen, m)]
@@ -49,7 +48,8 @@ def _chain(number: int, chain: rows.Chain, pen: Pen, m: Material) -> list[str]:
     facts = [f"{name} {pen.code(request[name])}" for name in rows.GROUPS if request[name]]
     facts += [f"{name} {pen.code(value)}" for name, value in (*rows.in_force(request), *rows.came_out(request))]
     events = [event["event_id"] for event in chain.events]
-    hits = m.examined.hits.filter(request=request["request"])["finding"].unique().sort().to_list()
+    hits = m.examined.hits.filter(request=request["request"])["finding"].unique().sort()
+    hits = [one for one in hits if not one.startswith("E")]
     head = pen.claim(
         "DER",
         f"**Chain {number}**: request {pen.code(request['request'])}, {wording.count(len(events), 'record')}, began "
@@ -67,19 +67,26 @@ def _chain(number: int, chain: rows.Chain, pen: Pen, m: Material) -> list[str]:
 
 def diagram(chain: rows.Chain, pen: Pen, doubts: Mapping[str, int | None]) -> list[str]:
     """A Mermaid sequence diagram of `chain`, fenced."""
-    present = [layer for layer in (*PRODUCT_LAYERS, "change", "other") if any(e["layer"] == layer for e in chain.events)]
+    present = [
+        layer for layer in (*PRODUCT_LAYERS, "change", "other") if any(e["layer"] == layer for e in chain.events)
+    ]
     order = [layer for layer in ("ui", "prompt", "retrieval", "model", "policy", "change", "other") if layer in present]
     lines = ["```mermaid", "sequenceDiagram", *(f"  participant {layer}" for layer in order)]
     layers = {event["event_id"]: event["layer"] for event in chain.events}
+    places = {event["event_id"]: place for place, event in enumerate(chain.events)}
     before = order[0] if order else "ui"
-    for event in chain.events[:ARROWS]:
-        source = _from(event, chain, layers) or before
+    for place, event in enumerate(chain.events[:ARROWS]):
+        other = _from(event, chain, layers)
+        ends = [layers.get(other or "", before), event["layer"]]
+        if other is not None and places[other] > place:
+            # What came before the record that it is tied to points to it.
+            ends.reverse()
         dashed = event["link_method"] in FILTER_ONLY and event["link_method"] != "content"
         arrow = "-->>" if dashed else "->>"
         said = ", ".join(f"{name} {pen.redact(value)}" for name, value in rows.facts(event)[:3])
         number = pen.cite([event["event_id"]])[0]
         text = label(f"{number} {chain.since(event) or 'no time'} ms {_off(event, doubts)} {event['kind']} {said}")
-        lines.append(f"  {source}{arrow}{event['layer']}: {text}")
+        lines.append(f"  {ends[0]}{arrow}{ends[1]}: {text}")
         before = event["layer"]
     if len(chain.events) > ARROWS:
         lines.append(f"  Note over {order[0]}: {len(chain.events) - ARROWS} further records are in the case")
@@ -92,17 +99,20 @@ def _off(event: rows.Row, doubts: Mapping[str, int | None]) -> str:
 
 
 def _from(event: rows.Row, chain: rows.Chain, layers: Mapping[str, str]) -> str | None:
-    """The layer of the record that `event` is tied to: through a relation, else through its membership."""
+    """The record of the chain that `event` is tied to: through a relation, else through its membership."""
     for link in chain.relations.get(event["event_id"], ()):
         if link["relation"] in _RELATIONS and link["to_event"] in layers:
-            return layers[link["to_event"]]
-    link = chain.members.get(event["event_id"])
-    return None if link is None else layers.get(link["to_event"] or "")
+            return str(link["to_event"])
+    member = chain.members.get(event["event_id"])
+    return None if member is None or member["to_event"] not in layers else str(member["to_event"])
 
 
 def _row(event: rows.Row, chain: rows.Chain, pen: Pen, m: Material) -> str:
     method, value = chain.tied(event)
-    tied = [f"{method} {pen.code(value)}".strip(), *(f"{name} {pen.code(other)}" for name, other in chain.related(event))]
+    tied = [
+        f"{method} {pen.code(value)}".strip(),
+        *(f"{name} {pen.code(other)}" for name, other in chain.related(event)),
+    ]
     inferred = event["link_method"] in FILTER_ONLY
     said = "; ".join(f"{name} {pen.code(value)}" for name, value in rows.facts(event)[:6])
     when = wording.date_time(event["corrected_time"]) or "no time"

@@ -40,12 +40,24 @@ def detection(pen: Pen, m: Material) -> list[str]:
         if known and "HUM" in (a["status"], b["status"]):
             status = "HUM"
         note = "an end is not in the supplied logs" if not known else ""
-        spans.append(pen.row(status, [f"{start} to {end}", length], events=[a["event"], b["event"]] if known else [],
-                             note=note or "from what people stated"))
+        spans.append(
+            pen.row(
+                status,
+                [f"{start} to {end}", length],
+                events=[a["event"], b["event"]] if known else [],
+                note=note or "from what people stated",
+            )
+        )
     text = [*table(["moment", "UTC", "defined as", "mark"], lines), "", *table(["interval", "length", "mark"], spans)]
     if m.impact is not None and m.impact.tail is not None:
-        text += ["", pen.claim("DER", f"{wording.count(m.impact.tail, 'affected request')} were shown an answer after "
-                               "the stated mitigation.", note="displays after it")]
+        text += [
+            "",
+            pen.claim(
+                "DER",
+                f"{wording.count(m.impact.tail, 'affected request')} were shown an answer after the stated mitigation.",
+                note="displays after it",
+            ),
+        ]
     return text
 
 
@@ -58,8 +70,15 @@ def tests(pen: Pen, m: Material) -> list[str]:
     lines = [
         pen.row(
             "DER",
-            [pen.code(one["request"]), ", ".join(
-                hits.filter(request=one["request"])["finding"].unique().sort().to_list()) or "none"],
+            [
+                pen.code(one["request"]),
+                ", ".join(
+                    name
+                    for name in hits.filter(request=one["request"])["finding"].unique().sort()
+                    if not name.startswith("E")
+                )
+                or "none",
+            ],
             note="hits",
         )
         for one in m.exemplars
@@ -113,12 +132,17 @@ def reporting(pen: Pen, m: Material) -> list[str]:
             if one["tier"] == "shown" and one["of"] == "users"
         )
         facts.append(
-            pen.claim("DER", f"Users with a record of display: at least {at_least:,}, at most {at_most:,}.", note="impact")
+            pen.claim(
+                "DER", f"Users with a record of display: at least {at_least:,}, at most {at_most:,}.", note="impact"
+            )
         )
     layers = [layer for layer in PRODUCT_LAYERS if m.events.filter(layer=layer).height]
     facts.append(pen.claim("DER", f"Layers with logs: {', '.join(layers) or 'none'}.", note="events"))
-    facts.append(pen.claim("UNK", f"{wording.count(len(m.not_run), 'check')} could not run; gaps: section 10.",
-                           note="see section 10"))
+    facts.append(
+        pen.claim(
+            "UNK", f"{wording.count(len(m.not_run), 'check')} could not run; gaps: section 10.", note="see section 10"
+        )
+    )
     return facts
 
 

@@ -47,7 +47,11 @@ def different(pen: Pen, m: Material) -> list[str]:
         text += ["", *table([*CONTRAST_HEAD, "mark"], lines)]
         if shown.height > len(some):
             text += ["", f"{shown.height - len(some):,} further values: `strataline examine --all`."]
-        text += ["", wording.ASSOCIATION, "Values of one group are had by the same requests: these logs cannot tell them apart."]
+        text += [
+            "",
+            wording.ASSOCIATION,
+            "Values of one group are had by the same requests: these logs cannot tell them apart.",
+        ]
     return [*text, "", "**Changes, in order of time**", "", *_changes(pen, m), *_change_findings(pen, m)]
 
 
@@ -102,8 +106,8 @@ def conditions(pen: Pen, m: Material) -> list[str]:
     head = ["condition", "layer", "evidence for", "evidence against, limits", "unknown", "team judgement", "mark"]
     text = (
         "Each row is a condition that the records show with affected requests: a candidate, no more. Rows stand by "
-        "layer; their order says nothing of weight. Of values that differ (section 6), up to "
-        f"{PER_LAYER} a layer have a row."
+        "layer; their order says nothing of weight. Of values that differ (section 6; documents apart), up "
+        f"to {PER_LAYER} a layer have a row, in the order of that section."
     )
     cross = [line for one in _cross(m) for line in finding_lines(pen, one)]
     return [text, "", *table(head, lines), *(["", "**Findings over several layers**", "", *cross] if cross else [])]
@@ -144,7 +148,11 @@ def _finding_row(pen: Pen, one: dict[str, Any], held: dict[str, int], spread: tu
 
 
 def _contrast_rows(pen: Pen, m: Material, layer: str, shown: list[dict[str, Any]]) -> list[str]:
-    own = [one for one in shown if m.layer_of_dimension.get(one["dimension"]) == layer]
+    own = [
+        one
+        for one in shown
+        if m.layer_of_dimension.get(one["dimension"]) == layer and not one["dimension"].endswith("document")
+    ]
     groups: dict[Any, list[dict[str, Any]]] = {}
     for place, one in enumerate(own):
         groups.setdefault(("group", one["group"]) if one["group"] is not None else ("alone", place), []).append(one)
@@ -207,23 +215,13 @@ def combinations(pen: Pen, m: Material) -> list[str]:
     """Section 7.1: which conditions hold together in affected requests."""
     stated = m.found("X-07")
     text = [line for one in stated[:1] for line in finding_lines(pen, one)]
-    names = [one["finding"] for one in m.conditions]
-    here = m.examined.hits.filter(
-        pl.col("request").is_in(m.affected.implode()) & pl.col("finding").is_in(names)
-    ).select("request", "check")
-    if here.is_empty():
-        return text or [pen.claim("UNK", "No conditions hold together.", note="no affected set, or no condition")]
-    sets = here.unique().group_by("request").agg(pl.col("check").sort())
-    counted = sets.group_by(pl.col("check").list.join(" + ").alias("set"), layers=pl.col("check").list.len()).agg(
-        n=pl.len(), example=pl.col("request").min()
-    )
-    counted = counted.sort(["n", "set"], descending=[True, False])
+    counted = m.combinations.group_by("set", "n", maintain_order=True).agg(example=pl.col("request").min())
+    if counted.is_empty():
+        return text or [pen.claim("UNK", "No conditions hold together.", note="no affected set was named")]
     lines = [
-        pen.row("DER", [one["set"], f"{one['n']:,}", pen.code(one["example"][:12])], note="hits")
+        pen.row("DER", [one["set"] or "none of them", f"{one['n']:,}", pen.code(one["example"][:12])], note="hits")
         for one in counted.head(SETS).to_dicts()
     ]
-    none = m.affected.len() - sets.height
-    lines.append(pen.row("DER", ["none of the findings above", f"{none:,}", ""], note="hits"))
     more = counted.height - SETS
     left = ["", f"{more:,} further combinations: the table `hits`."] if more > 0 else []
     head = ["findings that hold together, and no other", "affected requests", "one of them", "mark"]
@@ -236,8 +234,13 @@ def remainder(pen: Pen, m: Material) -> list[str]:
     if found:
         lines = [finding_lines(pen, found[0])[0]]
     elif m.examined.affected is None:
-        lines = [pen.claim("UNK", "How many affected requests no condition holds in is not known.",
-                           note="no affected set was named")]
+        lines = [
+            pen.claim(
+                "UNK",
+                "How many affected requests no condition holds in is not known.",
+                note="no affected set was named",
+            )
+        ]
     else:
         names = [one["finding"] for one in m.conditions]
         hit = m.examined.hits.filter(pl.col("finding").is_in(names))["request"].drop_nulls().unique()
@@ -246,8 +249,8 @@ def remainder(pen: Pen, m: Material) -> list[str]:
         lines = [
             pen.claim(
                 "DER",
-                f"{without:,} of {wording.count(m.affected.len(), 'affected request')} show none of the conditions found "
-                f"by checks, and {beyond:,} of {m.baseline.len():,} compared requests show one or more.",
+                f"{without:,} of {wording.count(m.affected.len(), 'affected request')} show none of the conditions that "
+                f"checks found, and {beyond:,} of {m.baseline.len():,} compared requests show one or more.",
                 note="hits",
             )
         ]
@@ -274,13 +277,32 @@ def held(pen: Pen, m: Material) -> list[str]:
 
 def gaps(pen: Pen, m: Material) -> list[str]:
     """Section 10: evidence gaps, checks that could not run, records that could not be read."""
-    found = [line for one in m.fired if one["check"].startswith("E") for line in finding_lines(pen, one)]
+    seen: set[str] = set()
+    found = []
+    for one in m.fired:
+        if one["check"].startswith("E"):
+            # Findings of one check have the same alternatives: once is enough.
+            found += finding_lines(pen, one)[: 1 if one["check"] in seen else None]
+            seen.add(one["check"])
     lines = [
-        pen.row("UNK", [f"{one['check']} {one['name']}", pen.prose(one["reason"]),
-                        ", ".join(pen.code(field) for field in one["unlocks"])], note="not evaluable")
+        pen.row(
+            "UNK",
+            [
+                f"{one['check']} {one['name']}",
+                pen.prose(one["reason"]),
+                ", ".join(pen.code(field) for field in one["unlocks"]),
+            ],
+            note="not evaluable",
+        )
         for one in m.not_run
     ]
-    text = [*found, "", "**Checks that could not run**", "", *table(["check", "why", "what would let it run", "mark"], lines)]
+    text = [
+        *found,
+        "",
+        "**Checks that could not run**",
+        "",
+        *table(["check", "why", "what would let it run", "mark"], lines),
+    ]
     if not lines:
         text += [pen.claim("DER", "Every check could run.", note="findings")]
     return [*text, "", "**Records**", "", *_records(pen, m)]
@@ -300,16 +322,34 @@ def _records(pen: Pen, m: Material) -> list[str]:
     assumed = sources.filter(pl.col("zone_basis") == "assumed")["source"].to_list()
     if assumed:
         listed = ", ".join(pen.place(one) for one in assumed[:6])
-        lines.append(pen.claim("UNK", f"The zone of times in {wording.count(len(assumed), 'source')} is assumed: "
-                               f"{listed}; they may be whole hours off.", note="no zone in the records"))
+        lines.append(
+            pen.claim(
+                "UNK",
+                f"The zone of times in {wording.count(len(assumed), 'source')} is assumed: "
+                f"{listed}; they may be whole hours off.",
+                note="no zone in the records",
+            )
+        )
     lone = m.events.filter(pl.col("request").is_null()).height
     lines.append(
-        pen.claim("DER", f"{lone:,} of {wording.count(m.events.height, 'event')} are tied to no request.", note="events")
+        pen.claim(
+            "DER", f"{lone:,} of {wording.count(m.events.height, 'event')} are tied to no request.", note="events"
+        )
     )
     if m.gone:
         listed = ", ".join(pen.place(one) for one in list(m.gone)[:6])
-        lines.append(pen.claim("UNK", f"{wording.count(len(m.gone), 'input')} could not be read again: {listed}; what "
-                               "stands here of their records is what the case keeps.", note="inputs not at hand"))
-    notes = [cells([pen.code(one["topic"]), f"{one['notes']:,}", f"{one['concerned'] or 0:,}", pen.prose(one["detail"] or "")])
-             for one in rows.topics(m.frames["notes"])]
+        lines.append(
+            pen.claim(
+                "UNK",
+                f"{wording.count(len(m.gone), 'input')} could not be read again: {listed}; what "
+                "stands here of their records is what the case keeps.",
+                note="inputs not at hand",
+            )
+        )
+    notes = [
+        cells(
+            [pen.code(one["topic"]), f"{one['notes']:,}", f"{one['concerned'] or 0:,}", pen.prose(one["detail"] or "")]
+        )
+        for one in rows.topics(m.frames["notes"])
+    ]
     return [*lines, "", *table(["note", "notes", "records concerned", "the first of them"], notes)]

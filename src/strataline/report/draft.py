@@ -17,8 +17,13 @@ from strataline.report.pen import Pen, Redact, keep, slot
 
 FORM = 1
 """Version of the sidecar's form."""
-BANNER = "> Draft from logs. States what records show. Does not say who is responsible, what to fix first, or that there is one cause."
-UNFILLED = "[UNK: no logs were supplied yet] This part is filled by `strataline report CASE --affected … --update` from a case."
+BANNER = (
+    "> Draft from logs. States what records show. Does not say who is responsible, what to fix first, or that there is "
+    "one cause."
+)
+UNFILLED = (
+    "[UNK: no logs were supplied yet] This part is filled by `strataline report CASE --affected … --update` from a case."
+)
 REMAINDER = "7.2"
 
 Made = Callable[[Pen, Material], list[str]]
@@ -45,7 +50,7 @@ class Part:
 
 
 def _slot(key: str, why: str, *prompts: str) -> Slots:
-    return lambda m: slot(key, why, prompts)
+    return lambda _: slot(key, why, prompts)
 
 
 def _asks(layer: str, m: Material | None) -> list[str]:
@@ -99,7 +104,9 @@ OUTLINE: tuple[Part, ...] = (
             ),
             _titled(
                 "Severity",
-                _slot("severity", "a class of severity is a decision", "Which class, by which definition, decided when?"),
+                _slot(
+                    "severity", "a class of severity is a decision", "Which class, by which definition, decided when?"
+                ),
             ),
         ),
     ),
@@ -183,7 +190,7 @@ OUTLINE: tuple[Part, ...] = (
             ),
         ),
     ),
-    Part("12", "## 12. Follow-ups", slots=lambda m: list(closing.FOLLOW_UPS)),
+    Part("12", "## 12. Follow-ups", slots=lambda _: list(closing.FOLLOW_UPS)),
     Part(
         "13",
         "## 13. Remediation options and tradeoffs",
@@ -220,7 +227,7 @@ OUTLINE: tuple[Part, ...] = (
     ),
     Part("A", "## A. Evidence register"),
     Part("B", "## B. Input manifest", appendices.manifest),
-    Part("C", "## C. Checks run", lambda pen, m: appendices.checks(m)),
+    Part("C", "## C. Checks run", lambda _, m: appendices.checks(m)),
     Part("D", "## D. Method and parameters", appendices.method),
     Part("E", "## E. Glossary", fixed=tuple(appendices.glossary())),
     Part("F", "## F. Redaction log"),
@@ -357,7 +364,10 @@ def _front(m: Material | None, version: str, inputs: str | None) -> list[str]:
     window = ""
     if m is not None:
         layers = {m.layer_of(one) for one in m.conditions} - {None}
-        tags = [*(layer for layer in PRODUCT_LAYERS if layer in layers), *dict.fromkeys(c["check"] for c in m.conditions)]
+        tags = [
+            *(layer for layer in PRODUCT_LAYERS if layer in layers),
+            *dict.fromkeys(c["check"] for c in m.conditions),
+        ]
         first, last = m.onset, m.moments.get("last", {}).get("time")
         if first is not None and last is not None:
             window = "/".join(f"{wording.date_time(one).replace(' ', 'T')}Z" for one in (first, last))

@@ -15,6 +15,11 @@ from strataline.event import PRODUCT_LAYERS
 Row = Mapping[str, Any]
 
 EXEMPLARS = 3
+CHOICE = (
+    f"one from each of the up to {EXEMPLARS} most frequent combinations of conditions (section 7.1); of each, the "
+    "request with most layers present, then most of them tied by ids, then the earliest start, then the smallest id"
+)
+"""How the requests that are shown whole are chosen."""
 CONDITIONS = ("RU", "SG", "DV", "CC")
 """Attention of findings that name a condition; the others are context or gaps."""
 OF = {"P": "prompt", "R": "retrieval", "M": "model", "F": "policy", "U": "ui"}
@@ -37,6 +42,7 @@ class Material:
         records: rows of ``events`` → the bytes of each record; null where its input is not at hand.
         gone: inputs of which nothing can be read again.
         options: what was asked for, as (name, value).
+        content: whether checks that read whole texts were asked to run.
         redacts: what was done to log text, in words; empty where nothing was.
     """
 
@@ -51,6 +57,7 @@ class Material:
     gone: Sequence[str] = ()
     options: Sequence[tuple[str, str]] = field(default_factory=tuple)
     redacts: str = ""
+    content: bool = False
 
     @cached_property
     def affected(self) -> pl.Series:
@@ -107,7 +114,12 @@ class Material:
     @cached_property
     def not_run(self) -> list[dict[str, Any]]:
         """The checks that could not run."""
-        return self.examined.findings.filter(pl.col("result") == "not_evaluable").to_dicts()  # type: ignore[no-any-return]
+        found: list[dict[str, Any]] = self.examined.findings.filter(pl.col("result") == "not_evaluable").to_dicts()
+        reading = {check.id for check in self.examined.checks if check.content}
+        for one in found:
+            if not self.content and one["check"] in reading:
+                one |= {"reason": "it reads whole texts, and was not asked to", "unlocks": ["--content"]}
+        return found
 
     def found(self, check: str) -> list[dict[str, Any]]:
         """What the check `check` found."""
@@ -121,19 +133,45 @@ class Material:
 
     @cached_property
     def conditions(self) -> list[dict[str, Any]]:
-        """The findings that name a condition, by layer; never ranked."""
-        some = [one for one in self.fired if one["attention"] in CONDITIONS]
+        """The findings that name a condition and hold in affected requests (where those are known), by layer; no rank."""
+        some = [one for one in self.fired if one["attention"] in CONDITIONS and one["affected"] != 0]
         order = {layer: place for place, layer in enumerate(PRODUCT_LAYERS)}
         return sorted(some, key=lambda one: (order.get(self.layer_of(one) or "", 9), one["finding"]))
 
     @cached_property
-    def exemplars(self) -> list[dict[str, Any]]:
-        """Rows of ``requests``: the affected ones with most layers present, then the earliest."""
-        ranked = self.chosen.with_columns(
-            n=pl.col("layers_present").list.filter(pl.element().is_in(PRODUCT_LAYERS)).list.len().fill_null(0)
+    def combinations(self) -> pl.DataFrame:
+        """request, set (checks of the conditions that hold in it, joined; "" for none), n (affected requests with it).
+
+        Affected requests alone; the most frequent set first.
+        """
+        names = [one["finding"] for one in self.conditions]
+        held = self.examined.hits.filter(pl.col("finding").is_in(names)).select("request", "check").unique()
+        sets = held.group_by("request").agg(set=pl.col("check").sort().str.join(" + "))
+        of = (
+            self.affected.sort()
+            .to_frame("request")
+            .join(sets, on="request", how="left")
+            .with_columns(pl.col("set").fill_null(""))
         )
-        return rows.of(ranked.sort("n", "start_time", "request", descending=[True, False, False], nulls_last=True)
-                       .head(EXEMPLARS).drop("n"))
+        return of.with_columns(n=pl.len().over("set")).sort(["n", "set", "request"], descending=[True, False, False])
+
+    @cached_property
+    def exemplars(self) -> list[dict[str, Any]]:
+        """Rows of ``requests``: one of each of the most frequent combinations of conditions, see `CHOICE`."""
+        if self.chosen.is_empty():
+            return []
+        tied = (
+            self.theirs.filter(pl.col("layer").is_in(PRODUCT_LAYERS))
+            .group_by("request")
+            .agg(sure=pl.col("layer").filter(pl.col("sure")).n_unique(), layers=pl.col("layer").n_unique())
+        )
+        ranked = self.chosen.join(tied, on="request", how="left").join(self.combinations, on="request", how="left")
+        order = ["layers", "sure", "start_time", "request"]
+        ranked = ranked.sort(order, descending=[True, True, False, False], nulls_last=True)
+        best = ranked.unique("set", keep="first", maintain_order=True).sort(["n", "set"], descending=[True, False])
+        best = best.head(EXEMPLARS)
+        rest = ranked.filter(~pl.col("request").is_in(best["request"].implode())).head(EXEMPLARS - best.height)
+        return rows.of(pl.concat([best, rest]).select(self.chosen.columns))
 
     @cached_property
     def chains(self) -> list[rows.Chain]:

@@ -144,15 +144,21 @@ def what_was_seen(pen: Pen, m: Material) -> list[str]:
             "DER",
             f"**What users saw.** The last display that the page recorded for an affected request was {said}; for "
             f"{none:,} no display is recorded.{by_time} Afterwards users left "
-            f"{did or 'no feedback, retry or regenerate that is recorded'}.",
+            f"{did or 'no feedback, retry or regenerate that is recorded'}.{_first_read(m)}",
             events=counts["event_id"].to_list(),
         )
     ]
 
 
+def _first_read(m: Material) -> str:
+    """The findings that are read first, with how many affected requests they hold in."""
+    some = [one for one in m.fired if one["attention"] in ("RU", "SG") and one["affected"] is not None]
+    listed = ", ".join(f"{one['finding']} {one['name']} in {one['affected']:,}" for one in some)
+    return f" Findings to read first, by affected requests: {listed}." if some else ""
+
+
 def version_rows(m: Material, dimensions: tuple[str, ...]) -> pl.DataFrame:
-    """value, affected, compared, event_id (its first record): of the first of `dimensions` that affected requests
-    state; most affected first."""
+    """As `value_counts`, of the first of `dimensions` that affected requests state."""
     for name in dimensions:
         found = value_counts(m, name)
         if found.height and found["affected"].sum():
@@ -161,7 +167,10 @@ def version_rows(m: Material, dimensions: tuple[str, ...]) -> pl.DataFrame:
 
 
 def value_counts(m: Material, dimension: str) -> pl.DataFrame:
-    """value, affected, compared, event_id, t: how many requests of each set have each value of `dimension`."""
+    """value, affected, compared, event_id, t: how many requests of each set have each value; most affected first.
+
+    ``event_id`` is the first record that states it, ``t`` its time (ns).
+    """
     here = m.values.filter(pl.col("dimension") == dimension)
     counted = here.group_by("value").agg(
         affected=pl.col("request").filter(pl.col("request").is_in(m.affected.implode())).n_unique(),
@@ -186,11 +195,7 @@ def _versions(pen: Pen, m: Material) -> list[str]:
         more = f" and {found.height - _VALUES:,} more" if found.height > _VALUES else ""
         parts.append(f"{name} {some}{more}")
         events += found["event_id"].head(1).to_list()
-    return [
-        pen.claim(
-            "DER", f"**Under which versions**, by affected requests: {'; '.join(parts)}.", events=events
-        )
-    ]
+    return [pen.claim("DER", f"**Under which versions**, by affected requests: {'; '.join(parts)}.", events=events)]
 
 
 def _changed(pen: Pen, m: Material) -> list[str]:
@@ -233,8 +238,8 @@ def _untold(pen: Pen, m: Material) -> list[str]:
             "UNK",
             f"**What the logs cannot tell.** {wording.count(len(m.not_run), 'check')} could not run (section 10); "
             f"layers with affected requests that they hold nothing of: {', '.join(lacking) or 'none'}; "
-            f"{inferred:,} affected requests have records tied by time or text alone. Whether answers were right, "
-            "what people meant, and what it meant for them, no log says.",
+            f"{inferred:,} affected requests have at least one record that is tied to them by time or text. Whether "
+            "answers were right, what people meant, and what it meant for them, no log says.",
             note="checks that could not run, and layers without records",
         )
     ]

@@ -22,6 +22,7 @@ NONE = "–"
 _PROSE = re.compile(r"([\\`*\[\]<>&|~$#^])")
 _EDGE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _MAIL = re.compile(r"(?<=[\w.+-])@(?=\w)")
+_WORD = re.compile(r"\\`([A-Za-z0-9][A-Za-z0-9._:@/-]{0,79})\\`")
 _BULLET = re.compile(r"^(\s*)([-+=]|[0-9]+[.)])")
 
 
@@ -43,6 +44,8 @@ def prose(text: str) -> str:
     """
     line = _MAIL.sub("[@]", excerpt(text))
     line = _EDGE.sub(r"\\_", _PROSE.sub(r"\\\1", line))
+    # A sentence may quote a word of the log; a word cannot act.
+    line = _WORD.sub(r"`\1`", line)
     return _BULLET.sub(r"\1\\\2", line)
 
 

@@ -1,4 +1,4 @@
-"""Section 4: one slice for each layer, always all five; each says what was in force, shows one request, and what not."""
+"""Section 4: one slice for each layer, always all five: what was in force, one request, what differs, what held."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ PASSAGE_CHARS = 700
 PASSAGES = 8
 EVENTS = 12
 DIFFERENCES = 8
-_ATTRIBUTES = ("replica", "attempt")
+_NO_SETTING = ("replica", "attempt", "document")
 
 
 def slice_of(layer: str, pen: Pen, m: Material) -> list[str]:
@@ -120,7 +120,7 @@ def _settings(layer: str, m: Material) -> list[str]:
     """Dimensions that are settings of `layer`: versions, hashes, parameters; up to twelve."""
     own = sorted(name for name, of in m.layer_of_dimension.items() if of == layer and name != "document")
     told = [name for name in own if not name.startswith(f"{layer} ")]
-    parts = [name for name in own if name.startswith(f"{layer} ") and not name.endswith(_ATTRIBUTES)]
+    parts = [name for name in own if name.startswith(f"{layer} ") and not name.endswith(_NO_SETTING)]
     telling = m.examined.contrasts.filter("shown")["dimension"].unique().to_list() if parts else []
     return [*told, *(name for name in parts if name in telling)][:12]
 
@@ -140,9 +140,12 @@ def _exemplar(layer: str, pen: Pen, m: Material) -> list[str]:
         *table(["seq", "UTC", "what", "what it states", "mark"], lines),
     ]
     if len(events) > EVENTS:
-        text += ["", f"{len(events) - EVENTS:,} further records of this layer: `strataline show CASE "
-                 f"{chain.request['request'][:12]}`."]
-    return [*text, *_texts(layer, events, pen, m)]
+        text += [
+            "",
+            f"{len(events) - EVENTS:,} further records of this layer: `strataline show CASE "
+            f"{chain.request['request'][:12]}`.",
+        ]
+    return [*text, *_texts(layer, events, pen, m), *_elsewhere(layer, chain, pen)]
 
 
 def _event_row(event: rows.Row, pen: Pen, m: Material) -> str:
@@ -173,8 +176,12 @@ def _texts(layer: str, events: Sequence[rows.Row], pen: Pen, m: Material) -> lis
             number = pen.cite([event["event_id"]])[0]
             label = f"{pen.code(event['kind'])}, what {word} ({number}"
             if key in seen:
-                lines += ["", pen.claim("DER", f"{label}): the same text as {seen[key]}, by its hash.",
-                                        events=[event["event_id"]])]
+                lines += [
+                    "",
+                    pen.claim(
+                        "DER", f"{label}): the same text as {seen[key]}, by its hash.", events=[event["event_id"]]
+                    ),
+                ]
                 continue
             text = getattr(whole, side, "") if whole is not None else ""
             lines += _text(event, side, label, text, getattr(whole, "missing", None), pen)
@@ -185,7 +192,11 @@ def _texts(layer: str, events: Sequence[rows.Row], pen: Pen, m: Material) -> lis
 
 def _text(event: rows.Row, side: str, label: str, text: str, missing: str | None, pen: Pen) -> list[str]:
     if text:
-        size = f"{len(text):,} characters, whole" if len(text) <= TEXT_CHARS else f"{len(text):,} characters, its beginning"
+        size = (
+            f"{len(text):,} characters, whole"
+            if len(text) <= TEXT_CHARS
+            else f"{len(text):,} characters, its beginning"
+        )
         line = pen.claim("OBS", f"{label}, {size}):", events=[event["event_id"]])
         return ["", line, "", *_indented(pen.fence(text, TEXT_CHARS))]
     excerpt = event[f"{side}_excerpt"]
@@ -193,12 +204,16 @@ def _text(event: rows.Row, side: str, label: str, text: str, missing: str | None
     known = "" if chars is None else f", {chars:,} characters"
     if excerpt:
         why = f" ({pen.prose(missing)})" if missing else ""
-        line = pen.claim("OBS", f"{label}{known}): its excerpt; the whole text was not read{why}.",
-                         events=[event["event_id"]])
+        line = pen.claim(
+            "OBS", f"{label}{known}): its excerpt; the whole text was not read{why}.", events=[event["event_id"]]
+        )
         return ["", line, "", *_indented(pen.fence(excerpt, TEXT_CHARS))]
     why = pen.prose(missing or "the record keeps a hash")
-    line = pen.claim("UNK", f"{label}{known}): the text itself is not in the supplied logs, only its hash: {why}.",
-                     note="no text in the record")
+    line = pen.claim(
+        "UNK",
+        f"{label}{known}): the text itself is not in the supplied logs, only its hash: {why}.",
+        note="no text in the record",
+    )
     return ["", line]
 
 
@@ -227,11 +242,65 @@ def _passages(event: rows.Row, whole: Any, pen: Pen) -> list[str]:
         text += _indented(pen.fence(passage, PASSAGE_CHARS))
     if len(passages) > PASSAGES:
         text += ["", f"{len(passages) - PASSAGES:,} further passages are in the record."]
-    if documents and not passages:
-        text += ["", "Texts of documents: " + pen.claim(
-            "UNK", "not read from the record.", note="no passage in the record, or its input is not at hand", lead=""
-        )]
+    if documents and not passages and event["layer"] == "retrieval":
+        text += [
+            "",
+            "Texts of documents: "
+            + pen.claim(
+                "UNK",
+                "not read from the record.",
+                note="no passage in the record, or its input is not at hand",
+                lead="",
+            ),
+        ]
     return text
+
+
+_SAID = {"prompt": ("prompt.received", "input", "wrote"), "ui": ("ui.rendered", "output", "was shown")}
+
+
+def _elsewhere(layer: str, chain: rows.Chain, pen: Pen) -> list[str]:
+    """Where the text that a record of `layer` only counts may stand: in a record of another with as many characters."""
+    if layer not in _SAID:
+        return []
+    kind, side, word = _SAID[layer]
+    lines = []
+    for event in chain.events:
+        chars = event[f"{side}_chars"]
+        if event["kind"] != kind or event[f"{side}_hash"] is not None:
+            continue
+        if chars is None:
+            lines.append(
+                pen.claim("UNK", f"What the user {word} is not in this record ({pen.code(kind)}).", note="no text")
+            )
+            continue
+        same = [
+            one
+            for one in chain.events
+            if one[f"{side}_hash"] is not None
+            and one[f"{side}_chars"] == chars
+            and one["event_id"] != event["event_id"]
+        ]
+        lines.append(
+            pen.claim(
+                "UNK",
+                f"What the user {word} is not in this record: it counts {chars:,} characters and keeps no text.",
+                note=f"no text in {kind}",
+            )
+        )
+        if same:
+            one = same[0]
+            excerpt = one[f"{side}_excerpt"]
+            said = f": {pen.code(excerpt, 240)}" if excerpt else ""
+            lines.append(
+                pen.claim(
+                    "INF",
+                    f"A text of as many characters stands in {pen.code(one['kind'])} of the same request{said}.",
+                    events=[one["event_id"], event["event_id"]],
+                    alt="another text of the same length",
+                )
+            )
+    return ["", *lines] if lines else []
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
@@ -274,13 +343,17 @@ def contrast_evidence(m: Material, some: Sequence[dict[str, Any]]) -> list[str |
         .sort("t", "event_id", nulls_last=True)
         .unique(["dimension", "value"], keep="first", maintain_order=True)
     )
-    known = {(dimension, value): event for dimension, value, event in first.select("dimension", "value", "event_id").iter_rows()}
+    known = {
+        (dimension, value): event
+        for dimension, value, event in first.select("dimension", "value", "event_id").iter_rows()
+    }
     return [known.get((one["dimension"], one["value"])) for one in some]
 
 
 def _differences(layer: str, pen: Pen, m: Material) -> list[str]:
     shown = [
-        one for one in m.examined.contrasts.filter("shown").to_dicts()
+        one
+        for one in m.examined.contrasts.filter("shown").to_dicts()
         if m.layer_of_dimension.get(one["dimension"]) == layer
     ]
     if not shown:
@@ -288,8 +361,7 @@ def _differences(layer: str, pen: Pen, m: Material) -> list[str]:
         return [pen.claim("DER" if m.affected.len() else "UNK", f"None is stated: {why}.", note="contrasts")]
     some = shown[:DIFFERENCES]
     evidence = contrast_evidence(m, some)
-    lines = [pen.row("DER", contrast_text(pen, one), events=[event])
-             for one, event in zip(some, evidence, strict=True)]
+    lines = [pen.row("DER", contrast_text(pen, one), events=[event]) for one, event in zip(some, evidence, strict=True)]
     more = ["", f"{len(shown) - len(some):,} further values: section 6."] if len(shown) > len(some) else []
     return [*table([*CONTRAST_HEAD, "mark"], lines), *more]
 
@@ -305,7 +377,9 @@ def finding_lines(pen: Pen, one: dict[str, Any]) -> list[str]:
         numbers += f", {wording.count(one['users'], 'user')}"
     if one["inferred"] and one["status"] != "INF":
         numbers += f", {one['inferred']:,} joined by text or time"
-    sentence = f"**{one['finding']} {one['name']}** ({READ[one['attention']]}). {pen.prose(one['statement'])} ({numbers}.)"
+    sentence = (
+        f"**{one['finding']} {one['name']}** ({READ[one['attention']]}). {pen.prose(one['statement'])} ({numbers}.)"
+    )
     line = pen.claim(
         one["status"],
         sentence,
@@ -326,8 +400,14 @@ def _findings(layer: str, pen: Pen, m: Material) -> list[str]:
         lines += ["", f"Checks over several layers that speak of this one: {listed} (sections 7 and 9)."]
     if own:
         return lines
-    ran = sum(1 for one in m.clear if m.layer_of(one) == layer)
-    return [pen.claim("DER", f"No check of this layer fired; {wording.count(ran, 'check')} ran.", note="findings"), *lines]
+    ran = [one for one in m.clear if m.layer_of(one) == layer]
+    if ran:
+        said = pen.claim(
+            "DER", f"No check of this layer fired; {wording.count(len(ran), 'check')} ran.", note="findings"
+        )
+    else:
+        said = pen.claim("UNK", "No check of this layer could run.", note="not evaluable")
+    return [said, *lines]
 
 
 def _held(layer: str, pen: Pen, m: Material) -> list[str]:
@@ -381,9 +461,16 @@ def _absent(layer: str, pen: Pen, m: Material) -> list[str]:
                 pen.claim("UNK", f"{wording.count(some, 'affected request')}: {words}.", note=f"{layer} of {some:,}")
             )
     lines += [
-        pen.claim("UNK", f"{one['check']} {one['name']} could not run: {pen.prose(one['reason'])}.", note="not evaluable")
+        pen.claim(
+            "UNK", f"{one['check']} {one['name']} could not run: {pen.prose(one['reason'])}.", note="not evaluable"
+        )
         for one in m.not_run
         if m.layer_of(one) == layer
     ]
-    return lines or [pen.claim("DER", "Every check of this layer could run, and each affected request has records of it.",
-                               note="findings, requests")]
+    return lines or [
+        pen.claim(
+            "DER",
+            "Every check of this layer could run, and each affected request has records of it.",
+            note="findings, requests",
+        )
+    ]

@@ -154,6 +154,7 @@ def first_and_last(m: Material) -> pl.DataFrame:
         a=pl.col("t").first(),
         b=pl.col("t").last(),
         doubt=pl.col("doubt").first(),
+        doubt_last=pl.col("doubt").last(),
     )
 
 
@@ -166,13 +167,16 @@ def _findings(pen: Pen, m: Material) -> list[_Row]:
             continue
         layer = m.layer_of(one) or "several"
         name = f"{one['finding']} {one['name']}" + (f" of {pen.code(one['subject'])}" if one["subject"] else "")
-        numbers = wording.count(one["count"], "request") if one["requests"] else f"{one['count']:,} records"
+        numbers = wording.count(one["count"], "request" if one["requests"] else "record")
         status, doubt = one["status"], span["doubt"]
-        first = f"first record in which {name} holds ({numbers} in all)"
+        if one["affected"] is not None:
+            numbers += f", {one['affected']:,} of them affected"
+        first = f"first record in which {name} holds ({numbers})"
         made.append(_Row(span["a"] // 10**6, layer, first, status, [span["first"]], one["finding"], doubt=doubt))
         if span["last"] != span["first"]:
             last = f"last record in which {name} holds"
-            made.append(_Row(span["b"] // 10**6, layer, last, status, [span["last"]], one["finding"]))
+            off = span["doubt_last"]
+            made.append(_Row(span["b"] // 10**6, layer, last, status, [span["last"]], one["finding"], doubt=off))
     return made
 
 
@@ -202,15 +206,27 @@ def visible_when(pen: Pen, m: Material) -> list[str]:
     if m.onset is None or last is None:
         return [pen.claim("UNK", "Without an onset, nothing can be put before or after it.", note="no onset known")]
     onset, end = m.onset * 10**6, (last + 1) * 10**6
-    counted = signals.sort("t", "event_id").group_by("signal", maintain_order=True).agg(
-        first=pl.col("t").first(),
-        event_id=pl.col("event_id").first(),
-        before=(pl.col("t") < onset).sum(),
-        during=((pl.col("t") >= onset) & (pl.col("t") < end)).sum(),
-        after=(pl.col("t") >= end).sum(),
-        early=pl.col("event_id").filter(pl.col("t") >= onset).first(),
-        since=pl.col("t").filter(pl.col("t") >= onset).min(),
+    counted = (
+        signals.sort("t", "event_id")
+        .group_by("signal", maintain_order=True)
+        .agg(
+            first=pl.col("t").first(),
+            event_id=pl.col("event_id").first(),
+            before=(pl.col("t") < onset).sum(),
+            during=((pl.col("t") >= onset) & (pl.col("t") < end)).sum(),
+            after=(pl.col("t") >= end).sum(),
+            early=pl.col("event_id").filter(pl.col("t") >= onset).first(),
+            since=pl.col("t").filter(pl.col("t") >= onset).min(),
+        )
     )
+    first, latest = (value for value in m.events.select(a=pl.col("t").min(), b=pl.col("t").max()).row(0))
+    spans = ((first, onset), (onset, end), (end, latest))
+    minutes = [f"{max(0, b - a) / 60e9:.1f}" for a, b in spans]
+    text = (
+        f"Numbers are records, not rates: the logs hold {minutes[0]} min before the onset, {minutes[1]} min of impact "
+        f"and {minutes[2]} min after. That a signal is in a log does not say that anybody looked at it."
+    )
+    claim = pen.claim("DER", text, note="corrected times", lead="")
     lines = [
         pen.row(
             "OBS",
@@ -224,16 +240,8 @@ def visible_when(pen: Pen, m: Material) -> list[str]:
         )
         for one in counted.sort("first", "signal").to_dicts()
     ]
-    span = m.events["t"].drop_nulls()
-    minutes = [
-        f"{max(0, (b - a)) / 60e9:.1f}" for a, b in ((span.min(), onset), (onset, end), (end, span.max()))  # type: ignore[operator]
-    ]
     head = ["signal", "first in the logs (UTC)", "before onset", "in the impact", "after", "first since onset", "mark"]
-    text = (
-        f"Numbers are records, not rates: the logs hold {minutes[0]} min before the onset, {minutes[1]} min of impact "
-        f"and {minutes[2]} min after. That a signal is in a log does not say that anybody looked at it."
-    )
-    return [pen.claim("DER", text, note="corrected times", lead=""), "", *table(head, lines)]
+    return [claim, "", *table(head, lines)]
 
 
 def _signals(m: Material) -> pl.DataFrame:
@@ -247,8 +255,12 @@ def _signals(m: Material) -> pl.DataFrame:
         timed.filter(pl.col("outcome").is_in(_TROUBLE) & (pl.col("layer") != "policy")).with_columns(
             signal=pl.format("{}: outcome {}", "layer", "outcome")
         ),
-        timed.filter(pl.col("verdict").is_in(_VERDICTS)).with_columns(signal=pl.format("policy: verdict {}", "verdict")),
-        timed.filter(ui & pl.col("feedback").is_in(words)).with_columns(signal=pl.format("ui: feedback {}", "feedback")),
+        timed.filter(pl.col("verdict").is_in(_VERDICTS)).with_columns(
+            signal=pl.format("policy: verdict {}", "verdict")
+        ),
+        timed.filter(ui & pl.col("feedback").is_in(words)).with_columns(
+            signal=pl.format("ui: feedback {}", "feedback")
+        ),
         timed.filter(ui & pl.col("kind").is_in(kinds)).with_columns(signal=pl.format("ui: {}", "kind")),
         timed.filter(pl.col("layer") == "change").with_columns(signal=pl.lit("change: record of a change")),
     ]
