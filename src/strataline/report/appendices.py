@@ -26,8 +26,10 @@ GLOSSARY = (
     ("DER, INF, HUM, OBS, UNK", "what a statement rests on: see section 0"),
     (
         "DV, SG, CC, CX, EG, RU",
-        "what a finding is read for: differs; safeguard not evidenced; condition known to widen "
-        "outcomes; context; evidence gap; reached a user although a record holds a stop condition",
+        (
+            "what a finding is read for: differs; safeguard not evidenced; condition known to widen "
+            "outcomes; context; evidence gap; reached a user although a record holds a stop condition"
+        ),
     ),
     ("finding", "what one check found, with the number of requests and the records that show it"),
     ("layer", "prompt, retrieval, model (with its gateway), policy (filter), or UI"),
@@ -184,16 +186,22 @@ def method(pen: Pen, m: Material) -> list[str]:
     """Appendix D: how it was made, with every parameter."""
     some = m.examined.affected
     text = [
-        f"- Made by strataline {m.version} from the records of appendix B; SHA-256 over names and digests of inputs: "
-        f"`{inputs_digest(m)}`. The same inputs, options and version give the same bytes.",
+        (
+            f"- Made by strataline {m.version} from the records of appendix B; SHA-256 over names and digests of inputs: "
+            f"`{inputs_digest(m)}`. The same inputs, options and version give the same bytes."
+        ),
         *(f"- {name}: {shown(value)}" for name, value in m.options),
         *([] if some is None else [f"- Compared requests: {some.baseline_rule}."]),
         f"- Requests shown whole (sections 4 and 5): {CHOICE}.",
-        "- Records are tied by ids first, then by equal text, then by time; every tie by text or time is marked INF. "
-        "Why a record is where it is: `strataline why CASE EVENT`.",
-        "- Differences: Fisher's exact test for each value, Benjamini and Hochberg over all of them; shown from 5 "
-        "affected requests, q below 0.05, and 15 points or 3 to 1; values that separate the sets are shown from fewer. "
-        f"{wording.ASSOCIATION}",
+        (
+            "- Records are tied by ids first, then by equal text, then by time; every tie by text or time is marked INF. "
+            "Why a record is where it is: `strataline why CASE EVENT`."
+        ),
+        (
+            "- Differences: Fisher's exact test for each value, Benjamini and Hochberg over all of them; shown from 5 "
+            "affected requests, q below 0.05, and 15 points or 3 to 1; values that separate the sets are shown from fewer. "
+            f"{wording.ASSOCIATION}"
+        ),
         "- Intervals are between two named records; none of them is called a time to repair.",
     ]
     used = {

@@ -34,9 +34,11 @@ def chains(pen: Pen, m: Material) -> list[str]:
     if not m.chains:
         return [pen.claim("UNK", "No chain can be shown.", note="no affected set was named")]
     text = [
-        f"Shown are {len(m.chains)} of {wording.count(m.affected.len(), 'affected request')}, chosen mechanically: "
-        f"{CHOICE}. They are examples, not the typical case. Solid arrows: tied by an id or the same text. Dashed: "
-        "inferred from time. `±` is how far the time may be off against the reference clock; `±?` is not bounded. An arrow shows a tie between records, not an effect.",
+        (
+            f"Shown are {len(m.chains)} of {wording.count(m.affected.len(), 'affected request')}, chosen mechanically: "
+            f"{CHOICE}. They are examples, not the typical case. Solid arrows: tied by an id or the same text. Dashed: "
+            "inferred from time. `±` is how far the time may be off against the reference clock; `±?` is not bounded. An arrow shows a tie between records, not an effect."
+        ),
     ]
     for number, chain in enumerate(m.chains, 1):
         text += ["", *_chain(number, chain, pen, m)]

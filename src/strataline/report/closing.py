@@ -86,8 +86,10 @@ def tests(pen: Pen, m: Material) -> list[str]:
     ids = list(dict.fromkeys(one["check"] for one in m.conditions))
     gate = ",".join(f"{one}=0" for one in ids)
     text = [
-        "Behaviour cases: the exact prompt, frozen context, model, parameters and policy of these requests, with the "
-        "expectation left open:",
+        (
+            "Behaviour cases: the exact prompt, frozen context, model, parameters and policy of these requests, with the "
+            "expectation left open:"
+        ),
         "",
         *table(["request", "findings that hold in it", "mark"], lines),
         "",
@@ -148,9 +150,13 @@ def reporting(pen: Pen, m: Material) -> list[str]:
 
 ACCOUNTABILITY = ["Out of scope of this document and of the tool."]
 FOLLOW_UPS = [
-    "| action | type (investigate, prevent, detect, mitigate, repair) | links to condition | owner | priority | "
-    "tracking id | verifiable end state |",
+    (
+        "| action | type (investigate, prevent, detect, mitigate, repair) | links to condition | owner | priority | "
+        "tracking id | verifiable end state |"
+    ),
     "| --- | --- | --- | --- | --- | --- | --- |",
-    "| <<HUMAN:action_1 \\| people choose actions \\| which condition of section 7 does it change, and how will you "
-    "see that?>> |  |  |  |  |  |  |",
+    (
+        "| <<HUMAN:action_1 \\| people choose actions \\| which condition of section 7 does it change, and how will you "
+        "see that?>> |  |  |  |  |  |  |"
+    ),
 ]

@@ -142,8 +142,10 @@ def _exemplar(layer: str, pen: Pen, m: Material) -> list[str]:
     if len(events) > EVENTS:
         text += [
             "",
-            f"{len(events) - EVENTS:,} further records of this layer: `strataline show CASE "
-            f"{chain.request['request'][:12]}`.",
+            (
+                f"{len(events) - EVENTS:,} further records of this layer: `strataline show CASE "
+                f"{chain.request['request'][:12]}`."
+            ),
         ]
     return [*text, *_texts(layer, events, pen, m), *_elsewhere(layer, chain, pen)]
 
