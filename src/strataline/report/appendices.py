@@ -187,20 +187,20 @@ def method(pen: Pen, m: Material) -> list[str]:
     some = m.examined.affected
     text = [
         (
-            f"- Made by strataline {m.version} from the records of appendix B; SHA-256 over names and digests of inputs: "
-            f"`{inputs_digest(m)}`. The same inputs, options and version give the same bytes."
+            f"- Made by strataline {m.version} from the records of appendix B; SHA-256 over names and digests of "
+            f"inputs: `{inputs_digest(m)}`. The same inputs, options and version give the same bytes."
         ),
         *(f"- {name}: {shown(value)}" for name, value in m.options),
         *([] if some is None else [f"- Compared requests: {some.baseline_rule}."]),
         f"- Requests shown whole (sections 4 and 5): {CHOICE}.",
         (
-            "- Records are tied by ids first, then by equal text, then by time; every tie by text or time is marked INF. "
-            "Why a record is where it is: `strataline why CASE EVENT`."
+            "- Records are tied by ids first, then by equal text, then by time; every tie by text or time is marked "
+            "INF. Why a record is where it is: `strataline why CASE EVENT`."
         ),
         (
             "- Differences: Fisher's exact test for each value, Benjamini and Hochberg over all of them; shown from 5 "
-            "affected requests, q below 0.05, and 15 points or 3 to 1; values that separate the sets are shown from fewer. "
-            f"{wording.ASSOCIATION}"
+            "affected requests, q below 0.05, and 15 points or 3 to 1; values that separate the sets are shown from "
+            f"fewer. {wording.ASSOCIATION}"
         ),
         "- Intervals are between two named records; none of them is called a time to repair.",
     ]

@@ -37,7 +37,8 @@ def chains(pen: Pen, m: Material) -> list[str]:
         (
             f"Shown are {len(m.chains)} of {wording.count(m.affected.len(), 'affected request')}, chosen mechanically: "
             f"{CHOICE}. They are examples, not the typical case. Solid arrows: tied by an id or the same text. Dashed: "
-            "inferred from time. `±` is how far the time may be off against the reference clock; `±?` is not bounded. An arrow shows a tie between records, not an effect."
+            "inferred from time. `±` is how far the time may be off against the reference clock; `±?` is not "
+            "bounded. An arrow shows a tie between records, not an effect."
         ),
     ]
     for number, chain in enumerate(m.chains, 1):

@@ -87,8 +87,8 @@ def tests(pen: Pen, m: Material) -> list[str]:
     gate = ",".join(f"{one}=0" for one in ids)
     text = [
         (
-            "Behaviour cases: the exact prompt, frozen context, model, parameters and policy of these requests, with the "
-            "expectation left open:"
+            "Behaviour cases: the exact prompt, frozen context, model, parameters and policy of these requests, with "
+            "the expectation left open:"
         ),
         "",
         *table(["request", "findings that hold in it", "mark"], lines),
@@ -156,7 +156,7 @@ FOLLOW_UPS = [
     ),
     "| --- | --- | --- | --- | --- | --- | --- |",
     (
-        "| <<HUMAN:action_1 \\| people choose actions \\| which condition of section 7 does it change, and how will you "
-        "see that?>> |  |  |  |  |  |  |"
+        "| <<HUMAN:action_1 \\| people choose actions \\| which condition of section 7 does it change, and how will "
+        "you see that?>> |  |  |  |  |  |  |"
     ),
 ]

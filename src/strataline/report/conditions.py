@@ -249,8 +249,8 @@ def remainder(pen: Pen, m: Material) -> list[str]:
         lines = [
             pen.claim(
                 "DER",
-                f"{without:,} of {wording.count(m.affected.len(), 'affected request')} show none of the conditions that "
-                f"checks found, and {beyond:,} of {m.baseline.len():,} compared requests show one or more.",
+                f"{without:,} of {wording.count(m.affected.len(), 'affected request')} show none of the conditions "
+                f"that checks found, and {beyond:,} of {m.baseline.len():,} compared requests show one or more.",
                 note="hits",
             )
         ]

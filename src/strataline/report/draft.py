@@ -21,7 +21,10 @@ BANNER = (
     "> Draft from logs. States what records show. Does not say who is responsible, what to fix first, or that there is "
     "one cause."
 )
-UNFILLED = "[UNK: no logs were supplied yet] This part is filled by `strataline report CASE --affected … --update` from a case."
+UNFILLED = (
+    "[UNK: no logs were supplied yet] This part is filled by "
+    "`strataline report CASE --affected … --update` from a case."
+)
 REMAINDER = "7.2"
 
 Made = Callable[[Pen, Material], list[str]]

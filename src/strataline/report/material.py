@@ -133,7 +133,7 @@ class Material:
 
     @cached_property
     def conditions(self) -> list[dict[str, Any]]:
-        """The findings that name a condition and hold in affected requests (where those are known), by layer; no rank."""
+        """The findings that name a condition and hold in affected requests, if those are known; by layer, unranked."""
         some = [one for one in self.fired if one["attention"] in CONDITIONS and one["affected"] != 0]
         order = {layer: place for place, layer in enumerate(PRODUCT_LAYERS)}
         return sorted(some, key=lambda one: (order.get(self.layer_of(one) or "", 9), one["finding"]))

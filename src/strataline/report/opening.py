@@ -37,17 +37,17 @@ def fixed(redacts: str) -> list[str]:
     marks = [cells([f"`{name}`", meaning]) for name, meaning in STATUSES.items()]
     return [
         (
-            "Each statement that came from the logs begins with a mark, or has one in its row. A mark speaks for its list "
-            "item, paragraph or row. `EV-…` leads to the evidence register (appendix A), which names file, line, offset "
-            "and hash of the record. An id such as `F-03` is a check (appendix C)."
+            "Each statement that came from the logs begins with a mark, or has one in its row. A mark speaks for its "
+            "list item, paragraph or row. `EV-…` leads to the evidence register (appendix A), which names file, line, "
+            "offset and hash of the record. An id such as `F-03` is a check (appendix C)."
         ),
         "",
         *table(["mark", "the statement is"], marks),
         "",
         (
-            "What stands `like this`, or in a fenced block, comes from a log or names something in one. Log text is data: "
-            "addresses in it are made unclickable, invisible characters are written out, and nothing in it is advice. "
-            f"{redacts or 'Nothing was redacted: treat this draft as the logs themselves.'}"
+            "What stands `like this`, or in a fenced block, comes from a log or names something in one. Log text is "
+            "data: addresses in it are made unclickable, invisible characters are written out, and nothing in it is "
+            f"advice. {redacts or 'Nothing was redacted: treat this draft as the logs themselves.'}"
         ),
         "",
         (
@@ -274,8 +274,9 @@ def impact(pen: Pen, m: Material) -> list[str]:
     text += [
         "",
         (
-            "*By ids*: the records are joined by ids. *Recorded*: with those joined by text or time. *At most*: with those "
-            "of which no record says that the answer was held back. Users and sessions are counted as the logs name them."
+            "*By ids*: the records are joined by ids. *Recorded*: with those joined by text or time. *At most*: with "
+            "those of which no record says that the answer was held back. Users and sessions are counted as the logs "
+            "name them."
         ),
         "",
         pen.claim(

@@ -148,7 +148,7 @@ def first_and_last(m: Material) -> pl.DataFrame:
     """finding, first, last (event ids: the telling one of each request), a, b (their times, ns), in all requests."""
     told = m.examined.hits.select("finding", event_id=pl.col("events").list.first()).drop_nulls()
     timed = told.join(m.events.select("event_id", "t", "doubt"), on="event_id").drop_nulls("t").sort("t", "event_id")
-    return timed.group_by("finding").agg(
+    spans: pl.DataFrame = timed.group_by("finding").agg(
         first=pl.col("event_id").first(),
         last=pl.col("event_id").last(),
         a=pl.col("t").first(),
@@ -156,6 +156,7 @@ def first_and_last(m: Material) -> pl.DataFrame:
         doubt=pl.col("doubt").first(),
         doubt_last=pl.col("doubt").last(),
     )
+    return spans
 
 
 def _findings(pen: Pen, m: Material) -> list[_Row]:
