@@ -484,13 +484,13 @@ def _together(facts: Facts) -> list[Found] | Unknown:
     sets = sets.sort(["len", "conditions", "spread"], descending=[True, False, False])
     for conditions, spread, _ in sets.head(SUBJECTS).iter_rows():
         part = many.filter((pl.col("conditions") == conditions) & (pl.col("spread") == spread))
-        statement = "{conditions} count together, and no other, in {n:request} of the affected set ({spread})."
+        statement = "In {n:request} of the affected set these hold together, and no other: {conditions} ({spread})."
         named = {"conditions": conditions, "spread": spread}
         found.append(Found(part.select("request", "events"), requests, named, conditions, statement))
     rest = sets.slice(SUBJECTS)
     if rest.height:
         part = many.join(rest, on=["conditions", "spread"], how="semi", maintain_order="left")
-        statement = "{more:combination} of conditions besides those named count in {n:request} of the affected set."
+        statement = "In {n:request} of the affected set {more:combination} of conditions hold besides those named."
         more = {"more": rest.height}
         found.append(Found(part.select("request", "events"), requests, more, f"and {rest.height:,} more", statement))
     return found
@@ -539,6 +539,19 @@ def _named(finding: str, name: str, subject: str | None) -> str:
     return f"{finding} {name}" if subject is None else f"{finding} {name} ({subject})"
 
 
+def _explaining(affected: Affected, examined: Examination) -> tuple[pl.DataFrame, str]:
+    """Conditions that may tell affected requests from others, and what is said of those left out.
+
+    What a set was chosen by holds in all of it, and says nothing of it.
+    """
+    conditions = _conditions(examined)
+    chosen = [one.removeprefix("check:") for one in affected.selectors if one.startswith("check:")]
+    by = pl.any_horizontal(pl.col("check", "finding").is_in(chosen))
+    names = conditions.filter(by)["check"].unique().sort()
+    said = f" ({', '.join(names)}, by which they were chosen, is not counted.)" if names.len() else ""
+    return conditions.filter(~by), said
+
+
 def _leading(conditions: pl.DataFrame, requests: pl.Series) -> pl.DataFrame:
     """Findings that hold in some of `requests`, in most of them first: finding, name, subject, size."""
     here = conditions.filter(pl.col("request").is_in(_of(requests)))
@@ -552,7 +565,7 @@ def _remainder(facts: Facts) -> list[Found] | Unknown:
         return given
     affected, examined = given
     requests = affected.requests.drop_nulls().unique().sort()
-    conditions = _conditions(examined)
+    conditions, left_out = _explaining(affected, examined)
     none = requests.filter(~requests.is_in(_of(conditions["request"])))
     hits = pl.DataFrame({"request": none}, schema={"request": pl.String}).with_columns(
         events=pl.lit([], pl.List(pl.String))
@@ -561,12 +574,13 @@ def _remainder(facts: Facts) -> list[Found] | Unknown:
     values: dict[str, object] = {"all": requests.len(), "run": examined.findings["check"].n_unique()}
     if leading.is_empty():
         statement = "{n} of {all} affected requests show none of the listed conditions: no check that ran found one."
-        return [Found(hits, requests, values, statement=statement, stands=True)]
+        return [Found(hits, requests, values, statement=statement + left_out, stands=True)]
     first = leading.row(0, named=True)
     others = conditions.filter((pl.col("finding") == first["finding"]) & ~pl.col("request").is_in(_of(requests)))
     values |= {"v": others["request"].n_unique(), "c": _named(first["finding"], first["name"], first["subject"])}
     values |= {"most": int(first["size"])}
-    return [Found(hits, requests, values, statement=_said_of_remainder(len(none), int(str(values["v"]))), stands=True)]
+    statement = _said_of_remainder(len(none), others["request"].n_unique()) + left_out
+    return [Found(hits, requests, values, statement=statement, stands=True)]
 
 
 def _said_of_remainder(unexplained: int, unaffected: int) -> str:
@@ -597,11 +611,13 @@ def _wider(facts: Facts) -> list[Found] | Unknown:
         return given
     affected, examined = given
     requests = affected.requests.drop_nulls().unique()
-    conditions = _conditions(examined)
+    conditions, _ = _explaining(affected, examined)
     leading = _leading(conditions, requests)
     common = leading.filter(pl.col("size") >= COMMON * requests.len())
     if common.is_empty():
-        return Unknown("no condition holds in half of the affected requests, so there is none that they share")
+        return Unknown(
+            "no condition holds in half of the affected requests but what they were chosen by: they share none"
+        )
     met = conditions.join(common.select("finding"), on="finding", how="semi", maintain_order="left")
     met = met.filter(~pl.col("request").is_in(requests.implode()))
     met = met.group_by("request", maintain_order=True).agg(

@@ -113,7 +113,7 @@ def _gaps(facts: Facts) -> list[Found] | Unknown:
     if not events["corrected_time"].count():
         return Unknown("no record states a time", ("*.event_time",))
     every = facts.requests["request"]
-    return [*_holes(facts, every), *_silences(facts, every), *_missing_numbers(facts, every)] or [Found(_none(), every)]
+    return [*_holes(facts), *_silences(facts), *_missing_numbers(facts)] or [Found(_none(), every)]
 
 
 def _of_none(events: list[list[str]]) -> pl.DataFrame:
@@ -121,7 +121,7 @@ def _of_none(events: list[list[str]]) -> pl.DataFrame:
     return pl.DataFrame({"request": [None] * len(events), "events": events}, schema=_none().schema)
 
 
-def _holes(facts: Facts, every: pl.Series) -> list[Found]:
+def _holes(facts: Facts) -> list[Found]:
     """What was found when requests were put together: requests went on elsewhere that a log holds nothing of."""
     holes = facts.tables["notes"].filter((pl.col("topic") == "coverage_gap") & pl.col("source").is_not_null())
     if holes.is_empty():
@@ -137,7 +137,7 @@ def _holes(facts: Facts, every: pl.Series) -> list[Found]:
     return [
         Found(
             _of_none([[one] if one is not None else [] for one in ids]),
-            every,
+            len(ids),
             {"log": log},
             log,
             statement,
@@ -147,7 +147,7 @@ def _holes(facts: Facts, every: pl.Series) -> list[Found]:
     ]
 
 
-def _silences(facts: Facts, every: pl.Series) -> list[Found]:
+def _silences(facts: Facts) -> list[Found]:
     silent = coverage.gaps(facts.events)
     # A page whose clock nothing bounds may lie anywhere, and ends no silence.
     adrift = facts.events.filter((pl.col("layer") == "ui") & pl.col("doubt").is_null())["event_id"].implode()
@@ -168,11 +168,11 @@ def _silences(facts: Facts, every: pl.Series) -> list[Found]:
             "meanwhile": int(str(part["requests"].min())),
         }
         hits = _of_none([[before, after] for before, after in part.select("before", "after").iter_rows()])
-        found.append(Found(hits, every, values, f"{log}: silent", statement, joined=False))
+        found.append(Found(hits, hits.height, values, f"{log}: silent", statement, joined=False))
     return found[:SUBJECTS]
 
 
-def _missing_numbers(facts: Facts, every: pl.Series) -> list[Found]:
+def _missing_numbers(facts: Facts) -> list[Found]:
     """Sources whose emitters number their records, with numbers left out."""
     found = []
     statement = (
@@ -194,7 +194,7 @@ def _missing_numbers(facts: Facts, every: pl.Series) -> list[Found]:
         for (source,), part in rows.group_by("source", maintain_order=True):
             values = {"source": source, "field": field, "missing": int(part["left"].sum())}
             hits = _of_none([[before, after] for before, after in part.select("before", "event_id").iter_rows()])
-            found.append(Found(hits, every, values, f"{source}: {field}", statement, joined=False))
+            found.append(Found(hits, hits.height, values, f"{source}: {field}", statement, joined=False))
     return found[:SUBJECTS]
 
 
@@ -202,7 +202,6 @@ def _missing_numbers(facts: Facts, every: pl.Series) -> list[Found]:
 
 
 def _clock_offsets(facts: Facts) -> list[Found]:
-    every = facts.requests["request"]
     events = facts.events.filter(pl.col("event_time").is_not_null())
     first = events.group_by("clock", maintain_order=True).agg(events_=pl.col("event_id").head(2))
     moved = (pl.col("offset_ns") != 0) & (pl.col("basis") != "reference")
@@ -229,7 +228,8 @@ def _clock_offsets(facts: Facts) -> list[Found]:
     zones = set(facts.tables["notes"].filter(pl.col("topic") == "clock_zone")["subject"].drop_nulls())
     moved_ = clocks.filter("moved")
     own = moved_.filter(pl.col("events") >= OWN_CLOCK * events.height).head(SUBJECTS)
-    found = [_of_clock(one, every, one["clock"] in zones) for one in own.iter_rows(named=True)]
+    size = facts.tables["clocks"]["clock"].n_unique()
+    found = [_of_clock(one, size, one["clock"] in zones) for one in own.iter_rows(named=True)]
     rest = moved_.join(own, on="clock", how="anti", maintain_order="left")
     if rest.height:
         statement = (
@@ -241,7 +241,7 @@ def _clock_offsets(facts: Facts) -> list[Found]:
         values = {"guessed": guessed, "most": f"{furthest / 1e9:,.3f}", "e": int(rest["events"].sum())}
         hits = _of_none([one or [] for one in rest["events_"].to_list()])
         status = "INF" if guessed == rest.height else "DER"
-        found.append(Found(hits, every, values, "other clocks", statement, status=status, joined=False))
+        found.append(Found(hits, size, values, "other clocks", statement, status=status, joined=False))
     loose = clocks.filter(~pl.col("moved"))
     if loose.height:
         statement = (
@@ -251,11 +251,11 @@ def _clock_offsets(facts: Facts) -> list[Found]:
         names = ", ".join(loose["clock"].head(SHOWN)) + (", …" if loose.height > SHOWN else "")
         values = {"names": names, "e": int(loose["events"].sum())}
         hits = _of_none([one or [] for one in loose["events_"].to_list()])
-        found.append(Found(hits, every, values, "unbounded clocks", statement, joined=False))
-    return [*found, *_assumed_zones(facts, every)] or [Found(_none(), every)]
+        found.append(Found(hits, size, values, "unbounded clocks", statement, joined=False))
+    return [*found, *_assumed_zones(facts)] or [Found(_none(), size)]
 
 
-def _of_clock(one: dict[str, object], every: pl.Series, zone: bool) -> Found:
+def _of_clock(one: dict[str, object], size: int, zone: bool) -> Found:
     """What is said of one clock."""
     least, most = int(str(one["least"])), int(str(one["most"]))
     events = one["events_"] if isinstance(one["events_"], list) else []
@@ -270,14 +270,14 @@ def _of_clock(one: dict[str, object], every: pl.Series, zone: bool) -> Found:
     if zone:
         statement += " It is near a whole number of quarter hours, as of a time zone that the log does not state."
     status = None if one["basis"] in ("bounds", "asserted") else "INF"
-    return Found(_of_none([events]), every, values, str(one["clock"]), statement, status=status, joined=False)
+    return Found(_of_none([events]), size, values, str(one["clock"]), statement, status=status, joined=False)
 
 
 def _seconds(ns: object) -> str:
     return "no bound" if ns is None else f"{int(str(ns)) / 1e9:+,.3f} s"
 
 
-def _assumed_zones(facts: Facts, every: pl.Series) -> list[Found]:
+def _assumed_zones(facts: Facts) -> list[Found]:
     assumed = facts.tables["notes"].filter((pl.col("topic") == "zone_assumed") & pl.col("source").is_not_null())
     if assumed.is_empty():
         return []
@@ -289,7 +289,9 @@ def _assumed_zones(facts: Facts, every: pl.Series) -> list[Found]:
     )
     hits = _of_none([[one] if one is not None else [] for one in assumed["event_id"]])
     values = {"times": int(assumed["count"].sum())}
-    return [Found(hits, every, values, "assumed zones", statement, joined=False)]
+    return [
+        Found(hits, facts.tables["sources"].height or hits.height, values, "assumed zones", statement, joined=False)
+    ]
 
 
 # E-04
@@ -318,7 +320,16 @@ def _doubled(facts: Facts) -> list[Found]:
         statement = "The same bytes stand twice in {n:source}: {names}. Their records are counted once."
         pairs_ = [f"{one} as {other}" for one, other in copies.select("source", "copy_of").head(SUBJECTS).iter_rows()]
         names = "; ".join(pairs_) + ("; …" if copies.height > SUBJECTS else "")
-        found.append(Found(_of_none([[]] * copies.height), every, {"names": names}, "copies", statement, joined=False))
+        found.append(
+            Found(
+                _of_none([[]] * copies.height),
+                facts.tables["sources"].height,
+                {"names": names},
+                "copies",
+                statement,
+                joined=False,
+            )
+        )
     return found or [Found(_none(), every)]
 
 
@@ -393,7 +404,7 @@ def _cut_or_hidden(facts: Facts) -> list[Found] | Unknown:
         values = {"service": one["service"] or "an unnamed service", "field": one["field"], "value": one["value"]}
         values |= {"k": int(one["events"]), "layer": one["layer"]}
         subject = f"{one['layer']}: {one['field']} {one['value']}"
-        found.append(Found(_of_none([[one["event"]]]), every, values, subject, statement, joined=False))
+        found.append(Found(_of_none([[one["event"]]]), 1, values, subject, statement, joined=False))
     return found or [Found(_none(), every)]
 
 
