@@ -81,16 +81,16 @@ def _same_response(facts: Facts) -> list[Found] | Unknown:
         return Unknown("answers are declared to be shared between users (shared_responses)")
     allowed = pl.Series([str(one) for one in shared] if isinstance(shared, list) else [], dtype=pl.String).implode()
     asked = facts.tables["requests"].select("request", asked="user")
-    events = facts.events.filter(
-        pl.col("layer").is_in(["prompt", "model", "ui"])
-        & (pl.col("response_id").is_not_null() | pl.col("output_hash").is_not_null())
-    ).select("event_id", "format", "request", "user", "response_id", "output_hash", "output_chars", "t")
+    columns = ("event_id", "format", "request", "user", "response_id", "output_hash", "output_chars", "t")
+    said = pl.col("response_id").is_not_null() | (pl.col("output_chars") >= SHARED_CHARS).fill_null(value=False)
+    # Columns first, rows after: a row of all columns is wide.
+    events = pl.concat([facts.of(layer).select(columns).filter(said) for layer in ("prompt", "model", "ui")])
     # A cached answer is what M-08 speaks of.
     cached = _of(facts.of("model").filter(pl.col("cache").str.to_lowercase().str.contains("hit"))["request"])
     events = events.filter(~pl.col("request").is_in(cached).fill_null(value=False))
     events = events.join(asked, on="request", how="left", maintain_order="left")
     if not events.filter(pl.col("asked").is_not_null() | pl.col("user").is_not_null()).height:
-        return Unknown("no record that names a response, or holds one, can be told to be of a user", ("*.user",))
+        return Unknown("no record that names a response, or holds a long one, can be told to be of a user", ("*.user",))
     reached = facts.reached.select("request", reached=pl.coalesce("shown", "delivered"))
     by_id = _same_id(events.filter(~pl.col("response_id").is_in(allowed).fill_null(value=True)), reached)
     by_text = _same_text(facts, events.filter(~pl.col("output_hash").is_in(allowed).fill_null(value=True)), reached)
@@ -168,7 +168,7 @@ def _same_text(facts: Facts, events: pl.DataFrame, reached: pl.DataFrame) -> lis
 
 def _identities(facts: Facts) -> list[Found] | Unknown:
     columns = ("event_id", "request", "layer", "format", *IDENTITIES)
-    tied = facts.events.filter(pl.col("sure") & pl.col("request").is_not_null()).select(*columns)
+    tied = facts.events.select("sure", *columns).filter(pl.col("sure") & pl.col("request").is_not_null())
     reached = facts.reached.select("request", reached=pl.coalesce("shown", "delivered"))
     found: list[Found] = []
     looked = [pl.Series(dtype=pl.String)]
@@ -249,23 +249,25 @@ def _disagreeing(pairs: pl.DataFrame, what: str, reached: pl.DataFrame) -> list[
 
 def _contradictions(facts: Facts) -> list[Found] | Unknown:
     columns = ("request", "event_id", "clock", "doubt")
-    tied = facts.events.filter(pl.col("sure") & pl.col("request").is_not_null() & pl.col("t").is_not_null())
+
+    def tied(layer: str) -> pl.DataFrame:
+        events = facts.of(layer).select(*columns, "kind", "policy_stage", "time_kind", "sure", "t", "t_end")
+        return events.filter(pl.col("sure") & pl.col("request").is_not_null() & pl.col("t").is_not_null())
 
     def effect(layer: str, kind: str, *more: pl.Expr) -> pl.DataFrame:
-        of_kind = tied.filter((pl.col("layer") == layer) & (pl.col("kind") == kind), *more)
-        return of_kind.select(*columns, at="t_end")
+        return tied(layer).filter(pl.col("kind") == kind, *more).select(*columns, at="t_end")
 
     calls = _timed_calls(facts)
     began = calls.select(*columns, at="began")
     ended = calls.filter(~pl.col("stream").fill_null(value=True)).select(*columns, at="ended")
     # A turn that the application went on with before its first opening record has lost an earlier one.
-    first = tied.filter(pl.col("layer") == "prompt").sort("t", "event_id").group_by("request", maintain_order=True)
+    first = tied("prompt").sort("t", "event_id").group_by("request", maintain_order=True)
     received = first.agg(pl.col("kind", "time_kind", "event_id", "clock", "doubt", "t").first())
     received = received.filter((pl.col("kind") == "prompt.received") & (pl.col("time_kind") != "end"))
     received = received.select(*columns, at="t")
     answers = facts.renders.filter(pl.col("answer") & pl.col("sure"))["event_id"].implode()
     shown = effect("ui", "ui.rendered", pl.col("event_id").is_in(answers))
-    shown_at = tied.filter(pl.col("event_id").is_in(answers)).select(*columns, at="t")
+    shown_at = tied("ui").filter(pl.col("event_id").is_in(answers)).select(*columns, at="t")
     output = effect("policy", "policy.decision", pl.col("policy_stage") == "output")
     kinds = (
         ("the display of the answer", "the beginning of its generation", shown, began),
@@ -346,9 +348,9 @@ def _passages(facts: Facts) -> pl.DataFrame | Unknown:
     found = facts.of("retrieval").filter(pl.col("request").is_not_null() & (pl.col("documents").list.len() > 0))
     ranked = pl.col("kind") == "retrieval.rerank"
     found = found.filter(ranked | ~ranked.any().over("request"))
-    context = facts.events.filter(
-        pl.col("layer").is_in(["prompt", "model"]) & pl.col("documents").is_not_null() & pl.col("request").is_not_null()
-    )
+    columns = ("request", "event_id", "documents")
+    context = pl.concat([facts.of(layer).select(columns) for layer in ("prompt", "model")])
+    context = context.filter(pl.col("documents").is_not_null() & pl.col("request").is_not_null())
     found = found.join(context.select("request").unique(), on="request", how="semi", maintain_order="left")
     if found.is_empty():
         return Unknown(

@@ -99,8 +99,8 @@ def _missing_layers(facts: Facts) -> list[Found]:
                 ~pl.col("layers_not_covered").list.contains(layer) & ~pl.col("layers_ambiguous").list.contains(layer)
             )
             values: dict[str, object] = {"layer": layer, "ended": absent.filter(ended.fill_null(value=False)).height}
-            opening = facts.events.filter(pl.col("request") == pl.col("event_id")).select("request", "event_id")
-            hits = _hits(absent.select("request").join(opening, on="request", how="left"))
+            # A request has the id of an event that opens it.
+            hits = _hits(absent.select("request", event_id="request"))
             found.append(Found(hits, covered["request"], values, f"{layer}: no record", joined=False))
     return found or [Found(_none(), turns["request"])]
 
@@ -150,8 +150,10 @@ def _holes(facts: Facts) -> list[Found]:
 def _silences(facts: Facts) -> list[Found]:
     silent = coverage.gaps(facts.events)
     # A page whose clock nothing bounds may lie anywhere, and ends no silence.
-    adrift = facts.events.filter((pl.col("layer") == "ui") & pl.col("doubt").is_null())["event_id"].implode()
-    silent = silent.filter(~pl.col("before").is_in(adrift) & ~pl.col("after").is_in(adrift))
+    if silent.height:
+        pages = facts.events.select("event_id", "layer", "doubt")
+        adrift = pages.filter((pl.col("layer") == "ui") & pl.col("doubt").is_null())["event_id"].implode()
+        silent = silent.filter(~pl.col("before").is_in(adrift) & ~pl.col("after").is_in(adrift))
     found = []
     statement = (
         "The log {log} is silent in {n:gap} of up to {longest} min, over {times} times its usual time between records,"
@@ -179,9 +181,10 @@ def _missing_numbers(facts: Facts) -> list[Found]:
         "Of the numbers that {source} gives its records ({field}), {missing:number} between the first and the last are"
         " not in the supplied logs, in {n:gap}."
     )
+    numbered = coverage.stating(facts.events.select("format", "source", "event_id", "attributes"), SEQUENCES)
     for field in SEQUENCES:
         number = pl.col("attributes").map.get(field).cast(pl.Int64, strict=False)
-        rows = facts.events.select("source", "event_id", number=number).drop_nulls("number")
+        rows = numbered.select("source", "event_id", number=number).drop_nulls("number")
         rows = rows.unique(["source", "number"], keep="first", maintain_order=True).sort("source", "number")
         rows = rows.with_columns(
             left=pl.col("number").diff().over("source") - 1,
@@ -202,7 +205,7 @@ def _missing_numbers(facts: Facts) -> list[Found]:
 
 
 def _clock_offsets(facts: Facts) -> list[Found]:
-    events = facts.events.filter(pl.col("event_time").is_not_null())
+    events = facts.events.select("event_id", "event_time", "clock").drop_nulls("event_time")
     first = events.group_by("clock", maintain_order=True).agg(events_=pl.col("event_id").head(2))
     moved = (pl.col("offset_ns") != 0) & (pl.col("basis") != "reference")
     open_ = (pl.col("basis") == "unmoved") & (pl.col("lower_ns").is_null() | pl.col("upper_ns").is_null())
@@ -337,34 +340,21 @@ def _doubled(facts: Facts) -> list[Found]:
 
 
 def _joins(facts: Facts) -> list[Found]:
-    events = facts.events.filter(pl.col("layer").is_in(PRODUCT_LAYERS)).select(
-        "event_id", "layer", "request", "link_method"
-    )
     every = facts.requests["request"]
-    method = pl.col("link_method")
-    shares = {
-        str(layer): one
-        for layer, *one in events.group_by("layer")
-        .agg(
-            pl.len(),
-            method.is_in(BY_ID).sum().alias("ids"),
-            (method == "content").sum().alias("text"),
-            (method == "window").sum().alias("time"),
-            pl.col("request").is_null().sum().alias("none"),
-        )
-        .iter_rows()
-    }
-    listed = facts.tables["links"].filter(~pl.col("taken"))["from_event"].unique()
-    unsure = events.filter(pl.col("event_id").is_in(listed.implode()) & pl.col("request").is_null())
-    open_ = dict(unsure.group_by("layer").len().iter_rows())
+    listed = facts.tables["links"].filter(~pl.col("taken"))["from_event"].unique().implode()
     found = []
     for layer in PRODUCT_LAYERS:
-        size, ids, text, time, none = shares.get(layer, (0, 0, 0, 0, 0))
+        events = facts.of(layer).select("event_id", "request", "link_method")
+        method = events["link_method"].fill_null("none")
+        sizes = dict(method.value_counts().iter_rows())
+        size, ids = events.height, sum(sizes.get(one, 0) for one in BY_ID)
         if size == ids:
             continue
-        loose = events.filter((pl.col("layer") == layer) & ~method.is_in(BY_ID).fill_null(value=False))
+        text, time, none = (sizes.get(one, 0) for one in ("content", "window", "none"))
+        loose = events.filter(~method.is_in(BY_ID))
+        open_ = loose.filter(pl.col("request").is_null() & pl.col("event_id").is_in(listed)).height
         values = {"e": int(size), "layer": layer, "ids": int(ids), "text": int(text), "time": int(time)}
-        values |= {"none": int(none), "open": int(open_.get(layer, 0)), "share": f"{100 * ids / size:.1f}"}
+        values |= {"none": int(none), "open": open_, "share": f"{100 * ids / size:.1f}"}
         statement = (
             "Of {e:event} of {layer}, {ids} ({share} %) count as tied to a request by ids, {text} by text, {time} by"
             " time and {none} to none, of which {open} have candidates"
@@ -379,13 +369,14 @@ def _joins(facts: Facts) -> list[Found]:
 
 
 def _cut_or_hidden(facts: Facts) -> list[Found] | Unknown:
-    events = facts.events
-    sampled = coverage.sampling(events)
+    sampled = coverage.sampling(facts.events)
+    texts = ("content_state", "input_chars", "output_chars", "input_hash", "output_hash")
+    events = facts.events.select("event_id", "request", "layer", "format", *texts)
     lengths = events["input_chars"].count() + events["output_chars"].count()
     if not events["content_state"].count() and not lengths and sampled.is_empty():
         return Unknown("no record states its text, how much of it it holds, or a sample rate", ("*.content_state",))
-    evaluable = events.filter(pl.any_horizontal(pl.col("content_state", "input_chars", "output_chars").is_not_null()))
-    every = evaluable["request"]
+    told = pl.any_horizontal(pl.col("content_state", "input_chars", "output_chars").is_not_null())
+    every = events.select("request", told=told).filter("told")["request"].unique()
     found = []
     states = events.filter(pl.col("content_state").is_in(list(STATES)))
     for layer in PRODUCT_LAYERS:
