@@ -296,7 +296,11 @@ FACTS = (
     _text("index_name", "Index, collection or alias that was searched."),
     _text("index_version", "Its version."),
     _text("embedding_model", "Model that embedded the query."),
-    Column("documents", pl.List(DOCUMENT), "Documents returned or used, in rank order (rank from 1)."),
+    Column(
+        "documents",
+        pl.List(DOCUMENT),
+        "Documents returned or used, in rank order (rank from 1); empty where its list is.",
+    ),
     _text("requested_model", "Model or alias that was asked for."),
     _text("served_model", "Model that answered."),
     _text("provider", "Who serves the model."),

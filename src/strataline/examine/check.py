@@ -139,3 +139,37 @@ class Check:
     core: bool = True
     after: bool = False
     version: int = 1
+
+
+def moment(ns: object) -> str:
+    """A time (UTC ns) as a sentence gives it: to the millisecond."""
+    if not isinstance(ns, int):
+        return "an unknown time"
+    return str(pl.Series([ns // 10**6]).cast(pl.Datetime("ms")).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")[0])
+
+
+SUBJECTS = 20
+"""Subjects of a check that are told one by one; the others are told together."""
+
+
+def capped(found: Sequence[Found], rest: str) -> list[Found]:
+    """`found` of one subject each, most requests first; beyond `SUBJECTS`, the others as one.
+
+    Args:
+        found: what was found, of one subject each; what has no hits is left out, if anything has.
+        rest: the sentence for the others: a format string over ``more`` (how many they are) and what sentences name.
+
+    Returns:
+        At least one, if `found` has one.
+    """
+    hit = [one for one in found if one.hits.height] or list(found[:1])
+    hit.sort(key=lambda one: (-one.hits.height, one.subject or ""))
+    told, others = hit[:SUBJECTS], hit[SUBJECTS:]
+    if not others:
+        return told
+    hits = pl.concat([one.hits.select(HITS.names()) for one in others])
+    hits = hits.group_by("request", maintain_order=True).agg(pl.col("events").first())
+    sizes = [one.evaluable for one in others]
+    requests = [size for size in sizes if isinstance(size, pl.Series)]
+    evaluable = pl.concat(requests) if len(requests) == len(sizes) else max(s for s in sizes if isinstance(s, int))
+    return [*told, Found(hits, evaluable, {"more": len(others)}, statement=rest)]

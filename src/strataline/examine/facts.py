@@ -29,6 +29,26 @@ LOOKED_AT = (
 STOPS = ("block", "redact", "challenge")
 """Verdicts that hold back what they are about, or a part of it."""
 
+_WATCHES = (
+    r"(?i)(?:^|[^a-z])(?:monitor|shadow|observ|audit|report|detect|log|dry|simulat|passive|permissive|noop|count)"
+)
+_ENFORCES = r"(?i)block|deny|enforc|reject|prevent"
+"""Words of a mode in which a filter only watches, and of one in which it does not, whatever else it does."""
+
+_JUDGED = (
+    *("event_id", "request", "call", "seq", "t", "clock", "clock_offset", "doubt", "policy_stage", "verdict"),
+    *("input_hash", "output_hash", "input_chars", "stops", "acts", "broke", "ran", "decided"),
+)
+_DISPLAYED = (
+    *("event_id", "request", "seq", "t", "clock", "clock_offset", "doubt", "answer"),
+    *("response_id", "output_hash", "output_chars"),
+)
+"""What is kept of a verdict, and of a record of display, where many are joined."""
+
+_NO_ANSWER = r"(?i)block|notice|error|placeholder|refus|removed|retract"
+_AN_ANSWER = r"(?i)^(?:answer|partial)"
+"""Words for what a page showed in the place of an answer, and for an answer or the beginning of one."""
+
 
 ASIDE = r"(?i)embed|moderation|rerank|transcri|speech|tokeni[sz]e|self_check"
 """Names of calls, and of models, that produce no answer."""
@@ -245,73 +265,208 @@ class Facts:
     def verdicts(self) -> pl.DataFrame:
         """Policy decisions: events of layer policy with a verdict.
 
-        Besides: ``stops`` (the verdict holds something back: `STOPS`), ``acts`` (whether it was to be acted on: not
-        in a mode that only watches, and not said to be unenforced), ``broke`` (the evaluation ended in an error or
-        ran out of time, whatever verdict was then given).
+        Besides: ``stops`` (the verdict holds something back: `STOPS`), ``watches`` (the filter's mode only watches),
+        ``acts`` (whether it was to be acted on: not in such a mode, and not said to be unenforced), ``broke`` (the
+        evaluation ended in an error or ran out of time, whatever verdict was then given), ``ran`` (there is a verdict
+        on the content: it neither broke nor says that nothing was evaluated), ``decided`` (when the verdict was there,
+        ns; null if unknown).
         """
         decisions = self.of("policy").filter(pl.col("verdict").is_not_null())
-        watching = (
-            pl.col("policy_mode").str.to_lowercase().str.contains("monitor|shadow|observe|audit|report|detect|log")
-        )
-        watching = watching.fill_null(value=False)
+        mode = pl.col("policy_mode")
+        broke = (pl.col("verdict") == "error") | pl.col("outcome").is_in(["error", "timeout"]).fill_null(value=False)
         return decisions.with_columns(
             stops=pl.col("verdict").is_in(STOPS),
-            acts=~watching & pl.col("enforced").fill_null(value=True),
-            broke=(pl.col("verdict") == "error") | pl.col("outcome").is_in(["error", "timeout"]).fill_null(value=False),
-        )
+            watches=(mode.str.contains(_WATCHES) & ~mode.str.contains(_ENFORCES)).fill_null(value=False),
+            broke=broke,
+            ran=~broke & ~pl.col("verdict").is_in(["not_evaluated", "unknown"]),
+            decided="t_end",
+        ).with_columns(acts=~pl.col("watches") & pl.col("enforced").fill_null(value=True))
 
     @cached_property
     def renders(self) -> pl.DataFrame:
         """Records of display (``ui.rendered``), with ``answer``: whether the answer was shown, or a part of it.
 
-        A notice, an error or a placeholder is no answer.
+        A notice, an error or a placeholder is no answer; a page that does not say what it showed showed the answer,
+        unless its record is one of a block or an error.
         """
         shown = self.of("ui", "ui.rendered")
-        kept = pl.col("shown").str.to_lowercase().str.contains("block|notice|error|placeholder|refus|removed")
-        kept = kept.fill_null(value=False) | pl.col("outcome").is_in(["blocked", "error"]).fill_null(value=False)
-        return shown.with_columns(answer=~kept)
+        ended = pl.col("outcome").is_in(["blocked", "error", "timeout"]).fill_null(value=False)
+        return shown.with_columns(
+            answer=pl.when(pl.col("shown").str.contains(_NO_ANSWER))
+            .then(pl.lit(value=False))
+            .when(pl.col("shown").str.contains(_AN_ANSWER) & (pl.col("outcome") != "blocked").fill_null(value=True))
+            .then(pl.lit(value=True))
+            .otherwise(~ended)
+        )
 
     @cached_property
     def reached(self) -> pl.DataFrame:
-        """Requests whose answer reached someone, one row each: request, ``shown`` and ``delivered`` (event ids).
+        """Requests whose answer reached someone: one row each, in the order of their ids.
 
+        Columns: request, ``shown`` and ``delivered`` (event ids), ``shown_t`` and ``delivered_t`` (their times, ns).
         ``shown`` is the first record of an answer's display, null without; ``delivered`` the record that the answer
-        left for the client (the application's, else a filter's that says so, else the completed model call of a request
-        in which no record says that it was held back), null without.
+        left for the client (the application's, else a filter's that says so, else, where no record says that it was
+        held back, the application's that it received the answer, or the last completed model call), null without.
+        A verdict holds an answer back if it blocks, was to be acted on, and does not come before the last call began;
+        so does a filter's record that says that nothing was delivered.
         """
-        shown = self.renders.filter("answer").sort("t", "event_id").group_by("request", maintain_order=True)
-        first = shown.agg(shown=pl.col("event_id").first())
-        answered = self.of("prompt", "prompt.responded", "prompt.answered").filter(
-            pl.col("outcome").fill_null("ok") == "ok"
+        narrow = ("request", "event_id", "t", "kind", "outcome")
+        shown = self.renders.select(*narrow, "answer").filter("answer").drop_nulls("request").sort("t", "event_id")
+        first = shown.group_by("request", maintain_order=True).agg(
+            shown=pl.col("event_id").first(), shown_t=pl.col("t").first()
         )
+        app = self.of("prompt").select(narrow)
         # What ends the turn says more than what was received on the way.
-        ends = answered.with_columns(rank=pl.col("kind") != "prompt.responded")
-        said = self.of("policy").filter(pl.col("delivered"))
+        ends, received = (
+            app.filter(pl.col("kind") == kind, pl.col("outcome").fill_null("ok") == "ok")
+            for kind in ("prompt.responded", "prompt.answered")
+        )
+        said = self.of("policy").select(*narrow, "delivered").filter("delivered")
+        calls = self.responses.select(*narrow, "seq", "last").filter("last")
+        not_ended = (pl.col("kind") == "prompt.responded") & pl.col("outcome").is_in(["error", "blocked"])
         held = pl.concat(
             [
-                self.of("prompt").filter(pl.col("outcome") == "blocked")["request"],
-                self.of("prompt", "prompt.blocked")["request"],
-                self.of("prompt", "prompt.responded").filter(pl.col("outcome").is_in(["error", "blocked"]))["request"],
-                self.of("ui", "ui.rendered").filter(pl.col("outcome") == "blocked")["request"],
+                app.filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked") | not_ended)[
+                    "request"
+                ],
+                self.renders.select(narrow).filter(pl.col("outcome") == "blocked")["request"],
+                self._stopped(calls),
             ]
         )
-        calls = self.responses.filter(pl.col("last"))
-        ways = [
-            ends.filter(~pl.col("rank")).select("request", "event_id", place=0),
-            said.select("request", "event_id", place=1),
-            ends.filter(pl.col("rank")).select("request", "event_id", place=2),
-            calls.select("request", "event_id", place=3),
-        ]
-        left = (
-            pl.concat(ways)
-            .drop_nulls("request")
-            .filter((pl.col("place") < 2) | ~pl.col("request").is_in(held.drop_nulls().unique().implode()))
+        ways = pl.concat(
+            rows.select("request", "event_id", "t", place=place)
+            for place, rows in enumerate((ends, said, received, calls))
+        )
+        left = ways.drop_nulls("request").filter(
+            (pl.col("place") < 2) | ~pl.col("request").is_in(held.drop_nulls().unique().implode())
         )
         delivered = left.sort("request", "place", maintain_order=True).group_by("request", maintain_order=True)
-        both = first.drop_nulls("request").join(
-            delivered.agg(delivered=pl.col("event_id").first()), on="request", how="full", coalesce=True
+        both = first.join(
+            delivered.agg(delivered=pl.col("event_id").first(), delivered_t=pl.col("t").first()),
+            on="request",
+            how="full",
+            coalesce=True,
         )
         return both.sort("request")
+
+    def _stopped(self, calls: pl.DataFrame) -> pl.Series:
+        """Requests whose last answer (`calls`) a filter held back, as its records say."""
+        blocks = pl.col("verdict").is_in(["block", "challenge"]) & pl.col("acts")
+        stops = self.verdicts.select("request", "seq", "verdict", "acts", "delivered").filter(
+            blocks | ~pl.col("delivered").fill_null(value=True)
+        )
+        begun = calls.select("request", begun="seq")
+        return stops.join(begun, on="request", how="left").filter(
+            pl.col("begun").is_null() | (pl.col("seq") > pl.col("begun"))
+        )["request"]
+
+    @cached_property
+    def judged(self) -> pl.DataFrame:
+        """Verdicts on output (`_JUDGED` of `verdicts`, in a request), and the model call that each is about.
+
+        Besides: ``of_call`` (event id of the call; null if the request has none before the verdict), ``of_answer``
+        (its `responses.answer`), ``of_hash``, ``of_chars``, ``of_id`` (hash, length and response id of its output),
+        ``of_first`` (`responses.first`), ``of_stream``, ``of_completed``, ``of_clock``, ``of_offset``, ``of_doubt``,
+        ``of_basis``: hash (it is the text that was evaluated), id (the verdict names the call), only (the request has
+        one call), order (the last call that began before the verdict).
+        """
+        verdicts = self.verdicts.select(_JUDGED).filter(
+            (pl.col("policy_stage") == "output") & pl.col("request").is_not_null()
+        )
+        calls = self.responses.filter(pl.col("request").is_not_null())
+        about = calls.select(
+            "request",
+            "call",
+            "seq",
+            of_call="event_id",
+            of_answer="answer",
+            of_hash="output_hash",
+            of_chars="output_chars",
+            of_id="response_id",
+            of_first="first",
+            of_stream="stream",
+            of_completed="completed",
+            of_clock="clock",
+            of_offset="clock_offset",
+            of_doubt="doubt",
+            of_alone=pl.len().over("request") == 1,
+        ).sort("seq", "of_call", nulls_last=True)
+        told = [name for name in about.columns if name.startswith("of_")]
+        rows = verdicts.select("event_id", "request", "call", "seq", "input_hash").sort("seq", "event_id")
+        ways = (
+            rows.join(
+                about.drop_nulls("of_hash").unique(["request", "of_hash"], keep="last", maintain_order=True),
+                left_on=["request", "input_hash"],
+                right_on=["request", "of_hash"],
+                coalesce=False,
+            ).select("event_id", *told, of_basis=pl.lit("hash"), rank=pl.lit(0)),
+            rows.drop_nulls("call")
+            .join_asof(about.drop_nulls("call"), on="seq", by=["request", "call"], check_sortedness=False)
+            .select("event_id", *told, of_basis=pl.lit("id"), rank=pl.lit(1)),
+            rows.join_asof(about.drop("call"), on="seq", by="request", check_sortedness=False).select(
+                "event_id",
+                *told,
+                of_basis=pl.when("of_alone").then(pl.lit("only")).otherwise(pl.lit("order")),
+                rank=pl.lit(2),
+            ),
+        )
+        found = pl.concat(ways).drop_nulls("of_call").sort("event_id", "rank").unique("event_id", keep="first")
+        return verdicts.join(found.drop("rank", "of_alone"), on="event_id", how="left", maintain_order="left")
+
+    @cached_property
+    def displays(self) -> pl.DataFrame:
+        """`_DISPLAYED` of `renders` in a request, and the model call whose answer each shows.
+
+        Besides: ``of_call`` (event id; null where that cannot be told), ``of_answer`` (its `responses.answer`),
+        ``of_hash``, ``of_chars``, ``of_basis``: id (both name the response), hash (the same text), only (one answer of
+        the request went on, and neither id nor hash tells the two apart).
+        """
+        shown = self.renders.select(_DISPLAYED).filter(pl.col("request").is_not_null())
+        calls = self.responses.filter(pl.col("request").is_not_null()).select(
+            *("request", "response_id", "delivered_", "seq"),
+            of_call="event_id",
+            of_answer="answer",
+            of_hash="output_hash",
+            of_chars="output_chars",
+        )
+        went = calls.filter("delivered_").sort("seq", "of_call", nulls_last=True)
+        went = went.filter(pl.col("of_hash").n_unique().over("request") == 1)
+        sole = went.unique("request", keep="last", maintain_order=True)
+        told = ["of_call", "of_answer", "of_hash", "of_chars"]
+        rows = shown.select("event_id", "request", "response_id", "output_hash")
+        ways = (
+            rows.join(
+                calls.drop_nulls("response_id").unique(["request", "response_id"], keep="last", maintain_order=True),
+                on=["request", "response_id"],
+            ).select("event_id", *told, of_basis=pl.lit("id"), rank=pl.lit(0)),
+            rows.join(
+                calls.drop_nulls("of_hash").unique(["request", "of_hash"], keep="last", maintain_order=True),
+                left_on=["request", "output_hash"],
+                right_on=["request", "of_hash"],
+                coalesce=False,
+            ).select("event_id", *told, of_basis=pl.lit("hash"), rank=pl.lit(1)),
+            rows.join(sole, on="request")
+            .filter((pl.col("output_hash") == pl.col("of_hash")).fill_null(value=True))
+            .filter((pl.col("response_id") == pl.col("response_id_right")).fill_null(value=True))
+            .select("event_id", *told, of_basis=pl.lit("only"), rank=pl.lit(2)),
+        )
+        found = pl.concat(ways).sort("event_id", "rank").unique("event_id", keep="first").drop("rank")
+        return shown.join(found, on="event_id", how="left", maintain_order="left")
+
+    @cached_property
+    def documents(self) -> pl.DataFrame:
+        """Documents that retrieval returned, one row each, in the order of their events and by rank.
+
+        Of the event: event_id, kind, request, sure, clock, t, doubt, index_name, embedding_model, ``asker`` (its
+        tenant). Of the document: id, score, rank, version, tenant, hash.
+        """
+        said = self.of("retrieval").filter(pl.col("documents").list.len() > 0)
+        events = said.select(
+            *("event_id", "kind", "request", "sure", "clock", "t", "doubt", "index_name", "embedding_model"),
+            asker="tenant",
+            document="documents",
+        )
+        return events.explode("document").unnest("document")
 
     @cached_property
     def _made(self) -> dict[str, pl.DataFrame]:

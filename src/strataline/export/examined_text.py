@@ -126,9 +126,10 @@ def _finding(row: Row, case: str, examined: Any, page: Page) -> list[str]:
         parts.append((f"{row['inferred']:,} joined by text or time", ""))
     text = page.fold([(f"  {row['finding']:<7}", "strong")], parts, 9)
     text += page.prose([("         ", "")], defang(row["statement"]))
-    places = [(one, "dim") for one in row["addresses"][:_ADDRESSES]]
-    if len(row["addresses"]) > _ADDRESSES:
-        places.append((f"and {len(row['addresses']) - _ADDRESSES} more", "dim"))
+    named = list(dict.fromkeys(row["addresses"]))
+    places = [(one, "dim") for one in named[:_ADDRESSES]]
+    if len(named) > _ADDRESSES:
+        places.append((f"and {len(named) - _ADDRESSES} more", "dim"))
     text += page.fold([("         evidence  ", "dim")], places, 19) if places else []
     if row["requests"]:
         text += page.prose([("         ", "")], f"strataline show {shlex.quote(case)} {row['requests'][0][:12]}", "dim")
