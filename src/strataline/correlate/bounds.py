@@ -90,12 +90,14 @@ def steps_seen(work: Work) -> pl.DataFrame:
 
     Of several events of one step the first begin and t, and the last end, count.
     """
-    sure = work.members.filter((pl.col("confidence") >= SURE) & pl.col("request").is_not_null())
-    rows = sure.select("n", request="opener").join(
-        work.events.filter(pl.col("logged").is_not_null() & (pl.col("first") == pl.col("n"))), on="n"
+    columns = ("n", "step", "clock", "time_kind", "logged", "logged_end", "duration_ns", "unit")
+    sure = work.members.filter(pl.col("confidence") >= SURE).select("n", request="opener")
+    rows = sure.join(
+        work.events.filter(pl.col("logged").is_not_null() & (pl.col("first") == pl.col("n"))).select(columns), on="n"
     )
-    once = rows.group_by("request").agg((pl.col("step") == OPENING).sum().alias("turns")).filter(pl.col("turns") <= 1)
-    rows = rows.join(once.select("request"), on="request", how="semi")
+    turns = rows.filter(pl.col("step") == OPENING).select("request")
+    several = turns.filter(turns.is_duplicated())
+    rows = rows.join(several, on="request", how="anti") if several.height else rows
     began = pl.when(pl.col("time_kind") != "end").then("logged").otherwise(pl.col("logged") - pl.col("duration_ns"))
     return rows.group_by("request", "clock", "step").agg(
         began.min().alias("begin"),
@@ -106,6 +108,14 @@ def steps_seen(work: Work) -> pl.DataFrame:
     )
 
 
+def spoken(rules: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """The `rules` of which every step is seen, with the steps as `seen` has them."""
+    of = seen.schema["step"]
+    known = rules.with_columns(pl.col(pl.String).cast(of, strict=False)).drop_nulls()
+    there = seen["step"].unique().implode()
+    return known.filter(pl.all_horizontal(pl.col(of).is_in(there)))
+
+
 def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
     """Bounds of a clock against another: rule, clock, other, at, at_other (logged), upper, lower (clock less other).
 
@@ -113,7 +123,8 @@ def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
     """
     ends = ENDS.with_columns(rule=pl.lit(0, pl.Int64))
     rules = RULES.join(ENDS, on=["step", "then"], how="anti").with_row_index("rule", offset=1).cast({"rule": pl.Int64})
-    before = seen.filter(pl.col("begin").is_not_null()).join(pl.concat([ends, rules.select(ends.columns)]), on="step")
+    rules = spoken(pl.concat([ends, rules.select(ends.columns)]), seen)
+    before = seen.filter(pl.col("begin").is_not_null()).join(rules, on="step")
     pairs = before.join(seen, left_on=["request", "then"], right_on=["request", "step"], suffix="_b")
     # In a loop of steps the first of one kind need not come before the first of the next.
     alone = (pl.col("events") == 1) & (pl.col("events_b") == 1)
@@ -130,7 +141,7 @@ def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
 
 def middles_of(seen: pl.DataFrame) -> pl.DataFrame:
     """What lies between two events of another clock: clock, other, at, at_other, middle (clock less other), delay."""
-    inner = seen.filter(pl.col("begin").is_not_null() & (pl.col("events") == 1)).join(BETWEEN, on="step")
+    inner = seen.filter(pl.col("begin").is_not_null() & (pl.col("events") == 1)).join(spoken(BETWEEN, seen), on="step")
     other = seen.filter(pl.col("events") == 1).select("request", clock_o="clock", outer="step", t_o="t")
     both = inner.join(other, left_on=["request", "before"], right_on=["request", "outer"])
     both = both.filter(pl.col("clock") != pl.col("clock_o"))

@@ -61,7 +61,7 @@ def link_content(work: Work) -> Work:
             relation=pl.lit("member"),
             to_request="request",
             method=pl.lit("content"),
-            content_hash="text",
+            text="text",
             delta_ns="delta_ns",
             confidence="chance",
         )

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.hubs import JOINING
-from strataline.correlate.work import Work, sample
+from strataline.correlate.work import Work, carried, numbers, sample
 from strataline.event import LAYERS
 
 CHECK_IN, CHECK_OUT = "policy.decision/input", "policy.decision/output"
@@ -81,8 +81,9 @@ _FEW_ROUNDS, _MOST_ROUNDS = 24, 256
 
 def order(work: Work) -> Work:
     """Fill ``ordered``: n, seq (from 0 within the request), order_basis (first, causal, clock, tie)."""
-    rows = work.events.join(work.members.select("n", request="opener"), on="n").sort("n")
-    rows = rows.with_columns(i=pl.int_range(pl.len()), clock=pl.col("clock").rank("dense").cast(pl.Int64))
+    columns = ("n", "step", "layer", "format", "clock", "t", "first", "span_id", "parent_id")
+    rows = work.events.select(columns).join(work.members.select("n", request="opener"), on="n").sort("n")
+    rows = rows.with_columns(i=pl.int_range(pl.len()), clock=pl.col("clock").to_physical().cast(pl.Int64))
     fixed = _across_clocks(rows, pl.concat([_by_rule(work, rows), _by_parent(rows)]))
     rules = pl.concat([fixed, _by_custom(work, rows)]).unique(maintain_order=True)
     placed, level, unsettled = _place(rows, rules, _FEW_ROUNDS)
@@ -107,8 +108,8 @@ def order(work: Work) -> Work:
         placed=pl.Series(placed),
         level=pl.Series(level),
         unplaced=pl.Series(placed == _UNPLACED),
-        rank=pl.col("step").replace_strict(RANK, default=len(RANK), return_dtype=pl.Int64),
-        layer_rank=pl.col("layer").replace_strict({n: r for r, n in enumerate(LAYERS)}, return_dtype=pl.Int64),
+        rank=numbers(rows["step"], RANK, len(RANK)),
+        layer_rank=numbers(rows["layer"], {layer: rank for rank, layer in enumerate(LAYERS)}, len(LAYERS)),
     )
     # The number of an event follows its evidence address.
     rows = rows.sort("request", "unplaced", "placed", "level", "rank", "layer_rank", "n")
@@ -153,28 +154,27 @@ def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     to the client. Among the events that carry one id, from the first of a kind, if one clock tells which that is.
     """
     fresh = rows.filter(pl.col("first") == pl.col("n")).select("i", "n", "request", "step", "clock", "t")
-    code = {step: place for place, step in enumerate(sorted({step for rule in PRECEDES for step in rule}))}
-    known = fresh.filter(pl.col("step").is_in(list(code)))
-    known = known.with_columns(pl.col("step").replace_strict(code, return_dtype=pl.Int64))
-    pairs = [(code[step], code[then]) for step, then in PRECEDES]
-    rules = pl.DataFrame(pairs, schema={"step": pl.Int64, "then": pl.Int64}, orient="row")
+    words = rows.schema["step"]
+    pairs = [(step, then) for step, then in PRECEDES if {step, then} <= set(words.categories)]  # type: ignore[attr-defined]
+    rules = pl.DataFrame(pairs, schema={"step": words, "then": words}, orient="row")
+    known = fresh.filter(pl.col("step").is_in(sorted({step for rule in PRECEDES for step in rule})))
     # With several attempts, the only event of a kind may belong to another attempt than the only one of the next.
-    attempts = (pl.col("step") == code["prompt.received"]).sum().over("request")
-    once = known.filter(attempts <= 1)
+    openings = known.filter(pl.col("step") == "prompt.received").select("request")
+    several = openings.filter(openings.is_duplicated())
+    once = known.join(several, on="request", how="anti") if several.height else known
     alone = once.filter(pl.len().over("request", "step") == 1)
     in_request = alone.join(rules, on="step").join(alone.select("request", then="step", b="i"), on=["request", "then"])
-    last = alone.filter(pl.col("step") == code["prompt.responded"]).select("request", b="i")
-    every = once.filter(pl.col("step") == code["model.call"]).join(last, on="request")
-    keys = work.ids.filter(pl.col("role").is_in(JOINING)).select("n", "key").unique()
-    carried = known.join(keys, on="n")
+    last = alone.filter(pl.col("step") == "prompt.responded").select("request", b="i")
+    every = once.filter(pl.col("step") == "model.call").join(last, on="request")
+    keys = carried(work.ids.filter(pl.col("role").is_in(JOINING)))
+    held = known.join(keys, on="n")
     same_clock = (pl.col("clock").min() == pl.col("clock").max()).over("request", "key", "step")
-    opening = carried.filter(same_clock & pl.col("t").is_not_null()).sort("request", "key", "step", "t", "i")
-    opening = opening.group_by("request", "key", "step", maintain_order=True).first()
-    later = carried.select("request", "key", then="step", b="i", times=pl.len().over("request", "key", "step"))
+    opening = held.filter(same_clock & pl.col("t").is_not_null()).sort("request", "key", "step", "t", "i")
+    opening = opening.unique(["request", "key", "step"], keep="first", maintain_order=True)
+    later = held.select("request", "key", then="step", b="i", times=pl.len().over("request", "key", "step"))
     by_id = opening.join(rules, on="step").join(later, on=["request", "key", "then"])
     # An agent renders a prompt again after each search: the first search may follow the first of these.
-    before = pl.col("step").is_in([code[step] for step in LOOPED if step in code])
-    looped = (pl.col("then") == code["prompt.rendered"]) & (pl.col("times") > 1) & before
+    looped = (pl.col("then") == "prompt.rendered") & (pl.col("times") > 1) & pl.col("step").is_in(LOOPED)
     by_id = by_id.filter(~looped)
     return pl.concat([frame.select(pl.col("i").alias("a"), "b") for frame in (in_request, every, by_id)]).sort("a", "b")
 
@@ -206,7 +206,7 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     usual = both.group_by("sort", "sort_b").agg(
         later=(pl.col("apart").filter(told) > 0).mean(), size=told.sum(), close=(~told).sum()
     )
-    ranks = sorts.with_columns(rank=pl.col("step").replace_strict(RANK, default=None, return_dtype=pl.Int64))
+    ranks = sorts.with_columns(numbers(sorts["step"], RANK, None).alias("rank"))
     ranks = ranks.select("sort", "rank")
     usual = (
         usual.filter(pl.col("close") > 0)
@@ -228,9 +228,10 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _unsure(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     """How far off each clock may be (ns): clock (its number), unsure; without those of which that is not known."""
-    codes = work.events.select("n", name="clock").join(rows.select("n", "clock"), on="n").unique("clock")
-    known = work.clocks.group_by(name="clock").agg(pl.col("unsure").max()).drop_nulls()
-    return known.join(codes.select("name", "clock"), on="name").drop("name")
+    of = work.events.schema["clock"]
+    known = work.clocks.group_by(pl.col("clock").cast(of, strict=False)).agg(pl.col("unsure").max()).drop_nulls()
+    known = known.with_columns(pl.col("clock").to_physical().cast(pl.Int64))
+    return known.join(rows.select(pl.col("clock").unique()), on="clock", how="semi")
 
 
 def _contradicted(work: Work, rows: pl.DataFrame, rules: pl.DataFrame) -> pl.DataFrame:

@@ -57,7 +57,7 @@ def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataF
     tied = fresh.filter(pl.col("clock").is_in(known)).join(turns, on="n")
     if tied.is_empty() or open_.is_empty():
         return pl.DataFrame(schema=CLOCK_ROWS)
-    by_step = pl.DataFrame({"step": sorted(set(fresh["step"]))}).with_row_index("sort").cast({"sort": pl.Int64})
+    by_step = fresh.select(pl.col("step").unique().sort()).with_row_index("sort").cast({"sort": pl.Int64})
     mine = open_.join(by_step, on="step").select(
         "n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2
     )
@@ -126,7 +126,7 @@ def shared(work: Work, solved: dict[str, Clock]) -> pl.DataFrame:
     most events close to one of the events of the turns is taken, if it does so for twice as many as none at all.
     """
     # A clock that few of its many events bound is as good as unknown.
-    sizes = work.events.group_by("clock").len()
+    sizes = work.events.group_by("clock").len().with_columns(pl.col("clock").cast(pl.String))
     few = work.clocks.join(sizes, on="clock").filter(
         (pl.col("pairs") < BRACKETED) & (pl.col("pairs") * 10 < pl.col("len")) & (pl.col("basis") != "scope-peak")
     )

@@ -333,7 +333,7 @@ def _edges(
 ) -> pl.DataFrame:
     """n, to, request, when, scope, delta_ns, log (of the density), ``cut`` (whether there were more for the event)."""
     parts = []
-    served = pl.DataFrame(schema={"request": pl.String})
+    served = pl.DataFrame(schema={"request": pl.Int64})
     open_ = places.select("request").unique().join(same.select("request").unique(), on="request", how="anti")
     used = 0
     for model in models:
@@ -496,15 +496,14 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
     found = pl.concat(
         [best.with_columns(taken=pl.lit(value=True)), listed.with_columns(taken=pl.lit(value=False))]
     ).sort("n", "rank")
-    names = work.events.select(next="n", runner_up="event_id")
     return work.unlisted("window").link(
-        found.join(names, on="next", how="left").select(
+        found.select(
             pl.col("n").alias("from"),
             "to",
             "delta_ns",
             "scope",
             "taken",
-            "runner_up",
+            runner_up="next",
             relation=pl.lit("member"),
             to_request="request",
             method=pl.lit("window"),
