@@ -124,11 +124,16 @@ def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
     ends = ENDS.with_columns(rule=pl.lit(0, pl.Int64))
     rules = RULES.join(ENDS, on=["step", "then"], how="anti").with_row_index("rule", offset=1).cast({"rule": pl.Int64})
     rules = spoken(pl.concat([ends, rules.select(ends.columns)]), seen)
-    before = seen.filter(pl.col("begin").is_not_null()).join(rules, on="step")
-    pairs = before.join(seen, left_on=["request", "then"], right_on=["request", "step"], suffix="_b")
+    before = seen.filter(pl.col("begin").is_not_null()).select("request", "clock", "step", "begin", "events")
+    before = before.join(rules, on="step").drop("step")
     # In a loop of steps the first of one kind need not come before the first of the next.
-    alone = (pl.col("events") == 1) & (pl.col("events_b") == 1)
-    pairs = pairs.filter((pl.col("clock") != pl.col("clock_b")) & ((pl.col("rule") == 0) | alone))
+    alone = (pl.col("rule") == 0) | (pl.col("events") == 1)
+    after = seen.select("request", "step", "clock", "t", "unit", "events").rename(
+        {name: f"{name}_b" for name in ("clock", "t", "unit", "events")}
+    )
+    pairs = before.filter(alone).join(after, left_on=["request", "then"], right_on=["request", "step"])
+    alone = (pl.col("rule") == 0) | (pl.col("events_b") == 1)
+    pairs = pairs.filter((pl.col("clock") != pl.col("clock_b")) & alone)
     # A time is the beginning of the unit that it is written in.
     apart = pl.col("t_b") + pl.col("unit_b") - pl.col("begin")
     nothing = pl.lit(None, pl.Int64)
@@ -141,8 +146,9 @@ def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
 
 def middles_of(seen: pl.DataFrame) -> pl.DataFrame:
     """What lies between two events of another clock: clock, other, at, at_other, middle (clock less other), delay."""
-    inner = seen.filter(pl.col("begin").is_not_null() & (pl.col("events") == 1)).join(spoken(BETWEEN, seen), on="step")
-    other = seen.filter(pl.col("events") == 1).select("request", clock_o="clock", outer="step", t_o="t")
+    seen = seen.filter(pl.col("events") == 1).select("request", "clock", "step", "begin", "t", "end")
+    inner = seen.filter(pl.col("begin").is_not_null()).join(spoken(BETWEEN, seen), on="step").drop("step", "t")
+    other = seen.select("request", clock_o="clock", outer="step", t_o="t")
     both = inner.join(other, left_on=["request", "before"], right_on=["request", "outer"])
     both = both.filter(pl.col("clock") != pl.col("clock_o"))
     both = both.join(
@@ -187,8 +193,14 @@ class Clock:
         return what[np.clip(np.searchsorted(self.since, logged, side="right") - 1, 0, None)]
 
 
-def solve(work: Work, bounds: pl.DataFrame, middles: pl.DataFrame) -> dict[str, Clock]:
-    """Offsets of the clocks that enough pairs bound, one after the other, against those solved before."""
+def solve(work: Work, seen: pl.DataFrame, bounds: pl.DataFrame) -> dict[str, Clock]:
+    """Offsets of the clocks that enough pairs bound, one after the other, against those solved before.
+
+    Args:
+        work: what is known.
+        seen: as `steps_seen` gives it.
+        bounds: as `bounds_of` gives them.
+    """
     counts = bounds.group_by("clock").len().filter(pl.col("len") >= BRACKETED)
     large = counts.sort("len", "clock", descending=[True, False]).head(MOST_DOMAINS)["clock"].to_list()
     linked = work.members.filter(pl.col("confidence") == 1).join(work.events.select("n", "clock"), on="n")
@@ -196,9 +208,11 @@ def solve(work: Work, bounds: pl.DataFrame, middles: pl.DataFrame) -> dict[str, 
     chosen = work.options.reference_clock
     order = [*([chosen] if chosen is not None else []), *(name for name in most if name in set(large))]
     among = pl.col("clock").is_in(large) & pl.col("other").is_in(large)
-    own = {k[0]: v for k, v in bounds.filter(among).partition_by("clock", as_dict=True).items()}
-    mids = {k[0]: v for k, v in middles.filter(among).partition_by("clock", as_dict=True).items()}
-    near = bounds.filter(among).group_by("clock", "other").len()
+    bounds = bounds.filter(among)
+    own = {k[0]: v for k, v in bounds.partition_by("clock", as_dict=True).items()}
+    middles = middles_of(seen.filter(pl.col("clock").is_in(large)))
+    mids = {k[0]: v for k, v in middles.partition_by("clock", as_dict=True).items()}
+    near = bounds.group_by("clock", "other").len()
     links = {(clock, other): size for clock, other, size in near.iter_rows()}
     solved: dict[str, Clock] = {}
     left = list(large)
@@ -233,8 +247,8 @@ def _bracketed(own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, C
         rule.append(rows["rule"].to_numpy())
         references.append((rows.height, clock.reference))
     when, low, high, which = (np.concatenate(part) for part in (at, lower, upper, rule))
-    order = np.lexsort((which, high, low, when))
-    when, low, high, which = when[order], low[order], high[order], which[order]
+    ordered = pl.DataFrame({"when": when, "low": low, "high": high, "which": which}).sort(pl.all())
+    when, low, high, which = (ordered[name].to_numpy() for name in ordered.columns)
     held = np.isin(which, _held(low, high, which))
     when, low, high = when[held], low[held], high[held]
     cuts = _cuts(low, high)
@@ -263,16 +277,18 @@ def _held(low: np.ndarray, high: np.ndarray, rule: np.ndarray) -> list[int]:
     """The rules that hold here: those that do not contradict what holds of any product, nor the rules before them."""
     bins = np.arange(len(low)) * max(1, min(len(low) // (2 * BIN), 64)) // max(len(low), 1)
     brackets = {}
-    for one in np.unique(rule).tolist():
-        for place in np.unique(bins).tolist():
-            some = (rule == one) & (bins == place)
-            if some.any():
-                brackets[one, place] = _bracket(low[some], high[some])
+    rules, places = np.unique(rule).tolist(), np.unique(bins).tolist()
+    for one in rules:
+        some = np.flatnonzero(rule == one)
+        ends = np.searchsorted(bins[some], [*places, len(low)])
+        for place, (first, last) in zip(places, itertools.pairwise(ends), strict=True):
+            if last > first:
+                brackets[one, place] = _bracket(low[some[first:last]], high[some[first:last]])
     held: list[int] = []
     running: dict[int, tuple[float, float]] = {}
-    for one in np.unique(rule).tolist():
+    for one in rules:
         both = {}
-        for place in np.unique(bins).tolist():
+        for place in places:
             lo, hi = brackets.get((one, place), (-np.inf, np.inf))
             before = running.get(place, (-np.inf, np.inf))
             both[place] = max(lo, before[0]), min(hi, before[1])
@@ -340,7 +356,10 @@ def _nearest(exchanges: pl.DataFrame) -> tuple[float | None, float]:
     """What the exchanges with the least delay say: the middle, and how far they are apart; None if there are few."""
     if exchanges.height < BRACKETED:
         return None, np.inf
-    quick = exchanges.sort(pl.col("delay").abs(), "at", "middle").head(max(5, exchanges.height // 20))
+    size = max(5, exchanges.height // 20)
+    delay = exchanges["delay"].abs()
+    near = exchanges.filter(delay <= int(np.partition(delay.to_numpy(), size - 1)[size - 1]))
+    quick = near.sort(pl.col("delay").abs(), "at", "middle").head(size)
     low, middle, high = np.quantile(quick["middle"].to_numpy(), [0.05, 0.5, 0.95])
     return float(middle), float(high - low) + abs(float(quick["delay"].abs().median())) / 2  # type: ignore[arg-type]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from strataline.correlate.work import LINKED, Work
+from strataline.event import PRODUCT_LAYERS
 
 
 def unit_of(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
@@ -20,6 +22,14 @@ def unit_of(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(unit=pl.coalesce("component", "first"))
 
 
+def open_events(work: Work, which: pl.Expr) -> bool:
+    """Whether some event of the product's layers that is in no turn, and has a time, is one of `which`."""
+    tied = np.zeros(work.events.height, bool)
+    tied[work.members.filter(pl.col("request_kind") == "turn")["n"].to_numpy()] = True
+    free = work.events.filter(~pl.Series(tied), (pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    return free.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other") & which).height > 0
+
+
 def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Work:
     """Put each event of `best` (n, request, chance), and what ids tie to it, into the turn.
 
@@ -29,6 +39,8 @@ def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Wo
         best: n, request and ``chance``; one row for a unit.
         method: of the link.
     """
+    if best.is_empty():
+        return work
     unit = rows.select("n", "unit")
     moved = best.select("n", to="request", sure="chance").join(unit, on="n").select("unit", "to", "sure", "n")
     turns = work.members.select("request", "request_kind", "component", "opener").unique("request")

@@ -15,7 +15,7 @@ import polars as pl
 from strataline.correlate.bounds import SURE
 from strataline.correlate.delays import LEARNED, Density, delays, density, examples, moments, sorts
 from strataline.correlate.matching import marginals
-from strataline.correlate.merge import merge, unit_of
+from strataline.correlate.merge import merge, open_events, unit_of
 from strataline.correlate.order import RANK
 from strataline.correlate.work import Work
 from strataline.event import PRODUCT_LAYERS
@@ -103,12 +103,14 @@ def link_window_surely(work: Work) -> Work:
 
 
 def _link(work: Work, least: float) -> Work:
+    # What a browser sends beside the steps that have a rank is of a session, not of a turn.
+    apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(list(RANK))
+    if not open_events(work, ~apart):
+        return work
     rows = unit_of(work, work.events.join(sorts(work).drop("step"), on="n", maintain_order="left"))
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
     tied = fresh.filter(turn & (pl.col("confidence") >= SURE))
-    # What a browser sends beside the steps that have a rank is of a session, not of a turn.
-    apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(list(RANK))
     loose = fresh.filter(~turn & pl.col("layer").is_in(PRODUCT_LAYERS) & ~apart & (pl.col("kind") != "log.other"))
     if tied.is_empty() or loose.is_empty():
         return work

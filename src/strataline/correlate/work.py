@@ -128,6 +128,7 @@ class Work:
             confidence; events tied to something.
         clocks: as `bounds.CLOCK_ROWS` says; empty before the clocks are estimated.
         ordered: n, seq, order_basis.
+        rests: of a step that runs twice, the members and clocks that it left behind.
     """
 
     events: pl.DataFrame
@@ -139,6 +140,7 @@ class Work:
     members: pl.DataFrame = field(default_factory=pl.DataFrame)
     clocks: pl.DataFrame = field(default_factory=pl.DataFrame)
     ordered: pl.DataFrame = field(default_factory=pl.DataFrame)
+    rests: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]] = field(default_factory=dict)
     links: tuple[pl.DataFrame, ...] = ()
     notes: tuple[pl.DataFrame, ...] = ()
 
@@ -146,6 +148,15 @@ class Work:
         """This, with one more note."""
         row = {"room": "correlate", "topic": topic, "subject": subject, "count": count, "detail": detail}
         return replace(self, notes=(*self.notes, NOTES.conform(pl.DataFrame([row]))))
+
+    def resting(self, step: str) -> Work:
+        """This, knowing that `step` has come to this."""
+        return replace(self, rests={**self.rests, step: (self.members, self.clocks)})
+
+    def rests_on(self, step: str) -> bool:
+        """Whether `step` would find nothing that it did not find before."""
+        members, clocks = self.rests.get(step, (None, None))
+        return members is self.members and clocks is self.clocks
 
     def without(self, topic: str) -> Work:
         """This, without the notes that an earlier round made on a topic."""
