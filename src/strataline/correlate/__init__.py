@@ -101,12 +101,10 @@ ADDED = (
 
 
 def _in_order(events: pl.DataFrame) -> pl.DataFrame:
-    """The events by (source, offset, item, index), in one chunk."""
+    """The events by (source, offset, item, index)."""
     keys = ("source", "offset", "item", "index")
-    narrow = events.select(as_words(events["source"]), *keys[1:]).with_row_index("row").sort(*keys)
-    row = narrow["row"]
-    # Polars 2.1 panics in `format` on a column with an empty chunk.
-    return events.rechunk() if row.is_sorted() else events[row].rechunk()
+    row = events.select(as_words(events["source"]), *keys[1:]).with_row_index("row").sort(*keys)["row"]
+    return events if row.is_sorted() else events[row]
 
 
 def _added(work: Work) -> pl.DataFrame:
@@ -151,31 +149,55 @@ def _told(events: pl.DataFrame, work: Work, links: pl.DataFrame) -> pl.DataFrame
     """The links in the words of the records, in their order."""
     names, place = events["event_id"], work.events["place"]
     by_place = names.gather(place.arg_sort())
-    values = work.values.select(pl.all().gather(links["id"]))
-    told = links.with_columns(
-        as_words(links["relation"]),
-        at=place.gather(links["from"]),
-        by=place.gather(links["to"]),
-        id_kind=values["kind"],
-        id_value=values["value"],
-    ).drop("id")
-    told = told.sort("at", "relation", "by", "to_request", "id_kind", "id_value", "method", nulls_last=True)
-    start, end = told["from"], told["to"]
-    address_of = events.select(address=address())["address"]
+    links = links[_by_evidence(work, links)]
+    start, end = links["from"], links["to"]
+    # One chunk: Polars 2.1 panics in `format` on a column with an empty one.
+    address_of = events.select("source", "line", "offset").rechunk().select(address=address())["address"]
     texts = [
-        pl.when(work.events[name].gather(start) == told["text"]).then(events[name].gather(start)) for name in HASHES
+        pl.when(work.events[name].gather(start) == links["text"]).then(events[name].gather(start)) for name in HASHES
     ]
-    said = told.select(
-        pl.exclude("at", "by", "from", "to", "text", "to_request", "runner_up"),
+    told = links.select(
+        pl.exclude("from", "to", "id", "text", "to_request", "runner_up"),
         from_event=names.gather(start),
         to_event=names.gather(end),
-        to_request=by_place.gather(told["to_request"]),
+        to_request=by_place.gather(links["to_request"]),
+        id_kind=work.values["kind"].gather(links["id"]),
+        id_value=work.values["value"].gather(links["id"]),
         content_hash=pl.coalesce(texts),
-        runner_up=names.gather(told["runner_up"]),
+        runner_up=names.gather(links["runner_up"]),
         from_address=address_of.gather(start),
         to_address=address_of.gather(end),
     )
-    return LINKS.conform(said)
+    return LINKS.conform(told)
+
+
+def _by_evidence(work: Work, links: pl.DataFrame) -> pl.Series:
+    """The rows of the links in the order of their sort key."""
+    place = work.events["place"]
+    keys = pl.DataFrame(
+        {
+            "at": place.gather(links["from"]),
+            "relation": as_words(links["relation"]).to_physical(),
+            "by": place.gather(links["to"]),
+            "to_request": links["to_request"],
+        }
+    )
+    ordered = keys.with_row_index("row").sort(keys.columns, nulls_last=True)
+    tied = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in keys.columns)
+    again = ordered.select(tied & (pl.int_range(pl.len()) > 0)).to_series()
+    row = ordered["row"]
+    if not again.any():
+        return row
+    # Text is compared only where all else is equal.
+    group = (~again).cum_sum()
+    at = (again | again.shift(-1, fill_value=False)).arg_true()
+    some = pl.DataFrame({"group": group.gather(at), "row": row.gather(at)}).with_columns(
+        id_kind=work.values["kind"].gather(links["id"].gather(row.gather(at))),
+        id_value=work.values["value"].gather(links["id"].gather(row.gather(at))),
+        method=links["method"].gather(row.gather(at)),
+    )
+    some = some.sort("group", "id_kind", "id_value", "method", nulls_last=True)
+    return row.scatter(at, some["row"])
 
 
 def _clocks(work: Work) -> pl.DataFrame:

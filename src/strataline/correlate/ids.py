@@ -137,22 +137,24 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
         kind, value, ``form`` (which other spelling was read; null where the value is used as written) and
         ``key`` (null for a value that names nothing).
     """
-    lower = pl.col("value").str.strip_chars().str.to_lowercase()
-    table = distinct.with_columns(_lower=lower)
+    table = distinct.with_columns(_value=pl.col("value").str.strip_chars())
+    table = table.with_columns(_lower=pl.col("_value").str.to_lowercase())
     size = pl.col("_lower").str.len_bytes()
     may = {
         "hex": size >= 16,
         "traceparent": size == 55,
-        "cloud_trace": pl.col("_lower").str.contains("/", literal=True),
+        "cloud_trace": (size > 32) & pl.col("_lower").str.contains("/", literal=True),
         "uuid": size.is_between(36, 47),
-        "x_ray": pl.col("_lower").str.contains("1-", literal=True) & (size >= 35),
+        "x_ray": (size >= 35) & pl.col("_lower").str.contains("1-", literal=True),
     }
     form, core = pl.lit(None, pl.String), pl.lit(None, pl.String)
     for name, pattern in reversed(_FORMS):
         # Most values are of no such form, which their length tells at once.
         found = pl.when(may[name]).then("_lower").str.extract(pattern, 1)
         form = pl.when(found.is_not_null()).then(pl.lit(name)).otherwise(form)
-        core = pl.when(found.is_not_null()).then(found.str.replace_all("-", "", literal=True)).otherwise(core)
+        core = pl.when(found.is_not_null()).then(found).otherwise(core)
+    dashed = core.str.contains("-", literal=True)
+    core = pl.when(dashed).then(core.str.replace_all("-", "", literal=True)).otherwise(core)
     # A 64-bit id in a 128-bit field is the same id, as B3 and Jaeger write it.
     core = pl.when(core.str.contains("^0{16}[0-9a-f]{16}$")).then(core.str.slice(16)).otherwise(core)
     table = table.with_columns(form=form, core=core)
@@ -161,11 +163,13 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
     hexes = pl.col("core").is_not_null() & (
         pl.col("core").str.contains("[a-f]") | (pl.col("core").str.len_bytes() >= 32)
     )
-    prefixed = pl.col("value").str.contains(_PREFIXED)
+    prefixed = pl.when(~hexes).then("value").str.contains(_PREFIXED)
+    empty = pl.when(pl.col("_lower").str.slice(0, 1).is_in(["", "0", "-", ":", "."])).then("_lower")
+    filled = pl.when(pl.col("core").str.slice(0, 2).is_in(["00", "ff"])).then("core")
     nothing = (
         pl.col("_lower").is_in(STOP)
-        | pl.col("_lower").str.contains(r"^[0\-:.]*$")
-        | (pl.col("core").is_not_null() & pl.col("core").str.contains(r"^(?:0+|f+)$"))
+        | empty.str.contains(r"^[0\-:.]*$").fill_null(value=False)
+        | filled.str.contains(r"^(?:0+|f+)$").fill_null(value=False)
     )
     key = (
         pl.when(nothing)
@@ -173,8 +177,8 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
         .when(hexes)
         .then(pl.col("core"))
         .when(prefixed)
-        .then(pl.col("value").str.strip_chars())
-        .otherwise(pl.concat_str("kind", pl.lit("\x1f"), pl.col("value").str.strip_chars()))
+        .then("_value")
+        .otherwise(pl.concat_str("kind", pl.lit("\x1f"), "_value"))
     )
     same = pl.col("core") == pl.col("value")
     return table.select("kind", "value", form=pl.when(hexes & ~same).then("form"), key=key)

@@ -60,9 +60,12 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     opener = rows.unique("request", keep="first")["opener"]
     whose = events.select("session", "user", "tenant")[opener].with_columns(added["request"].gather(opener))
     requests = grouped.join(whose, on="request", how="left", maintain_order="left")
-    looked = events.select(
-        "layer", "service", "outcome", "verdict", "source", "line", "offset", event_id=added["n"]
-    ).with_columns(corrected_time=added["t"].cast(TIME), request=added["request"])
+    columns = ("layer", "service", "outcome", "verdict", "source", "line", "offset")
+    looked = (
+        events.select(columns)
+        .rechunk()
+        .with_columns(event_id=added["n"], corrected_time=added["t"].cast(TIME), request=added["request"])
+    )
     requests, notes = presence(requests, looked, links.rename({"from": "from_event", "to": "to_event"}))
     by = links.filter(pl.col("relation") == "regenerates")
     whole = added["request"]

@@ -187,18 +187,23 @@ def start(events: pl.DataFrame, options: Options) -> Work:
     """Begin: narrow `events`, and take their ids apart.
 
     Args:
-        events: as in ``events``, in order of (source, offset, item, index), in one chunk.
+        events: as in ``events``, in order of (source, offset, item, index).
         options: what the caller chose.
     """
-    narrow = events.select(*NARROW, signature=_signature(events)).with_columns(
-        n=pl.int_range(pl.len()),
-        place=in_order(events["event_id"]),
-        logged=pl.col("event_time").dt.epoch("ns"),
-        logged_end=pl.col("end_time").dt.epoch("ns"),
-        unit=pl.col("time_precision").replace_strict(UNITS_NS, default=1, return_dtype=pl.Int64),
-        step=pl.when(pl.col("kind") == "policy.decision")
-        .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
-        .otherwise("kind"),
+    # One chunk: NumPy looks at most columns.
+    narrow = (
+        events.select(*NARROW, signature=_signature(events))
+        .rechunk()
+        .with_columns(
+            n=pl.int_range(pl.len()),
+            place=in_order(events["event_id"]),
+            logged=pl.col("event_time").dt.epoch("ns"),
+            logged_end=pl.col("end_time").dt.epoch("ns"),
+            unit=pl.col("time_precision").replace_strict(UNITS_NS, default=1, return_dtype=pl.Int64),
+            step=pl.when(pl.col("kind") == "policy.decision")
+            .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
+            .otherwise("kind"),
+        )
     )
     texts = met(pl.concat([narrow[name] for name in HASHES]))
     hashes = [texts.slice(place * narrow.height, narrow.height).alias(name) for place, name in enumerate(HASHES)]
@@ -206,8 +211,8 @@ def start(events: pl.DataFrame, options: Options) -> Work:
     narrow = narrow.with_columns(first="n", t="logged", end="logged_end")
     return Work(
         events=narrow.drop("event_time", "end_time", "time_precision", "policy_stage"),
-        ids=_apart(events["ids"]),
-        refs=_apart(events["refs"]),
+        ids=_apart(events["ids"].rechunk()),
+        refs=_apart(events["refs"].rechunk()),
         options=options,
     )
 
