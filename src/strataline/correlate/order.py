@@ -290,10 +290,14 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     99 of 100 such requests with one event of each. Of fewer than 30 such requests nothing is learned.
     """
     unsure = _unsure(work, rows)
+    if unsure.is_empty():
+        return pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
     # One step may be reported by two programs, such as a filter and the gateway that asks it.
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     fresh = fresh.filter(pl.len().over("request", "step", "format") == 1).join(unsure, on="clock")
-    sorts = fresh.select("step", "format").unique().sort("step", "format").with_row_index("sort")
+    sorts = (
+        fresh.select("step", "format").unique().sort("step", "format").with_row_index("sort").cast({"sort": pl.Int64})
+    )
     fresh = fresh.join(sorts, on=["step", "format"]).select("i", "request", "sort", "clock", "t", "unsure")
     some = fresh.join(sample(fresh.select("request")), on="request", how="semi")
     both = _apart(some.join(some, on="request", suffix="_b").filter(pl.col("sort") < pl.col("sort_b")))
@@ -312,8 +316,14 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     by_rank = pl.when(pl.col("rank") < pl.col("rank_b")).then(1.0).when(pl.col("rank") > pl.col("rank_b")).then(0.0)
     usual = usual.with_columns(later=pl.when(pl.col("size") >= 30).then("later").otherwise(by_rank))
     custom = usual.filter(~pl.col("later").is_between(0.01, 0.99, closed="none"))
-    other = fresh.rename({name: f"{name}_b" for name in fresh.columns if name != "request"})
-    close = _apart(fresh.join(custom, on="sort").join(other, on=["request", "sort_b"]))
+    if custom.is_empty():
+        return pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
+    of = fresh.with_columns(at=pl.col("request") * sorts.height + pl.col("sort"))
+    other = of.join(custom.select(sort="sort_b").unique(), on="sort", how="semi")
+    other = other.select("at", *(pl.col(name).alias(f"{name}_b") for name in ("i", "clock", "t", "unsure")))
+    mine = of.join(custom.select("sort", "sort_b", "later"), on="sort")
+    mine = mine.with_columns(at=pl.col("at") - pl.col("sort") + pl.col("sort_b")).drop("request", "sort", "sort_b")
+    close = _apart(mine.join(other, on="at"))
     close = close.filter(pl.col("apart").abs() <= pl.col("within"))
     forth = pl.col("later") > 0.5
     return close.select(a=pl.when(forth).then("i").otherwise("i_b"), b=pl.when(forth).then("i_b").otherwise("i"))
