@@ -103,8 +103,15 @@ ADDED = (
 def _in_order(events: pl.DataFrame) -> pl.DataFrame:
     """The events by (source, offset, item, index)."""
     keys = ("source", "offset", "item", "index")
-    row = events.select(as_words(events["source"]), *keys[1:]).with_row_index("row").sort(*keys)["row"]
-    return events if row.is_sorted() else events[row]
+    narrow = events.select(as_words(events["source"]).to_physical(), *keys[1:])
+    # Sources were read one after the other: most often there is nothing to do.
+    after = pl.lit(value=False)
+    for name in reversed(keys):
+        before = pl.col(name).shift(1)
+        after = (pl.col(name) < before) | ((pl.col(name) == before) & after)
+    if not narrow.select(after.any()).item():
+        return events
+    return events[narrow.with_row_index("row").sort(*keys)["row"]]
 
 
 def _added(work: Work) -> pl.DataFrame:
@@ -122,7 +129,7 @@ def _added(work: Work) -> pl.DataFrame:
 
 def _whole(events: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
     """The events with the added columns, in their order."""
-    names = events["event_id"]
+    names = events["event_id"].rechunk()
     by_place = names.gather(added["place"].arg_sort())
     timed = pl.col("t").is_not_null()
     columns = added.select(
@@ -139,22 +146,25 @@ def _whole(events: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
     made = columns.get_columns()
     whole = {column.name: column for column in (*events.get_columns(), *made)}
     # What no event has needs no sorting.
+    # What is in one piece is picked from four times as quickly.
     sort = [
-        whole[name] if whole[name].null_count() == len(order) else whole[name].gather(order) for name in EVENTS.names
+        whole[name] if whole[name].null_count() == len(order) else whole[name].rechunk().gather(order)
+        for name in EVENTS.names
     ]
     return EVENTS.conform(pl.DataFrame(sort))
 
 
 def _told(events: pl.DataFrame, work: Work, links: pl.DataFrame) -> pl.DataFrame:
     """The links in the words of the records, in their order."""
-    names, place = events["event_id"], work.events["place"]
+    names, place = events["event_id"].rechunk(), work.events["place"]
     by_place = names.gather(place.arg_sort())
     links = links[_by_evidence(work, links)]
     start, end = links["from"], links["to"]
     # One chunk: Polars 2.1 panics in `format` on a column with an empty one.
     address_of = events.select("source", "line", "offset").rechunk().select(address=address())["address"]
     texts = [
-        pl.when(work.events[name].gather(start) == links["text"]).then(events[name].gather(start)) for name in HASHES
+        pl.when(work.events[name].gather(start) == links["text"]).then(events[name].rechunk().gather(start))
+        for name in HASHES
     ]
     told = links.select(
         pl.exclude("from", "to", "id", "text", "to_request", "runner_up"),

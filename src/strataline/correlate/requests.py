@@ -27,7 +27,7 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
         return REQUESTS.empty(), NOTES.empty()
     inside = added.filter(pl.col("request").is_not_null()).sort("request", "seq")
     at = inside["n"]
-    held = events.select("kind", "clock", pl.col("end_time").dt.epoch("ns"))[at]
+    held = events.select("kind", "clock", pl.col("end_time").dt.epoch("ns")).rechunk()[at]
     rows = inside.select("n", "first", "opener", "request", "request_kind", "t", "call").with_columns(
         held.get_columns()
     )
@@ -53,12 +53,14 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
         pl.col("calls").fill_null(0), pl.col("start_time", "end_time", "earliest").cast(TIME)
     )
     for name, value in LISTED.items():
-        said = pl.DataFrame([rows["request"], events.select(value.alias(name)).to_series().gather(at)]).drop_nulls()
+        said = pl.DataFrame(
+            [rows["request"], events.select(value.alias(name)).to_series().rechunk().gather(at)]
+        ).drop_nulls()
         said = said.unique(maintain_order=True).group_by("request").agg(name)
         grouped = grouped.join(said, on="request", how="left", maintain_order="left")
     grouped = grouped.with_columns(pl.col(*LISTED).fill_null(pl.lit([], pl.List(pl.String))))
     opener = rows.unique("request", keep="first")["opener"]
-    whose = events.select("session", "user", "tenant")[opener].with_columns(added["request"].gather(opener))
+    whose = events.select("session", "user", "tenant").rechunk()[opener].with_columns(added["request"].gather(opener))
     requests = grouped.join(whose, on="request", how="left", maintain_order="left")
     columns = ("layer", "service", "outcome", "verdict", "source", "line", "offset")
     looked = (
@@ -72,7 +74,7 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     refers = pl.DataFrame({"request": whole.gather(by["from"]), "refers_to": whole.gather(by["to"])}).drop_nulls()
     refers = refers.filter(pl.col("request") != pl.col("refers_to")).group_by("request").agg(pl.col("refers_to").min())
     requests = requests.join(refers, on="request", how="left")
-    by_place = events["event_id"].gather(added["place"].arg_sort())
+    by_place = events["event_id"].rechunk().gather(added["place"].arg_sort())
     requests = requests.with_columns(by_place.gather(requests[name]).alias(name) for name in ("request", "refers_to"))
     return REQUESTS.conform(requests.drop("earliest")).sort(REQUESTS.sort), notes
 
