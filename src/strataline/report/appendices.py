@@ -10,7 +10,7 @@ import polars as pl
 
 from strataline import rows, wording
 from strataline.report.material import CHOICE, Material
-from strataline.report.pen import Pen, cells, quoted, shown, table
+from strataline.report.pen import Pen, cells, prose, quoted, shown, table
 
 EXCERPT = 200
 
@@ -228,6 +228,6 @@ def redactions(m: Material, log: Sequence[Mapping[str, Any]]) -> list[str]:
     """Appendix F: what was replaced, never by what."""
     if not m.redacts:
         return ["Nothing was redacted (`--no-redact`): handle this draft as the logs themselves."]
-    lines = [cells([f"{value}" for value in one.values()]) for one in log]
+    lines = [cells([prose(str(value)) for value in one.values()]) for one in log]
     text = f"{m.redacts} A detector misses things: read before sharing."
     return [text, "", *(table([*log[0]], lines) if log else ["Nothing was found to replace."])]

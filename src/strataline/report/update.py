@@ -60,7 +60,6 @@ def update(text: str, earlier: Mapping[str, Any] | None, fresh: Draft) -> Update
     new = {match["name"]: match["text"] for match in BLOCK.finditer(fresh.text)}
     slots = {match["key"]: match["text"] for match in SLOT.finditer(text)}
     opened = {match["key"]: match["text"] for match in SLOT.finditer(fresh.text)}
-    used: set[str] = set()
     seen: set[str] = set()
 
     def block(match: re.Match[str]) -> str:
@@ -68,7 +67,7 @@ def update(text: str, earlier: Mapping[str, Any] | None, fresh: Draft) -> Update
         if name in seen or name not in new:
             return match[0]
         seen.add(name)
-        body = _filled(new[name], slots, used)
+        body = _filled(new[name], slots)
         if emptied(body) != emptied(match["text"]):
             found.replaced.append(name)
         lost = _edited(name, match["text"], earlier, body)
@@ -86,7 +85,7 @@ def update(text: str, earlier: Mapping[str, Any] | None, fresh: Draft) -> Update
     inside = [match.span() for match in BLOCK.finditer(text)]
     made = _outside(text, inside, opened)
     made = BLOCK.sub(block, made)
-    made = _missing(made, fresh.text, seen, slots, used, found)
+    made = _missing(made, fresh.text, seen, slots, found)
     made = _front(made, fresh.text)
     written = [key for key, value in slots.items() if not _is_open(value)]
     if written:
@@ -106,14 +105,13 @@ def _bare(text: str) -> str:
     return " ".join(_COMMENT.sub("", text).split())
 
 
-def _filled(text: str, slots: Mapping[str, str], used: set[str]) -> str:
+def _filled(text: str, slots: Mapping[str, str]) -> str:
     """New text with what people put in slots of these names."""
 
     def kept(match: re.Match[str]) -> str:
         old = slots.get(match["key"])
         if old is None or _is_open(old):
             return match[0]
-        used.add(match["key"])
         return f"<!-- human:{match['key']} -->{old}<!-- /human:{match['key']} -->"
 
     return SLOT.sub(kept, text)
@@ -153,7 +151,7 @@ def _edited(name: str, old: str, earlier: Mapping[str, Any] | None, new: str) ->
     return made
 
 
-def _missing(text: str, fresh: str, seen: set[str], slots: Mapping[str, str], used: set[str], found: Updated) -> str:
+def _missing(text: str, fresh: str, seen: set[str], slots: Mapping[str, str], found: Updated) -> str:
     """`text` with the generated parts that it lacks, each behind the one before it in the outline."""
     names = [match["name"] for match in BLOCK.finditer(fresh)]
     for place, name in enumerate(names):
@@ -164,7 +162,7 @@ def _missing(text: str, fresh: str, seen: set[str], slots: Mapping[str, str], us
         if here is None:
             continue
         heading = fresh.rfind("\n#", 0, here.start()) + 1
-        part = _filled(fresh[heading : fresh.index(end) + len(end)], slots, used)
+        part = _filled(fresh[heading : fresh.index(end) + len(end)], slots)
         before = f"<!-- generated:end {names[place - 1]} -->" if place else ""
         at = text.find(before) + len(before) if place else text.find(BANNER) + len(BANNER)
         text = f"{text[:at]}\n\n{part}{text[at:]}"
