@@ -90,6 +90,7 @@ class Case:
         self.inputs = dict(inputs)
         self._covered = covered
         self._compared: dict[str, bool] = {}
+        self._last: Facts | None = None
         if spooled is not None:
             weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
 
@@ -673,6 +674,7 @@ class Case:
         files = [feed] if isinstance(feed, str | os.PathLike) else list(feed)
         read_ = pl.concat([_feed(Path(file)) for file in files]) if files else None
         facts = self.facts(affected, declared, content=content, formats=formats)
+        self._last = facts
         return examine(facts, checks, feed=read_, signalled=signalled, mitigated=mitigated)
 
     def report(
@@ -699,13 +701,15 @@ class Case:
             FormatError: if a format cannot be loaded.
             InputError: if an input cannot be read.
         """
-        facts = self.facts(found.affected)
+        # What was computed of the tables for the examination is not computed again.
+        last = self._last
+        facts = last if last is not None and last.affected is found.affected else self.facts(found.affected)
         folders = list(formats)
         material = Material(
             examined=found,
             frames=self.frames,
             events=facts.events,
-            values=dimensions.dimensions(facts),
+            values=facts.once(dimensions.dimensions),
             coverage=coverage(self.frames["events"]) if self._covered is None else self._covered,
             version=self.manifest["version"],
             texts=lambda event_ids: self.texts(event_ids, folders),
