@@ -198,7 +198,7 @@ class Material:
     @cached_property
     def layer_of_dimension(self) -> dict[str, str]:
         """Dimension → the layer whose events state it; those that requests state are not there."""
-        first = self.values.drop_nulls("event_id").group_by("dimension").agg(pl.col("event_id").min())
+        first = self.counted.drop_nulls("event_id").group_by("dimension").agg(pl.col("event_id").min())
         found = first.join(self.events.select("event_id", "layer"), on="event_id")
         return dict(found.select("dimension", "layer").sort("dimension").iter_rows())
 

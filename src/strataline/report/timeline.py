@@ -92,10 +92,15 @@ def _addresses(m: Material, events: Sequence[str]) -> dict[str, str]:
 
 def _ends(m: Material) -> list[_Row]:
     """Where the logs of each layer begin and end."""
-    timed = m.events.drop_nulls("t").sort("t", "event_id")
-    spans = timed.group_by("layer").agg(
-        first=pl.col("event_id").first(), last=pl.col("event_id").last(), a=pl.col("t").min(), b=pl.col("t").max()
-    )
+    timed = m.events.select("layer", "t", "event_id").drop_nulls("t")
+    ends = timed.group_by("layer").agg(a=pl.col("t").min(), b=pl.col("t").max())
+    parts = [
+        timed.join(ends, left_on=["layer", "t"], right_on=["layer", of])
+        .group_by("layer")
+        .agg(pl.col("event_id").min().alias(name))
+        for of, name in (("a", "first"), ("b", "last"))
+    ]
+    spans = ends.join(parts[0], on="layer").join(parts[1], on="layer")
     made = []
     for layer in PRODUCT_LAYERS:
         one = next(iter(spans.filter(pl.col("layer") == layer).to_dicts()), None)
