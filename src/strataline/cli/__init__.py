@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, reasons
+from strataline.cli import catalogue, exports, reasons
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
@@ -79,6 +79,8 @@ def main() -> None:
     strataline find CASE --text "…"           where a text, a user or a moment occurs
     strataline rejects CASE                   what could not be read, and what to do about it
     strataline evidence CASE EVENT            the very bytes that an event is from
+    strataline query CASE "SELECT …"          any question to the tables, in SQL
+    strataline export CASE --to FORMAT -o F   Timesketch, Perfetto, OTLP, CSV, JSONL, Parquet, Markdown
     strataline verify CASE                    whether case and inputs are what they were
     strataline formats                        every log that is known at sight
     strataline new-format LOG -o DIR          draft a format for a log that is not
@@ -466,4 +468,5 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
 
 
 reasons.register(main)
+exports.register(main)
 catalogue.register(main)
