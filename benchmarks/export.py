@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--to", nargs="+", choices=FORMATS, default=list(BOUNDS))
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         case = Path(folder) / "case"
         case.mkdir()
         events = enlarge(chosen.case, case, chosen.events)
