@@ -34,7 +34,8 @@ class Shown:
         request = self.chain.request
         title = f"{request['kind'] or ''} {rows.short_request(request['request'])}"
         head = ("seq", "UTC", "+ms", "layer", "what", "evidence", "tied by")
-        return f"<p><b>{_safe(title)}</b> {_safe(wording.date_time(request['start_time']))}</p>{_table(head, self._lines())}"
+        opened = _safe(wording.date_time(request["start_time"]))
+        return f"<p><b>{_safe(title)}</b> {opened}</p>{_table(head, self._lines())}"
 
     def _lines(self) -> Iterable[Sequence[str]]:
         for event in self.chain.events:
