@@ -73,7 +73,7 @@ def changes(facts: Facts, feed: pl.DataFrame | None = None) -> pl.DataFrame:
     recorded = _recorded(facts)
     seen = _first_seen(facts)
     # The first record with a value that a change record announced is no second change.
-    announced = stated(facts).select("layer", "service", "clock", new="value", announced="t")
+    announced = facts.once(stated).select("layer", "service", "clock", new="value", announced="t")
     by = ["layer", "service", "clock", "new"]
     seen = (
         seen.with_columns(latest=pl.col("t") + 10**9)
@@ -92,8 +92,11 @@ def changes(facts: Facts, feed: pl.DataFrame | None = None) -> pl.DataFrame:
 
 def _placed(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows as `event.CHANGES`, all but ``reverts``: with time, doubt and address, and services told apart by clock."""
-    known = facts.events.select("event_id", "doubt", place=address())
-    clocks = facts.events.group_by(pl.col("service").fill_null("")).agg(clocks=pl.col("clock").drop_nulls().n_unique())
+    shown = facts.events.filter(pl.col("event_id").is_in(rows["event_id"].drop_nulls().implode()))
+    known = shown.select("event_id", "doubt", place=address())
+    clocks = (
+        facts.once(_programs).group_by("service").agg(clocks=pl.col("clock").filter(pl.col("clock") != "").n_unique())
+    )
     rows = rows.join(known, on="event_id", how="left", maintain_order="left")
     rows = rows.join(clocks, on="service", how="left", maintain_order="left")
     service, clock = (pl.when(pl.col(name) != "").then(pl.col(name)) for name in ("service", "clock"))
@@ -141,10 +144,8 @@ def stated(facts: Facts) -> pl.DataFrame:
         scope=pl.col("change_scope").fill_null("change"),
         key=pl.coalesce("change_key", "name", pl.lit("setting")),
     )
-    used = facts.events.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other"))
-    used = used.group_by(pl.col("service", "clock").fill_null("")).agg(
-        of=pl.col("layer").mode().sort().first(), since=pl.col("t").min()
-    )
+    used = facts.once(_programs).filter(pl.col("of").is_in(PRODUCT_LAYERS)).sort("n", "of", descending=[True, False])
+    used = used.group_by("service", "clock", maintain_order=True).agg(pl.col("of").first(), pl.col("since").min())
     events = events.join(used, on=["service", "clock"], how="left", maintain_order="left")
     scope = pl.col("scope").str.to_lowercase()
     said = (pl.when(scope.str.contains(words)).then(pl.lit(layer)) for layer, words in LAYER_WORDS.items())
@@ -169,9 +170,22 @@ def stated(facts: Facts) -> pl.DataFrame:
     return rows.sort("t", *own, "event_id").select(*SETTINGS, "before", "initial")
 
 
+def _programs(facts: Facts) -> pl.DataFrame:
+    """service, clock (empty where none is stated), of (layer), n (events), since (the first, ns)."""
+    events = facts.events.lazy().filter(pl.col("kind") != "log.other")
+    columns = (pl.col(name).cast(pl.Categorical) for name in ("service", "clock", "layer"))
+    counted = (
+        events.select(*columns, "t").group_by("service", "clock", "layer").agg(n=pl.len(), since=pl.col("t").min())
+    )
+    found = counted.select(
+        pl.col("service", "clock").cast(pl.String).fill_null(""), "n", "since", of=pl.col("layer").cast(pl.String)
+    )
+    return found.collect().sort("service", "clock", "of")
+
+
 def _recorded(facts: Facts) -> pl.DataFrame:
     """Changes that records state; what is stated again is none."""
-    rows = stated(facts)
+    rows = facts.once(stated)
     changed = ~pl.col("initial") & pl.col("value").ne_missing(pl.col("before"))
     return rows.filter(changed).select(
         *(name for name in SETTINGS if name != "value"),
@@ -370,7 +384,7 @@ def in_force(facts: Facts) -> pl.DataFrame:
         elsewhere), event_id (the first such event of the request), t, since (event id of the record that states it):
         one row for each value and stage of a request. Status DER.
     """
-    states = stated(facts).filter(pl.col("clock") != "")
+    states = facts.once(stated).filter(pl.col("clock") != "")
     columns = ["request", "dimension", "value", "stage", "event_id", "t", "since"]
     worked = facts.events.filter(
         pl.col("request").is_not_null() & pl.col("t").is_not_null() & (pl.col("layer") != "change")

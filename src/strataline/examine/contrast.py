@@ -81,6 +81,7 @@ def compare(
     sets = [one.unique().sort().to_frame("request") for one in (affected, baseline)]
     sides = pl.concat([sets[0].with_columns(one=True), sets[1].with_columns(one=False)]).with_row_index("r")
     values = values.filter(pl.col("request").is_not_null() & pl.col("value").is_not_null())
+    values = values.with_columns(pl.col("dimension", "value").cast(pl.Categorical))
     first = values.group_by("dimension", "value").agg(pl.col("t").min()) if "t" in values.columns else None
     rows = values.join(sides, on="request", how="inner")
     rows = rows.select("r", "one", "dimension", "value").unique()
@@ -97,7 +98,11 @@ def compare(
         pl.col("baseline_with") == pl.col("baseline_total")
     )
     table = table.filter(carried & ~alike & (pl.col("affected_total") > 0) & (pl.col("baseline_total") > 0))
-    table = table.sort("dimension", "value", nulls_last=True)
+    table = (
+        table.with_columns(text=pl.col("value").cast(pl.String))
+        .sort(pl.col("dimension").cast(pl.String), "text", nulls_last=True)
+        .drop("text")
+    )
     if table.is_empty():
         return CONTRASTS.empty()
     table = _tested(table)
@@ -114,6 +119,7 @@ def compare(
         marks = marks.join(_flips(members, rows, sides, shown, routes), on="v", how="left", maintain_order="left")
     marks = marks.drop("v", "difference")
     table = table.join(marks, on=["dimension", "value"], how="left", nulls_equal=True, maintain_order="left")
+    table = table.with_columns(pl.col("dimension", "value").cast(pl.String))
     return CONTRASTS.conform(table.sort(~pl.col("shown"), "q", "p", "dimension", "value", nulls_last=True))
 
 

@@ -18,13 +18,13 @@ from strataline.examine.facts import Facts
 DIMENSIONS = pl.Schema(
     {
         "request": pl.String(),
-        "dimension": pl.String(),
+        "dimension": pl.Categorical(),
         "value": pl.String(),
         "event_id": pl.String(),
         "t": pl.Int64(),
     }
 )
-"""Columns of `dimensions`: the event states the value; null where the table of requests does."""
+"""Columns of `dimensions`: the event that states the value, else the one that the request is named after."""
 
 COLUMNS: tuple[tuple[str, str, pl.Expr], ...] = (
     (
@@ -100,13 +100,17 @@ def dimensions(facts: Facts) -> pl.DataFrame:
         parts.append(_few(facts, _stated(events, f"{layer} attempt", pl.col("attempt").cast(pl.String))))
         parts.append(_replicas(events, layer))
     parts += [_documents(facts), _of_requests(facts), _sequences(facts)]
-    rows = pl.concat(parts).cast(DIMENSIONS)
+    rows = pl.concat([part.cast(DIMENSIONS) for part in parts if part.height] or [pl.DataFrame(schema=DIMENSIONS)])
+    if facts.total == facts.tables["requests"].height:
+        return rows
     return rows.join(facts.requests.select("request"), on="request", how="semi")
 
 
 def _stated(events: pl.DataFrame, name: str, value: pl.Expr) -> pl.DataFrame:
     """The values that `events` state, each with the first event of the request that does."""
-    rows = events.lazy().select("request", pl.lit(name).alias("dimension"), value.alias("value"), "event_id", "t")
+    rows = events.lazy().select(
+        "request", pl.lit(name, dtype=pl.Categorical).alias("dimension"), value.alias("value"), "event_id", "t"
+    )
     rows = rows.filter(pl.col("request").is_not_null() & pl.col("value").is_not_null())
     return rows.unique(["request", "value"], keep="first", maintain_order=True).collect()
 
@@ -159,7 +163,7 @@ def _of_requests(facts: Facts) -> pl.DataFrame:
         t=pl.col("start_time").dt.epoch("ns"),
     )
     long = wide.unpivot(index=["request", "t"], variable_name="dimension", value_name="value").drop_nulls("value")
-    return long.select("request", "dimension", "value", event_id=pl.lit(None, dtype=pl.String), t="t")
+    return long.select("request", "dimension", "value", event_id="request", t="t")
 
 
 def _bucket(number: pl.Expr, edges: tuple[int, ...]) -> pl.Expr:
@@ -189,7 +193,7 @@ def _sequences(facts: Facts) -> pl.DataFrame:
         "request",
         dimension=pl.lit("sequence"),
         value=pl.col("kind").list.join(" > ") + more,
-        event_id=pl.lit(None, dtype=pl.String),
+        event_id="request",
         t=pl.lit(None, dtype=pl.Int64),
     )
 
@@ -207,5 +211,6 @@ def routes(values: pl.DataFrame) -> pl.DataFrame | None:
     for name in ROUTES:
         rows = values.filter(pl.col("dimension") == name)
         if rows["value"].n_unique() > 1:
-            return rows.sort("t", "value", nulls_last=True).select("request", route="value")
+            firsts = rows.group_by("request").agg(route=pl.col("value").sort_by("t", "value", nulls_last=True).first())
+            return firsts.sort("request")
     return None
