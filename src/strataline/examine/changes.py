@@ -2,12 +2,12 @@
 
 A value that events state (a template's version, the model behind an alias, a parameter) is taken for a *setting* by
 what the records of one program show, in order of time. A *stay* of a value is a run of its records without an absence
-that its own frequency makes unlikely (`ABSENT`). It is a setting if the records are many for the values (four to each
-of up to four values, else ten), the stays few for the values (at most two each, and two more), and the values do not
-lie beside one another throughout (`BESIDE`, but for a few values). Where a stay begins, and not by chance where it does
-(`CHANCE`), a value was first seen or came back: a change from the value whose stay ends there, else from the most
-frequent one beside it. Where a stay ends and none begins, what remains is the new value. Two values that share a while
-are therefore two rows with a share, and not one row for each record.
+that its own frequency makes unlikely (`ABSENT`, `ABSENCES`). It is a setting if the records are many for the values
+(four to each of up to four values, else ten), the stays few (at most two for each value, and two more), and the values
+do not lie beside one another throughout (`BESIDE`, but for a few values). Where a stay begins, and not by chance where
+it does (`CHANCE`), a value was first seen or came back: a change from the value whose stay ends there, else from the
+most frequent one beside it. Where a stay ends and none begins, what remains is the new value. Two values that share a
+while are therefore two rows with a share, and not one row for each record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
+from scipy.special import gammaln
 
 from strataline.errors import InputError
 from strataline.event import CHANGES, PRODUCT_LAYERS, TIME, address
@@ -27,6 +29,10 @@ from strataline.examine.facts import Facts
 
 ABSENT = 1e-4
 """An absence ends a stay if the value's frequency gives it less chance than this."""
+ABSENCES = 5
+"""And if it is so many times as long as nine in ten of the value's others."""
+LEAST = 2
+"""Records of a stay, for its place to say anything."""
 CHANCE = 0.01
 """A stay begins or ends at its place by chance with less than this, or it is no change."""
 BESIDE = 1.5
@@ -296,8 +302,11 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     of = ["g", "value"]
     count, first, last = pl.len().over(of), pl.col("i").min().over(of), pl.col("i").max().over(of)
     share = ((count - 1) / (last - first).cast(pl.Float64)).fill_nan(1.0).clip(0.0, 1 - 1e-9)
-    absence = (pl.lit(ABSENT).log() / (1 - share).log()).ceil().clip(5, None)
-    gone = (pl.col("i") - pl.col("i").shift().over(of)) > absence
+    gap = pl.col("i") - pl.col("i").shift().over(of)
+    absence = (pl.lit(ABSENT).log() / (1 - share).log()).ceil()
+    # A value may be rarer in one part than in another: its longer absences say how rare.
+    absence = pl.max_horizontal(pl.lit(5.0), absence, ABSENCES * gap.quantile(0.9).over(of))
+    gone = gap > absence
     rows = rows.with_columns(stay=gone.fill_null(value=False).cast(pl.Int64).cum_sum().over(of))
     stays = rows.group_by("g", "value", "stay").agg(
         start=pl.col("i").min(), end=pl.col("i").max(), count=pl.len().cast(pl.Int64), n=pl.col("n").first()
@@ -305,21 +314,24 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     stays = stays.sort("g", "start", "value").with_columns(
         latest=pl.col("stay") == pl.col("stay").max().over(of), length=pl.col("end") - pl.col("start") + 1
     )
-    kept = stays.group_by("g").agg(
-        (pl.len() <= 2 * pl.col("value").n_unique() + 2)
-        & ((pl.col("length").sum() <= BESIDE * pl.col("n").first()) | (pl.col("value").n_unique() <= FEW))
-    )
-    kept = kept.filter(pl.col(kept.columns[1]))
-    stays = stays.join(kept.select("g"), on="g", how="semi", maintain_order="left").with_columns(
-        begins=(pl.col("stay") > 0) | _unlikely(1 - pl.col("start") / pl.col("n")),
-        ends=~pl.col("latest") | _unlikely((pl.col("end") + 1) / pl.col("n")),
+    values = pl.col("value").n_unique()
+    few = pl.len() <= 2 * values + 2
+    apart = (pl.col("length").sum() <= BESIDE * pl.col("n").first()) | (values <= FEW)
+    kept = stays.group_by("g").agg(setting=few & apart).filter("setting")
+    stays = stays.join(kept, on="g", how="semi", maintain_order="left")
+    stays = stays.with_columns(
+        begins=(pl.col("stay") > 0) | _unlikely(stays, stays["n"] - stays["start"]),
+        ends=~pl.col("latest") | _unlikely(stays, stays["end"] + 1),
     )
     return _changed(_turns(stays).join(rows.select("g", "i", "t", "event_id", *setting), on=["g", "i"], how="left"))
 
 
-def _unlikely(share: pl.Expr) -> pl.Expr:
-    """Whether all records of a stay lie within `share` of the records by chance with less than `CHANCE`."""
-    return (share > 0) & (pl.col("count") * share.log() < pl.lit(CHANCE).log()) & (share < 1)
+def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
+    """Whether chance puts all records of a stay within `room` records of its setting with less than `CHANCE`."""
+    count, n, within = (one.to_numpy().astype(np.float64) for one in (stays["count"], stays["n"], room))
+    # Of all ways to lay `count` records among `n`, those that lie within the room.
+    ways = gammaln(within + 1) - gammaln(within - count + 1) - gammaln(n + 1) + gammaln(n - count + 1)
+    return pl.Series((ways < np.log(CHANCE)) & (count >= LEAST))
 
 
 def _turns(stays: pl.DataFrame) -> pl.DataFrame:

@@ -200,7 +200,7 @@ def _stickiness(facts: Facts) -> tuple[pl.DataFrame, str, bool]:
     n = users["n"].to_numpy().astype(np.float64)
     rate = float(p) if isinstance(p, float) else 0.0
     none = (1 - rate) ** n
-    several = 1 - none - n * rate * (1 - rate) ** (n - 1)
+    several = np.clip(1 - none - n * rate * (1 - rate) ** (n - 1), 0, 1)
     observed = int((hit["a"] >= 2).sum())
     spread = float(np.sqrt((several * (1 - several)).sum()))
     expected = float(several.sum()) / max(float((1 - none).sum()), 1e-9)
