@@ -39,6 +39,9 @@ own = pl.when(cached.is_null() & ~is_call.fill_null(value=False)).then(pl.col("i
 masked = pl.col("masked").str.contains('"', literal=True).fill_null(value=False)
 intervened = pl.col("verdict").is_in(["guardrail_intervened", "blocked"])
 error_class = filled("error_class")
+# A stream that was stopped is logged as none; of an answer that was not streamed, the first comes with the last.
+begun = pl.col("first_token").cast(pl.Float64, strict=False) < pl.col("ended").cast(pl.Float64, strict=False)
+streamed = truth("stream") | (truth("asked_stream") & begun)
 call = pl.coalesce("call_id", pl.when(failed).then(pl.col("id")))
 # What the table of spend names alike: there the suffix of a cache hit is another one.
 row = pl.concat_str(pl.lit("litellm:"), pl.when(cached.is_null()).then(pl.col("id")).otherwise("hit:" + call))
@@ -214,7 +217,7 @@ FORMAT = Format(
                 "configured_model": "model",
                 "system_fingerprint": "fingerprint",
                 "guardrail_status": "guardrail_status",
-                "first_token_time": pl.when(truth("stream")).then(pl.col("first_token")),
+                "first_token_time": pl.when(streamed).then(pl.col("first_token")),
                 "attempted_retries": "attempted_retries",
                 "attempted_fallbacks": "attempted_fallbacks",
                 "error_code": filled("error_code"),

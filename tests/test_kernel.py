@@ -553,6 +553,12 @@ def test_documents_of_a_list_are_ranked_by_their_place() -> None:
     ]
 
 
+def test_an_empty_list_of_documents_is_not_an_absent_one() -> None:
+    records = [{"checks": [], "docs": []}, {"checks": []}, {"checks": [], "docs": None}, {"checks": [], "docs": ["d"]}]
+    found = parse(*(json.dumps(one).encode() for one in records), fmt=EACH).events["documents"]
+    assert [None if one is None else len(one) for one in found.to_list()] == [0, None, None, 1]
+
+
 # Reshape: code, where a container really needs it.
 
 

@@ -31,12 +31,13 @@ from strataline.examine import (
     CHECKS,
     Affected,
     Check,
-    Examination,
+    Examined,
     Facts,
     affected,
     changes,
     coverage,
     dimensions,
+    examine,
     run,
 )
 from strataline.export import clocks, markdown, parquet, why
@@ -626,21 +627,46 @@ class Case:
                 raise CaseError(f"{there.height} events are of {name!r}", hint=f"name one by its id: {listed}")
         return why.explain(self.frames, self.manifest.get("options") or {}, place["event_id"])
 
+    def facts(self, affected: Affected | None = None, declared: Mapping[str, object] | None = None) -> Facts:
+        """The tables as rules look at them; see `examine.Facts`."""
+        return Facts(self.frames, affected, declared or {})
+
     def examine(
         self,
         affected: Affected | None = None,
         *,
         checks: Iterable[Check] = CHECKS,
         declared: Mapping[str, object] | None = None,
-    ) -> Examination:
-        """Run checks over the tables.
+        feed: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+        signalled: datetime | None = None,
+        mitigated: datetime | None = None,
+    ) -> Examined:
+        """Run checks over the tables; tell what changed, what was different, and whom it reached.
 
         Args:
             affected: the affected set and what it is compared with; checks that need one say so without it.
             checks: which; by default every check that is shipped.
             declared: what the team declared of its product.
+            feed: files with changes from elsewhere: JSON lines, CSV, or what ``git log --format='%cI %h %s'`` prints.
+            signalled: when the team first knew, as somebody says.
+            mitigated: when the mitigation took effect, as somebody says.
+
+        Raises:
+            InputError: if a feed cannot be read.
         """
-        return run(Facts(self.frames, affected, declared or {}), checks)
+        files = [feed] if isinstance(feed, str | os.PathLike) else list(feed)
+        read_ = pl.concat([_feed(Path(file)) for file in files]) if files else None
+        facts = self.facts(affected, declared)
+        return examine(facts, checks, feed=read_, signalled=signalled, mitigated=mitigated)
+
+    def runnable(self, checks: Iterable[Check] = CHECKS, declared: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """What each check could do here, as `event.FINDINGS`: of those that compare, with half of the requests.
+
+        So that a missing affected set hides no missing field.
+        """
+        asked = self.facts().requests["request"]
+        halves = Affected(asked.gather_every(2), asked.gather_every(2, 1), ("every second request",))
+        return run(self.facts(halves, declared), checks).findings
 
     def affected(
         self,

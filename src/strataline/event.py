@@ -296,7 +296,11 @@ FACTS = (
     _text("index_name", "Index, collection or alias that was searched."),
     _text("index_version", "Its version."),
     _text("embedding_model", "Model that embedded the query."),
-    Column("documents", pl.List(DOCUMENT), "Documents returned or used, in rank order (rank from 1)."),
+    Column(
+        "documents",
+        pl.List(DOCUMENT),
+        "Documents returned or used, in rank order (rank from 1); empty where its list is.",
+    ),
     _text("requested_model", "Model or alias that was asked for."),
     _text("served_model", "Model that answered."),
     _text("provider", "Who serves the model."),
@@ -544,7 +548,7 @@ FINDINGS = Table(
         _text("check", "Id of the check (`F-03`)."),
         _text("name", "Its name."),
         _whole("version", "Version of its rule."),
-        _text("result", "fired, clear (it ran and found nothing) or not_evaluable."),
+        _text("result", "fired (X-09 also with a count of 0), clear (it ran and found nothing) or not_evaluable."),
         _text(
             "attention",
             "What it is read for, and in which order: RU (reached a user although a record holds a stop condition), SG "

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, reasons
+from strataline.cli import catalogue, examine, reasons
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
@@ -79,6 +79,10 @@ def main() -> None:
     strataline find CASE --text "…"           where a text, a user or a moment occurs
     strataline rejects CASE                   what could not be read, and what to do about it
     strataline evidence CASE EVENT            the very bytes that an event is from
+    strataline examine CASE                   what checks find, what changed, what differed
+    strataline doctor CASE                    which checks can run, and which field is missing
+    strataline compare CASE_A CASE_B          an incident against a good day
+    strataline check CASE --require F-01=0    checks as a gate: exit status 3 if not met
     strataline verify CASE                    whether case and inputs are what they were
     strataline formats                        every log that is known at sight
     strataline new-format LOG -o DIR          draft a format for a log that is not
@@ -466,4 +470,5 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
 
 
 reasons.register(main)
+examine.register(main)
 catalogue.register(main)

@@ -1,13 +1,15 @@
 """Tables to findings: checks, coverage, contrasts, changes, impact. Pure functions of frames: no input, no output."""
 
-from strataline.examine.check import ATTENTION, Check, Found, Unknown
+from strataline.examine.check import ATTENTION, Check, Examination, Found, Unknown
 from strataline.examine.checks import CHECKS
-from strataline.examine.coverage import COVERAGE, coverage
+from strataline.examine.compare import Comparison, comparison
+from strataline.examine.coverage import COVERAGE, by_service, coverage, gaps, presence, sampling, services, unseen
 from strataline.examine.facts import Affected, Facts, Texts
 from strataline.examine.fields import named, unlocking
 from strataline.examine.impact import Impact, impact
 from strataline.examine.own import catalogue
-from strataline.examine.run import Examination, run
+from strataline.examine.run import run
+from strataline.examine.whole import Examined, examine
 
 __all__ = [
     "ATTENTION",
@@ -15,16 +17,26 @@ __all__ = [
     "COVERAGE",
     "Affected",
     "Check",
+    "Comparison",
     "Examination",
+    "Examined",
     "Facts",
     "Found",
     "Impact",
     "Texts",
     "Unknown",
+    "by_service",
     "catalogue",
+    "comparison",
     "coverage",
+    "examine",
+    "gaps",
     "impact",
     "named",
+    "presence",
     "run",
+    "sampling",
+    "services",
     "unlocking",
+    "unseen",
 ]

@@ -55,6 +55,9 @@ class Found:
         attention: another class than the check's, likewise.
         status: another status than the check's, likewise.
         parameters: further parameters that the rule took.
+        stands: whether it is said even where no request is hit.
+        joined: whether it rests on its records being of one request, so that a tie by text or time makes it INF. What
+            is found of the records themselves (a clock, a copy, a cut) does not.
     """
 
     hits: pl.DataFrame
@@ -65,6 +68,8 @@ class Found:
     attention: str | None = None
     status: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
+    stands: bool = False
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,14 @@ class Unknown:
 
     reason: str
     unlocks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What checks made of a case: ``findings`` and ``hits``, as `event.FINDINGS` and `event.HITS`."""
+
+    findings: pl.DataFrame
+    hits: pl.DataFrame
 
 
 Rule = Callable[["Facts"], Sequence[Found] | Unknown]
@@ -106,6 +119,7 @@ class Check:
         baseline: whether it compares an affected set with others.
         parameters: thresholds that the rule uses, by name.
         core: whether it is of the core set.
+        after: whether it looks at what the other checks found (`Facts.examined`), and so runs after them.
         version: raised when the rule changes.
     """
 
@@ -123,4 +137,39 @@ class Check:
     baseline: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
     core: bool = True
+    after: bool = False
     version: int = 1
+
+
+def moment(ns: object) -> str:
+    """A time (UTC ns) as a sentence gives it: to the millisecond."""
+    if not isinstance(ns, int):
+        return "an unknown time"
+    return str(pl.Series([ns // 10**6]).cast(pl.Datetime("ms")).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")[0])
+
+
+SUBJECTS = 20
+"""Subjects of a check that are told one by one; the others are told together."""
+
+
+def capped(found: Sequence[Found], rest: str) -> list[Found]:
+    """`found` of one subject each, most requests first; beyond `SUBJECTS`, the others as one.
+
+    Args:
+        found: what was found, of one subject each; what has no hits is left out, if anything has.
+        rest: the sentence for the others: a format string over ``more`` (how many they are) and what sentences name.
+
+    Returns:
+        At least one, if `found` has one.
+    """
+    hit = [one for one in found if one.hits.height] or list(found[:1])
+    hit.sort(key=lambda one: (-one.hits.height, one.subject or ""))
+    told, others = hit[:SUBJECTS], hit[SUBJECTS:]
+    if not others:
+        return told
+    hits = pl.concat([one.hits.select(HITS.names()) for one in others])
+    hits = hits.group_by("request", maintain_order=True).agg(pl.col("events").first())
+    sizes = [one.evaluable for one in others]
+    requests = [size for size in sizes if isinstance(size, pl.Series)]
+    evaluable = pl.concat(requests) if len(requests) == len(sizes) else max(s for s in sizes if isinstance(s, int))
+    return [*told, Found(hits, evaluable, {"more": len(others)}, statement=rest)]

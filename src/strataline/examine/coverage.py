@@ -18,6 +18,124 @@ COVERAGE = pl.Schema(
 )
 """Columns of `coverage`."""
 
+PRESENCE = pl.Schema(
+    {
+        "layer": pl.String(),
+        "hour": TIME,
+        "requests": pl.Int64(),
+        "present": pl.Int64(),
+        "absent": pl.Int64(),
+        "not_covered": pl.Int64(),
+        "ambiguous": pl.Int64(),
+    }
+)
+"""Columns of `presence`."""
+
+SERVICES = pl.Schema(
+    {
+        "layer": pl.String(),
+        "service": pl.String(),
+        "sources": pl.Int64(),
+        "clocks": pl.Int64(),
+        "events": pl.Int64(),
+        "linked": pl.Int64(),
+        "requests": pl.Int64(),
+        "first_time": TIME,
+        "last_time": TIME,
+        "minutes": pl.Int64(),
+        "silent_ns": pl.Int64(),
+    }
+)
+"""Columns of `services`."""
+
+BY_SERVICE = pl.Schema(
+    {"layer": pl.String(), "service": pl.String(), "minute": TIME, "events": pl.Int64(), "linked": pl.Int64()}
+)
+"""Columns of `by_service`."""
+
+GAPS = pl.Schema(
+    {
+        "layer": pl.String(),
+        "log": pl.String(),
+        "start": TIME,
+        "end": TIME,
+        "gap_ns": pl.Int64(),
+        "usual_ns": pl.Int64(),
+        "requests": pl.Int64(),
+        "before": pl.String(),
+        "after": pl.String(),
+    }
+)
+"""Columns of `gaps`."""
+
+SAMPLING = pl.Schema(
+    {
+        "layer": pl.String(),
+        "service": pl.String(),
+        "field": pl.String(),
+        "value": pl.String(),
+        "events": pl.Int64(),
+        "event": pl.String(),
+    }
+)
+"""Columns of `sampling`."""
+
+UNSEEN = pl.Schema({"layer": pl.String(), "topic": pl.String(), "subject": pl.String(), "sentence": pl.String()})
+"""Columns of `unseen`."""
+
+SHORTEST_GAP_NS = 5 * 60 * 10**9
+"""A shorter silence of a log is no gap."""
+GAP_TIMES = 10
+"""Nor is one of less than this many times the 99th percentile of the times between its events."""
+GAP_EVENTS = 100
+"""A log with fewer events has no usual time between them."""
+GAP_REQUESTS = 10
+"""So many requests begin in a gap, as other logs show: without them it is a quiet time."""
+
+SAMPLED = (
+    *("sample_rate", "samplerate", "sampling_rate", "sampling.rate", "sampling_priority", "sampling.priority"),
+    *("sampler.param", "trace_sample_rate", "sampled"),
+)
+"""Attributes in which emitters state that they log a share of what happens."""
+
+TELLS = {
+    "prompt": {
+        "input_hash": "the exact prompt",
+        "template_version": "the template version in force",
+        "documents": "the documents that entered the prompt",
+        "user": "whose request it was, by the application",
+    },
+    "retrieval": {
+        "documents": "the documents that were found",
+        "index_version": "the index version that was searched",
+        "embedding_model": "the model that embedded the query",
+    },
+    "model": {
+        "output_hash": "the answer as the model gave it",
+        "served_model": "the model that answered",
+        "parameters": "the parameters of the call",
+        "finish_reason": "the reason for which generation ended",
+        "response_id": "the id by which other layers name the answer",
+        "cache": "whether an answer came from a cache",
+    },
+    "policy": {
+        "verdict": "what the filter said",
+        "policy_version": "the policy version in force",
+        "policy_stage": "whether input or output was evaluated",
+        "input_hash": "the text that was evaluated",
+        "policy_mode": "whether a verdict was to be acted on",
+    },
+    "ui": {
+        "shown": "how the answer was shown",
+        "output_hash": "the text that was shown",
+        "response_id": "which answer was shown, by its own id",
+        "citations": "the citations that were shown",
+        "feedback": "what users said of the answer",
+        "client_version": "the client version in use",
+    },
+}
+"""What the fields of each layer tell, in words: a field that no record states leaves it unseen."""
+
 
 def coverage(events: pl.DataFrame) -> pl.DataFrame:
     """Count the events of each layer in each minute between the first and the last event.
@@ -86,3 +204,201 @@ def _spans(events: pl.DataFrame) -> pl.DataFrame:
     )
     spans = per_source.explode("layer").sort("first_seen", "last_seen", "layer")
     return spans.select("layer", "first_seen", pl.col("last_seen").cum_max().over("layer"))
+
+
+def presence(requests: pl.DataFrame) -> pl.DataFrame:
+    """Count, for each product layer and hour, what is known of it in the requests that began in that hour.
+
+    Args:
+        requests: a ``requests`` table; of its columns start_time and the four ``layers_`` lists are used.
+
+    Returns:
+        A frame with the columns of `PRESENCE`, ordered by (layer as requests pass them, hour). ``present``: an event of
+        the layer is tied to the request; ``absent``: its logs cover the request's time and hold nothing tied to it;
+        ``not_covered``: there is no log, or none that covers that time; ``ambiguous``: there are candidates, and none
+        was taken. ``hour`` is null for requests without a time, which come last.
+    """
+    layers = pl.DataFrame({"layer": PRODUCT_LAYERS}, schema={"layer": pl.String}).with_row_index("place")
+    rows = requests.select(
+        pl.col("start_time").dt.truncate("1h").alias("hour"),
+        *(f"layers_{state}" for state in ("present", "absent", "not_covered", "ambiguous")),
+    ).join(layers, how="cross")
+    counts = rows.group_by("place", "layer", "hour").agg(
+        pl.len().alias("requests"),
+        *(
+            pl.col(f"layers_{state}").list.contains(pl.col("layer")).fill_null(value=False).sum().alias(state)
+            for state in ("present", "absent", "not_covered", "ambiguous")
+        ),
+    )
+    return counts.sort("place", "hour", nulls_last=True).select(PRESENCE.names()).cast(PRESENCE)
+
+
+def services(events: pl.DataFrame) -> pl.DataFrame:
+    """Count what each service logged, by layer.
+
+    Args:
+        events: an ``events`` table; layer, service, source, clock, request and corrected_time are used.
+
+    Returns:
+        A frame with the columns of `SERVICES`, ordered by (layer, service): one row for each pair, ``service`` null
+        where records name none. ``minutes`` is the number of minutes with an event, ``silent_ns`` the longest time
+        between two events of it that follow each other; times null where no event has one.
+    """
+    order = pl.DataFrame({"layer": LAYERS}, schema={"layer": pl.String}).with_row_index("place")
+    t = pl.col("corrected_time")
+    rows = events.select("layer", "service", "source", "clock", "request", "corrected_time").sort("corrected_time")
+    counted = rows.group_by("layer", "service").agg(
+        pl.col("source").n_unique().alias("sources"),
+        pl.col("clock").drop_nulls().n_unique().alias("clocks"),
+        pl.len().alias("events"),
+        pl.col("request").count().alias("linked"),
+        pl.col("request").drop_nulls().n_unique().alias("requests"),
+        t.min().alias("first_time"),
+        t.max().alias("last_time"),
+        t.drop_nulls().dt.truncate("1m").n_unique().alias("minutes"),
+        t.dt.epoch("ns").drop_nulls().diff().max().alias("silent_ns"),
+    )
+    made = counted.join(order, on="layer", how="left").sort("place", "service", nulls_last=True)
+    return made.select(SERVICES.names()).cast(SERVICES)
+
+
+def by_service(events: pl.DataFrame) -> pl.DataFrame:
+    """Count the events of each service in each minute in which it has one.
+
+    Args:
+        events: an ``events`` table; layer, service, request and corrected_time are used.
+
+    Returns:
+        A frame with the columns of `BY_SERVICE`, ordered by (minute, layer, service); ``minute`` is null for events
+        without a time, which come last.
+    """
+    counted = events.group_by("layer", "service", pl.col("corrected_time").dt.truncate("1m").alias("minute")).agg(
+        pl.len().alias("events"), pl.col("request").count().alias("linked")
+    )
+    return counted.sort("minute", "layer", "service", nulls_last=True).select(BY_SERVICE.names()).cast(BY_SERVICE)
+
+
+def gaps(events: pl.DataFrame) -> pl.DataFrame:
+    """Silences of one log that are far longer than usual for it, while other logs go on.
+
+    A log is what one clock wrote; of pages, whose clocks are many, what one service wrote. It is silent for longer than
+    `SHORTEST_GAP_NS` and than `GAP_TIMES` the 99th percentile of its times between events, while `GAP_REQUESTS`
+    requests or more begin, as other logs show. A log with fewer than `GAP_EVENTS` events has no usual time.
+
+    Args:
+        events: an ``events`` table; event_id, layer, service, clock, request and corrected_time are used.
+
+    Returns:
+        A frame with the columns of `GAPS`, ordered by (layer, log, start). ``layer`` is that of the event before,
+        ``requests`` the number of requests that began in between, ``usual_ns`` the 99th percentile.
+    """
+    log = pl.when((pl.col("layer") == "ui") | pl.col("clock").is_null()).then("service").otherwise("clock")
+    rows = events.filter(pl.col("corrected_time").is_not_null()).select(
+        "event_id", "layer", "request", "corrected_time", log=log, t=pl.col("corrected_time").dt.epoch("ns")
+    )
+    # A request has the id of an event that opens it: where that stands, it begins.
+    begun = (pl.col("request") == pl.col("event_id")).fill_null(value=False).cast(pl.Int64)
+    rows = (
+        rows.sort("t", "event_id").with_row_index("n").with_columns(until=begun.cum_sum() - begun, upto=begun.cum_sum())
+    )
+    rows = rows.filter(pl.col("log").is_not_null())
+    # Of one log the order of the whole is kept: what lies between two of its events is of the others.
+    found = (
+        rows.with_columns(
+            gap_ns=pl.col("t").shift(-1).over("log") - pl.col("t"),
+            requests=pl.col("until").shift(-1).over("log") - pl.col("upto"),
+            end=pl.col("corrected_time").shift(-1).over("log"),
+            after=pl.col("event_id").shift(-1).over("log"),
+        )
+        .with_columns(
+            usual_ns=pl.col("gap_ns").quantile(0.99, "nearest").over("log"),
+            size=pl.len().over("log"),
+        )
+        .filter(
+            pl.col("size") >= GAP_EVENTS,
+            pl.col("gap_ns") > SHORTEST_GAP_NS,
+            pl.col("gap_ns") > GAP_TIMES * pl.col("usual_ns"),
+            pl.col("requests") >= GAP_REQUESTS,
+        )
+    )
+    made = found.sort("layer", "log", "t", "n").rename({"corrected_time": "start", "event_id": "before"})
+    return made.select(GAPS.names()).cast(GAPS)
+
+
+def sampling(events: pl.DataFrame) -> pl.DataFrame:
+    """What records say of being a sample: the attributes of `SAMPLED`, by service and value.
+
+    Args:
+        events: an ``events`` table; event_id, layer, service and attributes are used.
+
+    Returns:
+        A frame with the columns of `SAMPLING`, ordered by (layer, service, field, value); ``event`` is the first event
+        that says so. A rate of 1, or ``sampled`` alone being true, says nothing of what was left out and is no row.
+    """
+    none = pl.DataFrame(schema=SAMPLING)
+    parts = []
+    for field in SAMPLED:
+        value = pl.col("attributes").map.get(field).str.to_lowercase()
+        whole = value.str.contains(r"^(?:1(?:\.0*)?|100(?:\.0*)?%|true|yes|always_on)$")
+        said = events.lazy().select("event_id", "layer", "service", value=value, whole=whole)
+        parts.append(
+            said.filter(pl.col("value").is_not_null() & ~pl.col("whole"))
+            .group_by("layer", "service", "value")
+            .agg(pl.len().alias("events"), pl.col("event_id").first().alias("event"))
+            .with_columns(field=pl.lit(field))
+        )
+    found = pl.concat([none, *(one.select(SAMPLING.names()).cast(SAMPLING) for one in pl.collect_all(parts))])
+    return found.sort("layer", "service", "field", "value", nulls_last=True)
+
+
+def unseen(events: pl.DataFrame, sources: pl.DataFrame) -> pl.DataFrame:
+    """What no log of the case shows, whatever happened: say it before absence is read as an answer.
+
+    Args:
+        events: an ``events`` table; layer, source, request, corrected_time and the fields of `TELLS` are used.
+        sources: a ``sources`` table; source, lacks, zone_basis, rejected and with_events are used.
+
+    Returns:
+        A frame with the columns of `UNSEEN`, ordered by (layer as requests pass them, topic, subject), what is about a
+        source last. ``topic`` is ``layer`` (there is no log of the layer), ``field`` (no record of it states what
+        `TELLS` names; subject is the field), ``time`` (minutes between the first and last event of the case in which no
+        log of the layer covers anything; subject is their number), ``id`` (the source states no id of a kind, no time
+        or no zone) or ``reject`` (records of the source that became no event).
+    """
+    rows: list[dict[str, object]] = []
+    by_layer = {str(layer): part for (layer,), part in events.group_by("layer")}
+    covered = coverage(events).filter(pl.col("minute").is_not_null())
+    total = int(covered.filter(pl.col("layer") == PRODUCT_LAYERS[0])["minutes"].sum())
+    for layer in PRODUCT_LAYERS:
+        part = by_layer.get(layer)
+        if part is None:
+            sentence = f"No {layer} log is among the supplied logs: what that layer did is not in them."
+            rows.append({"layer": layer, "topic": "layer", "subject": layer, "sentence": sentence})
+            continue
+        for column, what in TELLS[layer].items():
+            if not _stated(part[column]):
+                sentence = f"No {layer} record states {what}."
+                rows.append({"layer": layer, "topic": "field", "subject": column, "sentence": sentence})
+        open_ = covered.filter(pl.col("layer") == layer, ~pl.col("covered"))
+        minutes = int(open_["minutes"].sum())
+        if minutes:
+            sentence = f"Of the {total:,} minutes of the case, {minutes:,} are covered by no {layer} log."
+            rows.append({"layer": layer, "topic": "time", "subject": f"{minutes}", "sentence": sentence})
+    for one in sources.sort("source").select("source", "lacks", "rejected").iter_rows(named=True):
+        if one["lacks"]:
+            words = ", ".join(one["lacks"])
+            sentence = f"No event of this source states {words}."
+            rows.append({"layer": None, "topic": "id", "subject": one["source"], "sentence": sentence})
+        if one["rejected"]:
+            records = "record" if one["rejected"] == 1 else "records"
+            sentence = f"{one['rejected']:,} {records} of this source could not be read and became no event."
+            rows.append({"layer": None, "topic": "reject", "subject": one["source"], "sentence": sentence})
+    return pl.DataFrame(rows, schema=UNSEEN)
+
+
+def _stated(values: pl.Series) -> bool:
+    """Whether one of `values` says something: an empty list or map does not."""
+    known = values.drop_nulls()
+    if isinstance(known.dtype, pl.Map):
+        return bool(known.map.len().sum())
+    return bool(known.list.len().sum()) if isinstance(known.dtype, pl.List) else bool(known.len())

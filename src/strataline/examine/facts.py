@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import polars as pl
+
+from strataline.examine.check import Examination
 
 LOOKED_AT = (
     *("event_id", "layer", "kind", "name", "service", "outcome", "error_type"),
@@ -26,6 +28,30 @@ LOOKED_AT = (
 
 STOPS = ("block", "redact", "challenge")
 """Verdicts that hold back what they are about, or a part of it."""
+
+_WATCHES = (
+    r"(?i)(?:^|[^a-z])(?:monitor|shadow|observ|audit|report|detect|log|dry|simulat|passive|permissive|noop|count)"
+)
+_ENFORCES = r"(?i)block|deny|enforc|reject|prevent"
+"""Words of a mode in which a filter only watches, and of one in which it does not, whatever else it does."""
+
+_JUDGED = (
+    *("event_id", "request", "call", "seq", "t", "clock", "clock_offset", "doubt", "policy_stage", "verdict"),
+    *("input_hash", "output_hash", "input_chars", "stops", "acts", "broke", "ran", "decided"),
+)
+_DISPLAYED = (
+    *("event_id", "request", "seq", "t", "clock", "clock_offset", "doubt", "answer"),
+    *("response_id", "output_hash", "output_chars"),
+)
+"""What is kept of a verdict, and of a record of display, where many are joined."""
+
+_NO_ANSWER = r"(?i)block|notice|error|placeholder|refus|removed|retract"
+_AN_ANSWER = r"(?i)^(?:answer|partial)"
+"""Words for what a page showed in the place of an answer, and for an answer or the beginning of one."""
+
+
+ASIDE = r"(?i)embed|moderation|rerank|transcri|speech|tokeni[sz]e|self_check"
+"""Names of calls, and of models, that produce no answer."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +97,21 @@ class Facts:
         affected: the affected set, if one was chosen.
         declared: what the team declared of its product (``--declared FILE``), by key; empty without.
         texts: reads the texts of events: event ids to id → `Texts`; null where inputs are not at hand.
+        examined: what was found so far, for the checks that run after the others; null before.
     """
 
     tables: Mapping[str, pl.DataFrame]
     affected: Affected | None = None
     declared: Mapping[str, object] = field(default_factory=dict)
     texts: Callable[[Iterable[str]], Mapping[str, Texts]] | None = None
+    examined: Examination | None = None
+
+    def after(self, findings: pl.DataFrame, hits: pl.DataFrame) -> Facts:
+        """These facts, and what was found in them; what was computed of them is not computed again."""
+        made = replace(self, examined=Examination(findings, hits))
+        given = {one.name for one in fields(self)}
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in given})
+        return made
 
     @cached_property
     def events(self) -> pl.DataFrame:
@@ -164,109 +199,272 @@ class Facts:
     def responses(self) -> pl.DataFrame:
         """Model calls (``model.call``), and what became of them.
 
-        Besides: ``completed`` (an answer came: its outcome is ok, or it holds output), ``first`` (when the first of
-        the answer was there, ns, by the corrected clock; null if unknown), ``last`` (whether it is the last completed
-        one of its request), ``delivered_`` (whether the answer of this call went on: true where a record of the
-        application or the page names its response, or where it is the only completed call; false where another call's
-        is named; null where that cannot be told).
+        Besides: ``completed`` (an answer came: its outcome is ok, or it holds output and did not end in an error),
+        ``answers`` (whether it may be what the request was answered with: no embedding, no call below a filter's span,
+        none that ended by asking for a tool), ``answer`` (names the answer: records of one answer in several logs, or
+        a span and the one below it, share it), ``first`` (when the first of the answer was there, ns, by the corrected
+        clock; null if unknown), ``last`` (whether it is the record of the last completed answer of its request; one of
+        them where several tell of it), ``delivered_`` (whether the answer of this call went on: true where the page,
+        else the application, names its response or holds its text, or where it is the only answer; false where
+        another's is named, where none came, and where it cannot be the request's; null where that cannot be told).
         """
-        calls = self.of("model", "model.call")
-        produced = (
-            (pl.col("outcome") == "ok") | pl.col("output_hash").is_not_null() | pl.col("response_id").is_not_null()
+        told = (
+            pl.col("output_hash").is_not_null() | pl.col("finish_reason").is_not_null() | (pl.col("output_tokens") > 0)
         )
-        failed = pl.col("outcome").is_in(["error", "timeout", "blocked"])
+        produced = ((pl.col("outcome") == "ok") | told).fill_null(value=False)
+        failed = pl.col("outcome").is_in(["error", "timeout", "blocked"]).fill_null(value=False)
+        wide = self.of("model", "model.call")
+        calls = wide.select(
+            *("event_id", "request", "t_end", "seq", "output_hash", "response_id", "finish_reason"),
+            *("name", "requested_model", "served_model", "span_id", "parent_id"),
+            # What belongs to no request stands alone.
+            turn=pl.coalesce("request", "event_id"),
+            completed=produced & ~failed,
+            first=_first_token(),
+        )
+        calls = _answers(calls, self.of("policy"))
+        mine = pl.col("completed") & pl.col("answers")
+        order = ("end", "answer", "full", "t_end", "seq", "event_id")
+        last = (
+            calls.filter(mine)
+            .with_columns(end=pl.col("t_end").max().over("turn", "answer"), full=pl.col("output_hash").is_not_null())
+            .sort(order, nulls_last=False)
+            .group_by("turn")
+            .agg(pl.col("event_id").last())
+        )
+        names = ("layer", "kind", "request", "response_id", "output_hash")
+        said = pl.concat([self.of(layer).select(names) for layer in ("prompt", "ui")]).drop_nulls("request")
+        place = pl.when(pl.col("layer") == "ui").then(2).when(pl.col("kind") == "prompt.responded").then(1).otherwise(0)
+        text = pl.col("kind").is_in(["prompt.answered", "prompt.responded", "ui.rendered"])
+        by_id = said.drop_nulls("response_id").group_by("request", "response_id").agg(by_id=place.max() + 4)
+        by_text = said.filter(text).drop_nulls("output_hash")
+        by_text = by_text.group_by("request", "output_hash").agg(by_text=place.max() + 1)
+        calls = calls.join(by_id, on=["request", "response_id"], how="left", maintain_order="left")
+        calls = calls.join(by_text, on=["request", "output_hash"], how="left", maintain_order="left")
         calls = calls.with_columns(
-            completed=(produced & ~failed).fill_null(value=False), first=_first_token()
-        ).with_columns(
-            last=pl.col("completed")
-            & (pl.struct("t_end", "seq").rank("ordinal", descending=True).over("request", "completed") == 1)
+            named=pl.when("completed").then(pl.max_horizontal("by_id", "by_text")).max().over("turn", "answer")
         )
-        named = (
-            self.events.filter(pl.col("layer").is_in(["prompt", "ui"]) & pl.col("response_id").is_not_null())
-            .select("request", "response_id", named=pl.lit(value=True))
-            .unique()
+        best = pl.col("named").max().over("turn")
+        several = pl.when(mine).then("answer").drop_nulls().n_unique().over("turn") > 1
+        return wide.hstack(
+            calls.select(
+                *("completed", "answers", "answer", "first"),
+                last=pl.col("event_id").is_in(last["event_id"].implode()),
+                delivered_=pl.when(~pl.col("completed"))
+                .then(pl.lit(value=False))
+                .when(best.is_not_null())
+                .then((pl.col("named") == best).fill_null(value=False))
+                .when(~pl.col("answers"))
+                .then(pl.lit(value=False))
+                .when(~several)
+                .then(pl.lit(value=True)),
+            )
         )
-        calls = calls.join(named, on=["request", "response_id"], how="left", maintain_order="left")
-        any_named = pl.col("named").any().over("request")
-        only = pl.col("completed").sum().over("request") == 1
-        told = pl.when(pl.col("named")).then(pl.lit(value=True)).when(any_named).then(pl.lit(value=False))
-        return calls.with_columns(
-            delivered_=pl.when(~pl.col("completed"))
-            .then(pl.lit(value=False))
-            .otherwise(told.when(only).then(pl.lit(value=True)).otherwise(None))
-        ).drop("named")
 
     @cached_property
     def verdicts(self) -> pl.DataFrame:
         """Policy decisions: events of layer policy with a verdict.
 
-        Besides: ``stops`` (the verdict holds something back: `STOPS`), ``acts`` (whether it was to be acted on: not
-        in a mode that only watches, and not said to be unenforced), ``broke`` (the evaluation ended in an error or
-        ran out of time, whatever verdict was then given).
+        Besides: ``stops`` (the verdict holds something back: `STOPS`), ``watches`` (the filter's mode only watches),
+        ``acts`` (whether it was to be acted on: not in such a mode, and not said to be unenforced), ``broke`` (the
+        evaluation ended in an error or ran out of time, whatever verdict was then given), ``ran`` (there is a verdict
+        on the content: it neither broke nor says that nothing was evaluated), ``decided`` (when the verdict was there,
+        ns; null if unknown).
         """
         decisions = self.of("policy").filter(pl.col("verdict").is_not_null())
-        watching = (
-            pl.col("policy_mode").str.to_lowercase().str.contains("monitor|shadow|observe|audit|report|detect|log")
-        )
-        watching = watching.fill_null(value=False)
+        mode = pl.col("policy_mode")
+        broke = (pl.col("verdict") == "error") | pl.col("outcome").is_in(["error", "timeout"]).fill_null(value=False)
         return decisions.with_columns(
             stops=pl.col("verdict").is_in(STOPS),
-            acts=~watching & pl.col("enforced").fill_null(value=True),
-            broke=(pl.col("verdict") == "error") | pl.col("outcome").is_in(["error", "timeout"]).fill_null(value=False),
-        )
+            watches=(mode.str.contains(_WATCHES) & ~mode.str.contains(_ENFORCES)).fill_null(value=False),
+            broke=broke,
+            ran=~broke & ~pl.col("verdict").is_in(["not_evaluated", "unknown"]),
+            decided="t_end",
+        ).with_columns(acts=~pl.col("watches") & pl.col("enforced").fill_null(value=True))
 
     @cached_property
     def renders(self) -> pl.DataFrame:
         """Records of display (``ui.rendered``), with ``answer``: whether the answer was shown, or a part of it.
 
-        A notice, an error or a placeholder is no answer.
+        A notice, an error or a placeholder is no answer; a page that does not say what it showed showed the answer,
+        unless its record is one of a block or an error.
         """
         shown = self.of("ui", "ui.rendered")
-        kept = pl.col("shown").str.to_lowercase().str.contains("block|notice|error|placeholder|refus|removed")
-        kept = kept.fill_null(value=False) | pl.col("outcome").is_in(["blocked", "error"]).fill_null(value=False)
-        return shown.with_columns(answer=~kept)
+        ended = pl.col("outcome").is_in(["blocked", "error", "timeout"]).fill_null(value=False)
+        return shown.with_columns(
+            answer=pl.when(pl.col("shown").str.contains(_NO_ANSWER))
+            .then(pl.lit(value=False))
+            .when(pl.col("shown").str.contains(_AN_ANSWER) & (pl.col("outcome") != "blocked").fill_null(value=True))
+            .then(pl.lit(value=True))
+            .otherwise(~ended)
+        )
 
     @cached_property
     def reached(self) -> pl.DataFrame:
-        """Requests whose answer reached someone, one row each: request, ``shown`` and ``delivered`` (event ids).
+        """Requests whose answer reached someone: one row each, in the order of their ids.
 
+        Columns: request, ``shown`` and ``delivered`` (event ids), ``shown_t`` and ``delivered_t`` (their times, ns).
         ``shown`` is the first record of an answer's display, null without; ``delivered`` the record that the answer
-        left for the client (the application's, else a filter's that says so, else the completed model call of a request
-        in which no record says that it was held back), null without.
+        left for the client (the application's, else a filter's that says so, else, where no record says that it was
+        held back, the application's that it received the answer, or the last completed model call), null without.
+        A verdict holds an answer back if it blocks, was to be acted on, and does not come before the last call began;
+        so does a filter's record that says that nothing was delivered.
         """
-        shown = self.renders.filter("answer").sort("t", "event_id").group_by("request", maintain_order=True)
-        first = shown.agg(shown=pl.col("event_id").first())
-        answered = self.of("prompt", "prompt.responded", "prompt.answered").filter(
-            pl.col("outcome").fill_null("ok") == "ok"
+        narrow = ("request", "event_id", "t", "kind", "outcome")
+        shown = self.renders.select(*narrow, "answer").filter("answer").drop_nulls("request").sort("t", "event_id")
+        first = shown.group_by("request", maintain_order=True).agg(
+            shown=pl.col("event_id").first(), shown_t=pl.col("t").first()
         )
+        app = self.of("prompt").select(narrow)
         # What ends the turn says more than what was received on the way.
-        ends = answered.with_columns(rank=pl.col("kind") != "prompt.responded")
-        said = self.of("policy").filter(pl.col("delivered"))
+        ends, received = (
+            app.filter(pl.col("kind") == kind, pl.col("outcome").fill_null("ok") == "ok")
+            for kind in ("prompt.responded", "prompt.answered")
+        )
+        said = self.of("policy").select(*narrow, "delivered").filter("delivered")
+        calls = self.responses.select(*narrow, "seq", "last").filter("last")
+        not_ended = (pl.col("kind") == "prompt.responded") & pl.col("outcome").is_in(["error", "blocked"])
         held = pl.concat(
             [
-                self.of("prompt").filter(pl.col("outcome") == "blocked")["request"],
-                self.of("prompt", "prompt.blocked")["request"],
-                self.of("prompt", "prompt.responded").filter(pl.col("outcome").is_in(["error", "blocked"]))["request"],
-                self.of("ui", "ui.rendered").filter(pl.col("outcome") == "blocked")["request"],
+                app.filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked") | not_ended)[
+                    "request"
+                ],
+                self.renders.select(narrow).filter(pl.col("outcome") == "blocked")["request"],
+                self._stopped(calls),
             ]
         )
-        calls = self.responses.filter(pl.col("last"))
-        ways = [
-            ends.filter(~pl.col("rank")).select("request", "event_id", place=0),
-            said.select("request", "event_id", place=1),
-            ends.filter(pl.col("rank")).select("request", "event_id", place=2),
-            calls.select("request", "event_id", place=3),
-        ]
-        left = (
-            pl.concat(ways)
-            .drop_nulls("request")
-            .filter((pl.col("place") < 2) | ~pl.col("request").is_in(held.drop_nulls().unique().implode()))
+        ways = pl.concat(
+            rows.select("request", "event_id", "t", place=place)
+            for place, rows in enumerate((ends, said, received, calls))
+        )
+        left = ways.drop_nulls("request").filter(
+            (pl.col("place") < 2) | ~pl.col("request").is_in(held.drop_nulls().unique().implode())
         )
         delivered = left.sort("request", "place", maintain_order=True).group_by("request", maintain_order=True)
-        both = first.drop_nulls("request").join(
-            delivered.agg(delivered=pl.col("event_id").first()), on="request", how="full", coalesce=True
+        both = first.join(
+            delivered.agg(delivered=pl.col("event_id").first(), delivered_t=pl.col("t").first()),
+            on="request",
+            how="full",
+            coalesce=True,
         )
         return both.sort("request")
+
+    def _stopped(self, calls: pl.DataFrame) -> pl.Series:
+        """Requests whose last answer (`calls`) a filter held back, as its records say."""
+        blocks = pl.col("verdict").is_in(["block", "challenge"]) & pl.col("acts")
+        stops = self.verdicts.select("request", "seq", "verdict", "acts", "delivered").filter(
+            blocks | ~pl.col("delivered").fill_null(value=True)
+        )
+        begun = calls.select("request", begun="seq")
+        return stops.join(begun, on="request", how="left").filter(
+            pl.col("begun").is_null() | (pl.col("seq") > pl.col("begun"))
+        )["request"]
+
+    @cached_property
+    def judged(self) -> pl.DataFrame:
+        """Verdicts on output (`_JUDGED` of `verdicts`, in a request), and the model call that each is about.
+
+        Besides: ``of_call`` (event id of the call; null if the request has none before the verdict), ``of_hash``,
+        ``of_chars``, ``of_id`` (hash, length and response id of its output), ``of_first`` (`responses.first`),
+        ``of_stream``, ``of_completed``, ``of_clock``, ``of_offset``, ``of_doubt``, ``of_basis``: hash (it is the text
+        that was evaluated), id (the verdict names the call), only (the request has one call), order (the last call that
+        began before the verdict).
+        """
+        verdicts = self.verdicts.select(_JUDGED).filter(
+            (pl.col("policy_stage") == "output") & pl.col("request").is_not_null()
+        )
+        calls = self.responses.filter(pl.col("request").is_not_null())
+        about = calls.select(
+            "request",
+            "call",
+            "seq",
+            of_call="event_id",
+            of_hash="output_hash",
+            of_chars="output_chars",
+            of_id="response_id",
+            of_first="first",
+            of_stream="stream",
+            of_completed="completed",
+            of_clock="clock",
+            of_offset="clock_offset",
+            of_doubt="doubt",
+            of_alone=pl.len().over("request") == 1,
+        ).sort("seq", "of_call", nulls_last=True)
+        told = [name for name in about.columns if name.startswith("of_")]
+        rows = verdicts.select("event_id", "request", "call", "seq", "input_hash").sort("seq", "event_id")
+        ways = (
+            rows.join(
+                about.drop_nulls("of_hash").unique(["request", "of_hash"], keep="last", maintain_order=True),
+                left_on=["request", "input_hash"],
+                right_on=["request", "of_hash"],
+                coalesce=False,
+            ).select("event_id", *told, of_basis=pl.lit("hash"), rank=pl.lit(0)),
+            rows.drop_nulls("call")
+            .join_asof(about.drop_nulls("call"), on="seq", by=["request", "call"], check_sortedness=False)
+            .select("event_id", *told, of_basis=pl.lit("id"), rank=pl.lit(1)),
+            rows.join_asof(about.drop("call"), on="seq", by="request", check_sortedness=False).select(
+                "event_id",
+                *told,
+                of_basis=pl.when("of_alone").then(pl.lit("only")).otherwise(pl.lit("order")),
+                rank=pl.lit(2),
+            ),
+        )
+        found = pl.concat(ways).drop_nulls("of_call").sort("event_id", "rank").unique("event_id", keep="first")
+        return verdicts.join(found.drop("rank", "of_alone"), on="event_id", how="left", maintain_order="left")
+
+    @cached_property
+    def displays(self) -> pl.DataFrame:
+        """`_DISPLAYED` of `renders` in a request, and the model call whose answer each shows.
+
+        Besides: ``of_call`` (event id; null where that cannot be told), ``of_hash``, ``of_chars``, ``of_basis``: id
+        (both name the response), hash (the same text), only (one answer of the request went on, and neither
+        id nor hash tells the two apart).
+        """
+        shown = self.renders.select(_DISPLAYED).filter(pl.col("request").is_not_null())
+        calls = self.responses.filter(pl.col("request").is_not_null()).select(
+            *("request", "response_id", "delivered_", "seq"),
+            of_call="event_id",
+            of_hash="output_hash",
+            of_chars="output_chars",
+        )
+        went = calls.filter("delivered_").sort("seq", "of_call", nulls_last=True)
+        went = went.filter(pl.col("of_hash").n_unique().over("request") == 1)
+        sole = went.unique("request", keep="last", maintain_order=True)
+        told = ["of_call", "of_hash", "of_chars"]
+        rows = shown.select("event_id", "request", "response_id", "output_hash")
+        ways = (
+            rows.join(
+                calls.drop_nulls("response_id").unique(["request", "response_id"], keep="last", maintain_order=True),
+                on=["request", "response_id"],
+            ).select("event_id", *told, of_basis=pl.lit("id"), rank=pl.lit(0)),
+            rows.join(
+                calls.drop_nulls("of_hash").unique(["request", "of_hash"], keep="last", maintain_order=True),
+                left_on=["request", "output_hash"],
+                right_on=["request", "of_hash"],
+                coalesce=False,
+            ).select("event_id", *told, of_basis=pl.lit("hash"), rank=pl.lit(1)),
+            rows.join(sole, on="request")
+            .filter((pl.col("output_hash") == pl.col("of_hash")).fill_null(value=True))
+            .filter((pl.col("response_id") == pl.col("response_id_right")).fill_null(value=True))
+            .select("event_id", *told, of_basis=pl.lit("only"), rank=pl.lit(2)),
+        )
+        found = pl.concat(ways).sort("event_id", "rank").unique("event_id", keep="first").drop("rank")
+        return shown.join(found, on="event_id", how="left", maintain_order="left")
+
+    @cached_property
+    def documents(self) -> pl.DataFrame:
+        """Documents that retrieval returned, one row each, in the order of their events and by rank.
+
+        Of the event: event_id, kind, request, sure, clock, t, doubt, index_name, embedding_model, ``asker`` (its
+        tenant). Of the document: id, score, rank, version, tenant, hash.
+        """
+        said = self.of("retrieval").filter(pl.col("documents").list.len() > 0)
+        events = said.select(
+            *("event_id", "kind", "request", "sure", "clock", "t", "doubt", "index_name", "embedding_model"),
+            asker="tenant",
+            document="documents",
+        )
+        return events.explode("document").unnest("document")
 
     @cached_property
     def _made(self) -> dict[str, pl.DataFrame]:
@@ -280,6 +478,46 @@ class Facts:
         return self._made[name]
 
 
+def _answers(calls: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:
+    """`calls` with ``answers`` and ``answer``, as `Facts.responses` says."""
+    helps = pl.any_horizontal(
+        pl.col(name).str.contains(ASIDE).fill_null(value=False) for name in ("name", "requested_model", "served_model")
+    )
+    tool = pl.col("finish_reason").str.contains("(?i)^(tool|function)").fill_null(value=False)
+    calls = calls.with_columns(answers=~(helps | tool))
+    if not calls["parent_id"].count():
+        return calls.with_columns(answer=pl.coalesce("response_id", "event_id"))
+    guards = policy.select(turn="request", parent_id="span_id").drop_nulls().unique()
+    spans = calls.drop_nulls("span_id").unique(["turn", "span_id"], keep="first", maintain_order=True)
+    calls = calls.join(
+        spans.select("turn", parent_id="span_id", above="event_id", above_response="response_id"),
+        on=["turn", "parent_id"],
+        how="left",
+        maintain_order="left",
+    )
+    below = (
+        calls.filter("completed")
+        .drop_nulls("above")
+        .group_by(event_id="above")
+        .agg(below=pl.len(), below_response=pl.col("response_id").drop_nulls().first())
+    )
+    calls = calls.join(below, on="event_id", how="left", maintain_order="left")
+    calls = calls.join(
+        below.select(above="event_id", beside="below"), on="above", how="left", maintain_order="left"
+    ).join(guards.with_columns(guard=pl.lit(value=True)), on=["turn", "parent_id"], how="left", maintain_order="left")
+    sole = (pl.col("below") == 1).fill_null(value=False)
+    alone = (pl.col("beside") == 1).fill_null(value=False)
+    return calls.with_columns(
+        # A span with several answered calls below it holds them, and is none of them.
+        answers=pl.col("answers") & pl.col("guard").is_null() & (pl.col("below").fill_null(0) < 2),
+        answer=pl.when(alone)
+        .then(pl.coalesce("above_response", "response_id", "above"))
+        .when(sole)
+        .then(pl.coalesce("response_id", "below_response", "event_id"))
+        .otherwise(pl.coalesce("response_id", "event_id")),
+    ).drop("above", "above_response", "below", "below_response", "beside", "guard")
+
+
 def _first_token() -> pl.Expr:
     """When the first of a call's answer was there (ns, corrected), from what gateways write of it."""
 
@@ -290,12 +528,19 @@ def _first_token() -> pl.Expr:
     parts = said("first_token_time").str.extract_groups(r"^([0-9]{9,11})(?:\.([0-9]{1,9}))?")
     fraction = parts.struct.field("2").fill_null("0").str.pad_end(9, "0").cast(pl.Int64, strict=False)
     epoch = parts.struct.field("1").cast(pl.Int64, strict=False) * 10**9 + fraction
-    iso = said("first_token_time").str.to_datetime("%+", time_unit="ns", time_zone="UTC", strict=False)
+    # Formats that write it without an offset write UTC.
+    zoned = said("first_token_time").str.replace(" ", "T", literal=True).str.replace(r"(:\d\d(?:\.\d+)?)$", "${1}Z")
+    iso = zoned.str.to_datetime("%+", time_unit="ns", time_zone="UTC", strict=False)
     after_ms = pl.coalesce(
         said("first_token_ms").cast(pl.Float64, strict=False),
         said("time_to_first_token_ms").cast(pl.Float64, strict=False),
+        said("ms_to_first_chunk").cast(pl.Float64, strict=False),
         said("first_token_s").cast(pl.Float64, strict=False) * 1000,
     )
     began = pl.when(pl.col("time_kind") == "start").then("t").otherwise(pl.col("t") - pl.col("duration_ns"))
     absolute = pl.coalesce(epoch, iso.dt.epoch("ns")) - pl.col("clock_offset")
-    return pl.coalesce(absolute, began + (after_ms * 1e6).cast(pl.Int64))
+    first = pl.coalesce(absolute, began + (after_ms * 1e6).cast(pl.Int64))
+    # What lies outside of its call is by another clock, or no time. Some gateways cut one of the two to milliseconds.
+    ended = pl.when(pl.col("end_time").is_not_null() | (pl.col("time_kind") == "end")).then("t_end")
+    inside = (first >= pl.coalesce(began, first) - 10**6) & (first <= pl.coalesce(ended, first) + 10**6)
+    return pl.when(inside).then(first)

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
 from strataline.event import FINDINGS, HITS, address
-from strataline.examine.check import ATTENTION, Check, Count, Found, Unknown
+from strataline.examine.check import ATTENTION, Check, Count, Examination, Found, Unknown
 from strataline.examine.facts import Facts
 
 EXEMPLARS = 5
 SHOWN_EVENTS = 12
-
-
-@dataclass(frozen=True)
-class Examination:
-    """What checks made of a case: ``findings`` and ``hits``, as `event.FINDINGS` and `event.HITS`."""
-
-    findings: pl.DataFrame
-    hits: pl.DataFrame
 
 
 def run(facts: Facts, checks: Iterable[Check]) -> Examination:
@@ -35,25 +26,41 @@ def run(facts: Facts, checks: Iterable[Check]) -> Examination:
     rows: list[dict[str, object]] = []
     hits: list[pl.DataFrame] = [HITS.empty()]
     known = _Known(facts)
-    for check in checks:
-        outcome = _missing(facts, check) or check.rule(facts)
-        if isinstance(outcome, Unknown):
-            rows.append(
-                {**_declared(check), "result": "not_evaluable", "status": "UNK", "total": facts.total}
-                | {"reason": outcome.reason, "unlocks": list(outcome.unlocks)}
-            )
-            continue
-        fired = [found for found in outcome if found.hits.height]
-        if not fired:
-            evaluable = sum(_size(found.evaluable) for found in outcome[:1])
-            rows.append({**_declared(check), "result": "clear", "evaluable": evaluable, "total": facts.total})
-        for place, found in enumerate(fired, 1):
-            name = check.id if len(fired) == 1 else f"{check.id}.{place}"
-            of = known.hits(check, found, name)
-            hits.append(of)
-            rows.append(known.finding(check, found, name, of))
+    chosen = list(checks)
+    for check in chosen:
+        if not check.after:
+            _run(facts, check, known, rows, hits)
+    after = [check for check in chosen if check.after]
+    if after:
+        facts = facts.after(*_tables(rows, hits))
+    for check in after:
+        _run(facts, check, known, rows, hits)
+    return Examination(*_tables(rows, hits))
+
+
+def _run(facts: Facts, check: Check, known: _Known, rows: list[dict[str, object]], hits: list[pl.DataFrame]) -> None:
+    """Add what `check` makes of `facts` to `rows` and `hits`."""
+    outcome = _missing(facts, check) or check.rule(facts)
+    if isinstance(outcome, Unknown):
+        rows.append(
+            {**_declared(check), "result": "not_evaluable", "status": "UNK", "total": facts.total}
+            | {"reason": outcome.reason, "unlocks": list(outcome.unlocks)}
+        )
+        return
+    fired = [found for found in outcome if found.hits.height or found.stands]
+    if not fired:
+        evaluable = sum(_size(found.evaluable) for found in outcome[:1])
+        rows.append({**_declared(check), "result": "clear", "evaluable": evaluable, "total": facts.total})
+    for place, found in enumerate(fired, 1):
+        name = check.id if len(fired) == 1 else f"{check.id}.{place}"
+        of = known.hits(check, found, name)
+        hits.append(of)
+        rows.append(known.finding(check, found, name, of))
+
+
+def _tables(rows: list[dict[str, object]], hits: list[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
     findings = FINDINGS.conform(_placed(pl.DataFrame(rows, schema=_without_place(), infer_schema_length=None)))
-    return Examination(findings, HITS.conform(pl.concat(hits).sort(HITS.sort, nulls_last=True)))
+    return findings, HITS.conform(pl.concat(hits).sort(HITS.sort, nulls_last=True, maintain_order=True))
 
 
 def _without_place() -> dict[str, pl.DataType]:
@@ -126,7 +133,9 @@ class _Known:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.events = facts.events.select("event_id", "sure", address=address())
+        # Redeliveries are no event of their own, but may be shown.
+        events = facts.tables["events"].select("event_id", address=address())
+        self.events = events.join(facts.events.select("event_id", "sure"), on="event_id", how="left")
         requests = facts.tables["requests"].select("request", "user").with_row_index("start")
         self.requests = requests
         self.affected = None if facts.affected is None else facts.affected.requests.implode()
@@ -135,6 +144,9 @@ class _Known:
         """`HITS` of one finding."""
         status = found.status or check.status
         rows = found.hits.select("request", "events").with_row_index("n")
+        if not found.joined:
+            named = {"finding": pl.lit(name), "check": pl.lit(check.id), "status": pl.lit(status)}
+            return rows.select(**named, request="request", events="events").select(HITS.names)
         sure = (
             rows.select("n", event_id="events")
             .explode("event_id")
@@ -146,13 +158,14 @@ class _Known:
             finding=pl.lit(name),
             check=pl.lit(check.id),
             request="request",
-            status=pl.when("sure").then(pl.lit(status)).otherwise(pl.lit("INF")),
+            status=pl.when(pl.col("sure").fill_null(value=True)).then(pl.lit(status)).otherwise(pl.lit("INF")),
             events="events",
         )
 
     def finding(self, check: Check, found: Found, name: str, hits: pl.DataFrame) -> dict[str, object]:
         """The row of one finding."""
-        tied = hits.join(self.requests, on="request", how="left").sort("start", nulls_last=True)
+        tied = hits.join(self.requests, on="request", how="left", maintain_order="left")
+        tied = tied.sort("start", nulls_last=True, maintain_order=True)
         in_requests = tied.filter(pl.col("request").is_not_null())
         count = in_requests["request"].n_unique() if in_requests.height else tied.height
         inferred = in_requests.filter(pl.col("status") == "INF")["request"].n_unique()

@@ -56,18 +56,16 @@ def page(examined: Any, case: str, *, every: bool = False, width: int | None = N
     clear = examined.findings.filter(pl.col("result") == "clear")
     not_run = examined.findings.filter(pl.col("result") == "not_evaluable")
     if every:
-        lines = [["check", "", "evaluable", "attention"]]
-        lines += [
-            [row["check"], row["name"], f"{row['evaluable'] or 0:,}", row["attention"]] for row in clear.to_dicts()
-        ]
-        text += page.section("Ran and found nothing", page.table(lines, right=(2,)) if clear.height else [])
-        lines = [["check", "", "why"]]
-        lines += [[row["check"], row["name"], row["reason"]] for row in not_run.to_dicts()]
-        text += page.section("Could not run", page.table(lines) if not_run.height else [])
+        ran: list[Sequence[str]] = [["check", "", "evaluable", "attention"]]
+        ran += [[row["check"], row["name"], f"{row['evaluable'] or 0:,}", row["attention"]] for row in clear.to_dicts()]
+        text += page.section("Ran and found nothing", page.table(ran, right=(2,)) if clear.height else [])
+        reasons: list[Sequence[str]] = [["check", "", "why"]]
+        reasons += [[row["check"], row["name"], row["reason"]] for row in not_run.to_dicts()]
+        text += page.section("Could not run", page.table(reasons) if not_run.height else [])
     else:
-        ran = page.labelled("found nothing", [(check, "") for check in clear["check"]] or [("none", "")])
-        could_not = page.labelled("could not run", [(check, "") for check in not_run["check"]] or [("none", "")])
-        text += page.section("Other checks", [*ran, *could_not])
+        others = page.labelled("no finding", [(check, "") for check in clear["check"]] or [("none", "")])
+        others += page.labelled("not run", [(check, "") for check in not_run["check"]] or [("none", "")])
+        text += page.section("Other checks", others)
         if not_run.height:
             text += page.labelled("", [(f"which field would let them: strataline doctor {shlex.quote(case)}", "dim")])
     text += page.section(
@@ -82,13 +80,13 @@ def _heading(examined: Any, page: Page) -> list[str]:
     if affected is None:
         lines = page.labelled("requests", [(f"{examined.total:,}", "")])
         hint = "none was named: checks that compare could not run (--affected)"
-        return [*lines, *page.labelled("affected set", [(hint, "")])]
+        return [*lines, *page.labelled("affected", [(hint, "")])]
     chosen = [(f"{count(affected.requests.n_unique(), 'request')} of {examined.total:,}", "strong")]
     chosen += [(f"chosen as {one}", "") for one in affected.selectors]
     by = affected.chosen_by
     chosen.append((f"by {by}" if by else "nobody named as the one who chose", "dim"))
     against = [(f"{count(affected.baseline.n_unique(), 'request')}: {affected.baseline_rule}", "")]
-    return [*page.labelled("affected set", chosen), *page.labelled("compared with", against)]
+    return [*page.labelled("affected", chosen), *page.labelled("compared", against)]
 
 
 def _impact(found: Any, page: Page) -> list[str]:
@@ -128,9 +126,10 @@ def _finding(row: Row, case: str, examined: Any, page: Page) -> list[str]:
         parts.append((f"{row['inferred']:,} joined by text or time", ""))
     text = page.fold([(f"  {row['finding']:<7}", "strong")], parts, 9)
     text += page.prose([("         ", "")], defang(row["statement"]))
-    places = [(one, "dim") for one in row["addresses"][:_ADDRESSES]]
-    if len(row["addresses"]) > _ADDRESSES:
-        places.append((f"and {len(row['addresses']) - _ADDRESSES} more", "dim"))
+    named = list(dict.fromkeys(row["addresses"]))
+    places = [(one, "dim") for one in named[:_ADDRESSES]]
+    if len(named) > _ADDRESSES:
+        places.append((f"and {len(named) - _ADDRESSES} more", "dim"))
     text += page.fold([("         evidence  ", "dim")], places, 19) if places else []
     if row["requests"]:
         text += page.prose([("         ", "")], f"strataline show {shlex.quote(case)} {row['requests'][0][:12]}", "dim")

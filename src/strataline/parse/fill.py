@@ -406,8 +406,6 @@ def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents) -> pl.S
             fields[name] = path(*segments)
     lists = rows.select(_value(documents.value).alias("l"))["l"]
     found = kernel.elements(lists, fields)
-    if found.is_empty():
-        return pl.Series("documents", [None], dtype=kind).new_from_index(0, rows.height)
     found = found.with_columns(
         pl.lit(None, pl.String).alias(name) for name in ("score", "version", "tenant", "text") if name not in fields
     )
@@ -424,7 +422,10 @@ def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents) -> pl.S
     joined = pl.DataFrame({"r": pl.int_range(rows.height, eager=True).cast(pl.Int64)}).join(
         grouped, on="r", how="left", maintain_order="left"
     )
-    return joined["documents"].cast(kind)
+    # A list that is there and empty says that nothing was found; null says nothing.
+    empty = lists.str.contains(r"^\s*\[\s*\]\s*$").fill_null(value=False)
+    nothing = pl.Series("documents", [[]], dtype=kind).new_from_index(0, rows.height)
+    return nothing.zip_with(empty, joined["documents"].cast(kind))
 
 
 def _time_values(event: Event) -> dict[str, pl.Expr]:

@@ -1,0 +1,75 @@
+"""A whole examination: the affected set, what checks found, what changed, what was different, whom it reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from strataline.event import CONTRASTS
+from strataline.examine.changes import changes
+from strataline.examine.check import Check
+from strataline.examine.checks import CHECKS
+from strataline.examine.dimensions import contrasts
+from strataline.examine.facts import Affected, Facts
+from strataline.examine.impact import Impact, impact
+from strataline.examine.run import run
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What an examination gives.
+
+    Args:
+        total: requests of the case.
+        affected: the affected set, and what it is compared with; null if none was chosen.
+        findings: `event.FINDINGS`, in reading order.
+        hits: `event.HITS`.
+        changes: `event.CHANGES`.
+        contrasts: `event.CONTRASTS`, those that pass the rule first; empty without an affected set.
+        impact: whom the affected requests reached; null without an affected set.
+        checks: what was run.
+    """
+
+    total: int
+    affected: Affected | None
+    findings: pl.DataFrame
+    hits: pl.DataFrame
+    changes: pl.DataFrame
+    contrasts: pl.DataFrame
+    impact: Impact | None
+    checks: tuple[Check, ...]
+
+
+def examine(
+    facts: Facts,
+    checks: Iterable[Check] = CHECKS,
+    *,
+    feed: pl.DataFrame | None = None,
+    signalled: datetime | None = None,
+    mitigated: datetime | None = None,
+) -> Examined:
+    """Run checks over `facts`, and tell what changed, what was different, and whom it reached.
+
+    Args:
+        facts: the tables of a case, with an affected set or without.
+        checks: which; content checks run where `facts` can read texts.
+        feed: changes from elsewhere, as `changes.read_feed` gives them.
+        signalled: when the team first knew, as somebody says.
+        mitigated: when the mitigation took effect, as somebody says.
+    """
+    chosen = tuple(checks)
+    found = run(facts, chosen)
+    some = facts.affected is not None and facts.affected.requests.len() > 0
+    return Examined(
+        total=facts.total,
+        affected=facts.affected,
+        findings=found.findings,
+        hits=found.hits,
+        changes=changes(facts, feed),
+        contrasts=contrasts(facts) if some else CONTRASTS.empty(),
+        impact=impact(facts, signalled=signalled, mitigated=mitigated) if some else None,
+        checks=chosen,
+    )
