@@ -98,12 +98,13 @@ def changes(facts: Facts, feed: pl.DataFrame | None = None) -> pl.DataFrame:
 
 def _placed(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows as `event.CHANGES`, all but ``reverts``: with time, doubt and address, and services told apart by clock."""
-    shown = facts.events.filter(pl.col("event_id").is_in(rows["event_id"].drop_nulls().implode()))
-    known = shown.select("event_id", "doubt", place=address())
+    known = facts.events.lazy().select("event_id", "doubt", "source", "line", "offset")
+    known = known.filter(pl.col("event_id").is_in(rows["event_id"].drop_nulls().implode()))
+    known = known.select("event_id", "doubt", place=address())
     clocks = (
         facts.once(_programs).group_by("service").agg(clocks=pl.col("clock").filter(pl.col("clock") != "").n_unique())
     )
-    rows = rows.join(known, on="event_id", how="left", maintain_order="left")
+    rows = rows.join(known.collect(), on="event_id", how="left", maintain_order="left")
     rows = rows.join(clocks, on="service", how="left", maintain_order="left")
     service, clock = (pl.when(pl.col(name) != "").then(pl.col(name)) for name in ("service", "clock"))
     told = pl.col("clocks").is_between(2, CLOCKS) & (pl.col("clock") != "") & (pl.col("clock") != pl.col("service"))
@@ -255,6 +256,8 @@ def keys(events: pl.DataFrame, column: str) -> list[str]:
 
 
 def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value: pl.Expr) -> pl.DataFrame:
+    if events.select(value.drop_nulls().n_unique()).item() < 2:
+        events = events.clear()
     rows = events.lazy().select(
         layer=pl.lit(layer),
         scope=pl.lit(scope),
@@ -266,10 +269,7 @@ def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value
         event_id="event_id",
     )
     rows = rows.filter(pl.col("value").is_not_null() & pl.col("key").is_not_null() & pl.col("t").is_not_null())
-    found = rows.collect()
-    if found["value"].n_unique() < 2:
-        return found.clear()
-    return found
+    return rows.collect()
 
 
 def _by_program(rows: pl.DataFrame) -> pl.DataFrame:
@@ -398,18 +398,20 @@ def in_force(facts: Facts) -> pl.DataFrame:
     """
     states = facts.once(stated).filter(pl.col("clock") != "")
     columns = ["request", "dimension", "value", "stage", "event_id", "t", "since"]
-    worked = facts.events.filter(
-        pl.col("request").is_not_null() & pl.col("t").is_not_null() & (pl.col("layer") != "change")
-    ).select("request", "event_id", "t", "clock", "layer", stage="policy_stage")
-    worked = worked.filter(pl.col("clock").is_in(states["clock"].unique().implode()))
     settings = states.select("layer", "scope", "key", "service", "clock").unique(maintain_order=True)
+    columns_of = ("request", "event_id", "t", "clock")
+    worked: dict[tuple[str, str], pl.DataFrame] = {}
+    for layer, clock in settings.select("layer", "clock").unique(maintain_order=True).iter_rows():
+        events = facts.of(layer).lazy().select(*columns_of, stage="policy_stage").filter(pl.col("clock") == clock)
+        worked[layer, clock] = events.drop_nulls(["request", "t"]).drop("clock").collect().sort("t", "event_id")
     parts = []
     for layer, scope, key, service, clock in settings.iter_rows():
         here = states.filter(layer=layer, scope=scope, key=key, service=service, clock=clock)
-        events = worked.filter((pl.col("clock") == clock) & (pl.col("layer") == layer)).sort("t", "event_id")
-        found = events.join_asof(
-            here.select("t", "value", since="event_id").sort("t"), on="t", check_sortedness=False
-        ).drop_nulls("value")
+        found = (
+            worked[layer, clock]
+            .join_asof(here.select("t", "value", since="event_id").sort("t"), on="t", check_sortedness=False)
+            .drop_nulls("value")
+        )
         found = found.unique(["request", "value", "stage"], keep="first", maintain_order=True)
         label = f"{key} in force" if scope in key.lower() else f"{scope} {key} in force"
         parts.append(found.with_columns(dimension=pl.lit(label)).select(columns))

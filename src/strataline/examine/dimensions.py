@@ -87,7 +87,7 @@ def dimensions(facts: Facts) -> pl.DataFrame:
     parts = [_stated(facts.of(layer), name, value) for name, layer, value in COLUMNS]
     parts.append(facts.once(in_force).select(DIMENSIONS.names()))
     for layer in PRODUCT_LAYERS:
-        events = facts.of(layer).filter(pl.col("request").is_not_null())
+        events = facts.of(layer)
         if events.is_empty():
             continue
         for column in ("parameters", "attributes"):
@@ -125,8 +125,8 @@ def _replicas(events: pl.DataFrame, layer: str) -> pl.DataFrame:
     """By which of a few clocks of one service a request was worked on."""
     clocks = pl.col("clock").drop_nulls().n_unique()
     several = events.group_by("service").agg(n=clocks).filter(pl.col("n").is_between(2, CLOCKS))
-    found = events.filter(pl.col("service").is_in(several["service"].implode()))
-    return _stated(found, f"{layer} replica", pl.col("clock"))
+    of = pl.col("service").is_in(several["service"].implode())
+    return _stated(events, f"{layer} replica", pl.when(of).then("clock"))
 
 
 def _documents(facts: Facts) -> pl.DataFrame:
@@ -178,16 +178,17 @@ def _bucket(number: pl.Expr, edges: tuple[int, ...]) -> pl.Expr:
 
 def _sequences(facts: Facts) -> pl.DataFrame:
     """The steps of each request up to its answer, repeats drawn together, as ``prompt.received > model.call``."""
-    order = {"request", "seq"}
     steps = facts.events.lazy().filter(
         pl.col("request").is_not_null()
         & pl.col("layer").is_in(["prompt", "retrieval", "model", "policy"])
         & (pl.col("kind") != "log.other")
     )
-    steps = steps.select(*sorted(order), "kind").sort("request", "seq")
+    # Sorted by a number for each request: its text is long.
+    steps = steps.select("request", "seq", pl.col("kind").cast(pl.Categorical))
+    steps = steps.sort(pl.col("request").cast(pl.Categorical).to_physical(), "seq")
     again = (pl.col("kind") == pl.col("kind").shift()) & (pl.col("request") == pl.col("request").shift())
     steps = steps.filter(~again.fill_null(value=False))
-    rows = steps.group_by("request").agg(pl.col("kind").head(STEPS), n=pl.len()).collect()
+    rows = steps.group_by("request").agg(pl.col("kind").cast(pl.String).head(STEPS), n=pl.len()).collect()
     more = pl.when(pl.col("n") > STEPS).then(pl.format(" > {} more", pl.col("n") - STEPS)).otherwise(pl.lit(""))
     return rows.select(
         "request",
