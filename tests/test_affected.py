@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from strataline.case import Case
 from strataline.errors import InputError
 from strataline.examine import CHECKS, Affected, Facts
 from strataline.examine.affected import hits, select
@@ -197,3 +198,19 @@ def test_jobs_are_compared_with_jobs(facts: Make) -> None:
     found = affected(case(facts), "where:model.output_tokens == 7")
     assert (found.baseline.to_list(), found.baseline_rule) == ([], "the other jobs of the case")
     assert isinstance(found.requests, pl.Series)
+
+
+def test_a_case_reads_lists_and_feeds(facts: Make, tmp_path: Path) -> None:
+    of = Case(case(facts).tables, {}, {})
+    (tmp_path / "ids.txt").write_text("# of the night\nt-1\n\nwhere:policy.score == 0.5\n", encoding="utf-8")
+    for given in ([f"@{tmp_path / 'ids.txt'}"], tmp_path / "ids.txt", ["t-1", "policy.score == 0.5"]):
+        assert of.affected(given).requests.to_list() == ["r0", "r2"]
+    assert of.affected("r3", baseline=["t-1", "r4"]).baseline.to_list() == ["r0", "r4"]
+    assert of.affected("check:F-03").requests.to_list() == ["r1"]
+    (tmp_path / "feed.jsonl").write_text('{"time": "2026-01-01T10:00:00Z", "name": "x", "to": 1}\n', encoding="utf-8")
+    assert of.changes(tmp_path / "feed.jsonl").column("address").to_pylist() == ["feed.jsonl:1"]
+    assert of.contrasts(of.affected("t-1")).column("shown").to_pylist().count(True) == 0
+    with pytest.raises(InputError, match="cannot be read"):
+        of.affected("@nowhere.txt")
+    with pytest.raises(InputError, match="cannot be read"):
+        of.changes("nowhere.jsonl")
