@@ -9,6 +9,7 @@ from functools import cached_property
 import polars as pl
 
 from strataline.examine.check import Examination
+from strataline.examine.contents import Contents, gather
 
 LOOKED_AT = (
     *("event_id", "layer", "kind", "name", "service", "outcome", "error_type"),
@@ -62,11 +63,15 @@ class Texts:
         input: what went in, whole.
         output: what came out, whole.
         passages: passages of documents that the record holds, in its order, as (document id or "", text).
+        guessed: whether the passages are the longer strings of the output, as the format does not say where they lie.
+        missing: what kept the texts from being read, as a clause; empty where nothing did.
     """
 
     input: str = ""
     output: str = ""
     passages: tuple[tuple[str, str], ...] = ()
+    guessed: bool = False
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -478,6 +483,11 @@ class Facts:
         if name not in self._made:
             self._made[name] = make(self)
         return self._made[name]
+
+    @cached_property
+    def contents(self) -> Contents:
+        """The texts of the requests under examination, read once for all checks that look at texts."""
+        return gather(self)
 
 
 def _answers(calls: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:

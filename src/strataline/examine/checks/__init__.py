@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from strataline.examine.check import Check
-from strataline.examine.checks import baseline, change, cross, evidence, model, policy, prompt, retrieval, ui
+from strataline.examine.checks import baseline, change, content, cross, evidence, model, policy, prompt, retrieval, ui
 
-GROUPS = "PRMFUXCE"
-"""The groups of checks, in the order of the catalogue."""
+_GROUPS = "PRMFUXCE"
 
-_FILES = (prompt, retrieval, model, policy, ui, cross, change, evidence, baseline)
+
+def _place(check: Check) -> tuple[int, int]:
+    group, _, number = check.id.partition("-")
+    return _GROUPS.index(group), int(number)
+
 
 CHECKS: tuple[Check, ...] = tuple(
-    sorted((check for file in _FILES for check in file.CHECKS), key=lambda check: (GROUPS.index(check.id[0]), check.id))
+    sorted(
+        (
+            *prompt.CHECKS,
+            *retrieval.CHECKS,
+            *model.CHECKS,
+            *policy.CHECKS,
+            *ui.CHECKS,
+            *cross.CHECKS,
+            *change.CHECKS,
+            *evidence.CHECKS,
+            *content.CHECKS,
+            *baseline.CHECKS,
+        ),
+        key=_place,
+    )
 )
 """Every check that is shipped, in the order of the catalogue."""
