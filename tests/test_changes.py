@@ -79,7 +79,7 @@ def seen(facts: Make, values: Iterable[str]) -> list[tuple[Any, ...]]:
 
 
 def test_values_first_seen_and_seen_again(facts: Make) -> None:
-    assert seen(facts, "aaaaaabbbbbb") == [("e6", "a", "b", 1.0)]
+    assert seen(facts, "aaaaaaabbbbbbb") == [("e7", "a", "b", 1.0)]
     assert seen(facts, "a" * 30 + "b" * 20 + "a" * 30) == [("e30", "a", "b", 1.0), ("e50", "b", "a", 1.0)]
     # Requests under way with the old value end a little later.
     assert seen(facts, "a" * 60 + "babab" + "b" * 60) == [("e60", "a", "b", 0.9692)]

@@ -33,7 +33,7 @@ ABSENCES = 5
 """And if it is so many times as long as nine in ten of the value's others."""
 LEAST = 2
 """Records of a stay, for its place to say anything."""
-CHANCE = 0.01
+CHANCE = 0.001
 """A stay begins or ends at its place by chance with less than this, or it is no change."""
 BESIDE = 1.5
 FEW = 8

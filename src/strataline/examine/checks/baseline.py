@@ -329,6 +329,10 @@ def _long_sessions(facts: Facts) -> list[Found] | Unknown:
     affected = turns.filter(pl.col("request").is_in(chosen.requests.implode()))
     late = affected.filter(pl.col("turn") >= k)
     numbers = {"k": str(k), "y": percent(int((usual >= k).sum()), usual.len())}
+    late_or_not = pl.when(pl.col("turn") >= k).then(pl.lit("late")).otherwise(pl.lit("early"))
+    table = _compared(facts, turns.select("request", dimension=pl.lit("turn"), value=late_or_not))
+    if table.filter(pl.col("shown") & (pl.col("value") == "late") & (pl.col("difference") > 0)).is_empty():
+        late = late.clear()
     return [
         Found(
             late.select("request", events=pl.concat_list("request")),
