@@ -98,13 +98,13 @@ def changes(facts: Facts, feed: pl.DataFrame | None = None) -> pl.DataFrame:
 
 def _placed(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows as `event.CHANGES`, all but ``reverts``: with time, doubt and address, and services told apart by clock."""
-    known = facts.events.lazy().select("event_id", "doubt", "source", "line", "offset")
+    known = facts.events.select("event_id", "doubt", "source", "line", "offset")
     known = known.filter(pl.col("event_id").is_in(rows["event_id"].drop_nulls().implode()))
     known = known.select("event_id", "doubt", place=address())
     clocks = (
         facts.once(_programs).group_by("service").agg(clocks=pl.col("clock").filter(pl.col("clock") != "").n_unique())
     )
-    rows = rows.join(known.collect(), on="event_id", how="left", maintain_order="left")
+    rows = rows.join(known, on="event_id", how="left", maintain_order="left")
     rows = rows.join(clocks, on="service", how="left", maintain_order="left")
     service, clock = (pl.when(pl.col(name) != "").then(pl.col(name)) for name in ("service", "clock"))
     told = pl.col("clocks").is_between(2, CLOCKS) & (pl.col("clock") != "") & (pl.col("clock") != pl.col("service"))
@@ -258,7 +258,8 @@ def keys(events: pl.DataFrame, column: str) -> list[str]:
 def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value: pl.Expr) -> pl.DataFrame:
     if events.select(value.drop_nulls().n_unique()).item() < 2:
         events = events.clear()
-    rows = events.lazy().select(
+    # Not lazily: the streaming engine of Polars 2.1 panics where texts are put together and a part of them is empty.
+    rows = events.select(
         layer=pl.lit(layer),
         scope=pl.lit(scope),
         key=key,
@@ -268,8 +269,7 @@ def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value
         t="t",
         event_id="event_id",
     )
-    rows = rows.filter(pl.col("value").is_not_null() & pl.col("key").is_not_null() & pl.col("t").is_not_null())
-    return rows.collect()
+    return rows.drop_nulls(["value", "key", "t"])
 
 
 def _by_program(rows: pl.DataFrame) -> pl.DataFrame:

@@ -108,11 +108,11 @@ def dimensions(facts: Facts) -> pl.DataFrame:
 
 def _stated(events: pl.DataFrame, name: str, value: pl.Expr) -> pl.DataFrame:
     """The values that `events` state, each with the first event of the request that does."""
-    rows = events.lazy().select(
+    # Not lazily: see `changes`.
+    rows = events.select(
         "request", pl.lit(name, dtype=pl.Categorical).alias("dimension"), value.alias("value"), "event_id", "t"
     )
-    rows = rows.filter(pl.col("request").is_not_null() & pl.col("value").is_not_null())
-    return rows.unique(["request", "value"], keep="first", maintain_order=True).collect()
+    return rows.drop_nulls(["request", "value"]).unique(["request", "value"], keep="first", maintain_order=True)
 
 
 def _few(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
