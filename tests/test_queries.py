@@ -104,6 +104,11 @@ def test_hostile_text_in_each_form(sample: Path, tmp_path: Path) -> None:
     assert ask(sample, HOSTILE, "--format", "parquet", "-o", out).exit_code == 2
 
 
+def test_numbers_that_json_lacks_are_texts(sample: Path) -> None:
+    done = ask(sample, "SELECT 'nan'::DOUBLE AS a, [1.5, '-inf'::DOUBLE] AS b, 'NaN' AS c", "--format", "json")
+    assert json.loads(done.stdout, parse_constant=pytest.fail) == {"a": "NaN", "b": [1.5, "-Infinity"], "c": "NaN"}
+
+
 def test_times_keep_their_nanoseconds(sample: Path) -> None:
     out = io.BytesIO()
     folder.query(sample, "SELECT corrected_time FROM events WHERE source LIKE '%otlp%' ORDER BY ALL", "json", out)

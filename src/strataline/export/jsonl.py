@@ -12,8 +12,10 @@ import math
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
+import polars as pl
+
 from strataline.escape import UNSEEN_IN_LINE, json_line
-from strataline.event import EVENTS, TIME, Column
+from strataline.event import DOCUMENT, EVENTS, TIME, Column
 from strataline.export.sql import Odd, Tables, iso, literal, write_lines
 
 
@@ -34,7 +36,28 @@ def line(members: Iterable[str]) -> str:
 
 def _value(column: Column) -> str:
     name = f'"{column.name}"'
-    return f"""'"' || {iso(name)} || '"'""" if column.dtype == TIME else f"to_json({name})"
+    if column.dtype == TIME:
+        return f"""'"' || {iso(name)} || '"'"""
+    return value(column)
+
+
+def value(column: Column) -> str:
+    """A value that is no time as JSON, in SQL; null stays null."""
+    name = f'"{column.name}"'
+    if column.dtype in (pl.Int64(), pl.Boolean()):
+        return name  # numbers and flags are written as JSON has them: a third of the work
+    if column.dtype == pl.Float64():
+        return number(name)
+    if column.dtype == pl.List(DOCUMENT):
+        listed = f"to_json({name})"
+        odd = f"contains({listed}, ':NaN') OR contains({listed}, 'Infinity')"
+        return f"CASE WHEN {odd} THEN chr(127) || {listed} ELSE {listed}::VARCHAR END"
+    return f"to_json({name})"
+
+
+def number(name: str) -> str:
+    """A floating-point number as JSON, in SQL; one that JSON has no word for is a text, as protobuf has it too."""
+    return f"""CASE WHEN isfinite({name}) THEN to_json({name})::VARCHAR ELSE '"' || to_json({name}) || '"' END"""
 
 
 def mend(line: str) -> str:
@@ -43,9 +66,14 @@ def mend(line: str) -> str:
 
 
 def finite(line: str) -> str:
-    """A line with its numbers that are no JSON as texts."""
-    if not ("NaN" in line or "Infinity" in line):
+    """A line with its numbers that are no JSON as texts: such a list is marked (`value`)."""
+    if _MARKED not in line:
         return line
+    return rewritten(line.replace(_MARKED, _MARKED[:-1]))
+
+
+def rewritten(line: str) -> str:
+    """A line of Python's JSON as JSON: its numbers that are none as texts."""
     return json.dumps(_finite(json.loads(line)), ensure_ascii=False, separators=(",", ":"))
 
 
@@ -59,9 +87,8 @@ def _finite(value: Any) -> Any:
     return value
 
 
-NO_JSON = ":NaN|Infinity"
-"""What a line with a number that is no JSON matches."""
-SIGNS = (b"\x7f", b":NaN", b"Infinity")
-"""One of which an ASCII line has that is no JSON, or that holds a character which nobody sees."""
+# Within a text, a quote has a backslash before it: this stands nowhere else.
+_MARKED = '"documents":\x7f'
 
-ODD = Odd(f"{NO_JSON}|{UNSEEN_IN_LINE}", SIGNS, mend)
+ODD = Odd(UNSEEN_IN_LINE, (b"\x7f",), mend)
+"""Lines with a character that nobody sees, which in ASCII is a delete alone: JSON escapes the others."""

@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from strataline.event import EVENTS, MAP, TIME, Column
-from strataline.export.jsonl import ODD
+from strataline.export import jsonl
+from strataline.export.escape import json_line
 from strataline.export.spans import END, LINKED, START
 from strataline.export.sql import BATCH, Tables, iso, literal
 
@@ -59,7 +60,7 @@ def write(tables: Tables, out: BinaryIO) -> int:
         parts = [_resource('"strataline"', [root])] if root else []
         parts += [_resource(service, some) for service, some in by_service.items()]
         line = f'{{"resourceSpans":[{",".join(parts)}]}}'
-        out.write(ODD.mend(line).encode() + b"\n")
+        out.write(json_line(line).encode() + b"\n")
     return spans
 
 
@@ -177,7 +178,7 @@ def _of(column: Column) -> str:
     if column.dtype == pl.Int64():
         return _attribute(key, f"""('{{"intValue":"' || {name} || '"}}')""")
     if column.dtype == pl.Float64():
-        return _attribute(key, f"""('{{"doubleValue":' || to_json({name}) || '}}')""")
+        return _attribute(key, f"""('{{"doubleValue":' || {jsonl.number(name)} || '}}')""")
     if column.dtype == pl.Boolean():
         return _attribute(key, f"""('{{"boolValue":' || {name} || '}}')""")
     if column.dtype == TIME:

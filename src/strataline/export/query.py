@@ -11,13 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from strataline.errors import CaseError
+from strataline.escape import UNSEEN_IN_LINE, json_line
 from strataline.export import csv, jsonl
 from strataline.export.page import Page
-from strataline.export.sql import BATCH, Tables, literal, pour
+from strataline.export.sql import BATCH, Odd, Tables, literal, pour
 from strataline.wording import count
 
 FORMATS = ("table", "csv", "json", "parquet")
 """How a result can be written."""
+
+
+def _mend(line: str) -> str:
+    return json_line(jsonl.rewritten(line) if "NaN" in line or "Infinity" in line else line)
+
+
+# Whoever asks may ask for any number, however deep in a list.
+_ODD = Odd(rf"NaN|Infinity|{UNSEEN_IN_LINE}", (b"\x7f", b"NaN", b"Infinity"), _mend)
 
 
 def ask(tables: Tables, sql: str) -> pa.RecordBatchReader:
@@ -53,7 +62,7 @@ def write(result: pa.RecordBatchReader, form: str, out: BinaryIO) -> int:
             for batch in result:
                 writer.register("rows", pa.Table.from_batches([batch]).rename_columns(schema.names))
                 line = _csv(schema) if form == "csv" else _json(schema)
-                odd = csv.ODD if form == "csv" else jsonl.ODD
+                odd = csv.ODD if form == "csv" else _ODD
                 rows += pour(writer.sql(f"SELECT concat({line}, chr(10)) AS line FROM rows"), out, odd)
     except (duckdb.Error, pa.ArrowException) as problem:
         raise _refused(problem) from problem

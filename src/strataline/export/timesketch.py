@@ -59,7 +59,7 @@ def write_jsonl(tables: Tables, out: BinaryIO) -> int:
         f"""'"tag":' || {_TAGS}""",
     ]
     ours = [f"""'"{one.name}":' || {_member(one)}""" for one in EVENTS.columns]
-    odd = Odd(f"{jsonl.ODD.pattern}|{_CONTROL}", (*jsonl.SIGNS, rb"\u00"), _mend)
+    odd = Odd(f"{jsonl.ODD.pattern}|{_CONTROL}", (*jsonl.ODD.signs, rb"\u00"), _mend)
     return write_lines(tables, jsonl.line([*own, *ours]), out, odd, TIMED)
 
 
@@ -95,8 +95,6 @@ def _member(column: Column) -> str:
     name = f'"{column.name}"'
     if column.dtype == TIME:
         return f"""'"' || {iso(name)} || '"'"""
-    if column.dtype in csv.PLAIN:
-        return f"to_json({name})"
     if column.dtype == pl.String():
         return f"to_json({_flat(name) if column.name in _TEXTS else name})"
-    return f"to_json(to_json({name})::VARCHAR)" if column.dtype == MAP else f"to_json({name})"
+    return f"to_json(to_json({name})::VARCHAR)" if column.dtype == MAP else jsonl.value(column)
