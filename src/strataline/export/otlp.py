@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
+from strataline.escape import json_line
 from strataline.event import EVENTS, MAP, TIME, Column
 from strataline.export import jsonl
-from strataline.export.escape import json_line
 from strataline.export.spans import END, LINKED, START
 from strataline.export.sql import BATCH, Tables, iso, literal
 
