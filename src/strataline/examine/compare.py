@@ -86,7 +86,7 @@ def _values(facts: Facts) -> pl.DataFrame:
     )
     shown = tied.filter(pl.col("shown").is_not_null()).select("request", dimension=pl.lit("shown"), value="shown")
     settings = dimensions(facts).select("request", "dimension", "value")
-    text = {"request": pl.String, "dimension": pl.String, "value": pl.String}
+    text = pl.Schema({"request": pl.String(), "dimension": pl.String(), "value": pl.String()})
     return (
         pl.concat([one.cast(text) for one in (settings, verdicts, outcomes, shown)])
         .unique()
