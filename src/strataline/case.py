@@ -44,6 +44,8 @@ from strataline.examine import (
 from strataline.export import clocks, markdown, notebook, parquet, targets, why
 from strataline.export.targets import TARGETS, Exported
 from strataline.read import Input, Options, Source, at, read, rows_at
+from strataline.report.draft import Draft, Redaction, draft
+from strataline.report.material import Material
 from strataline.texts import Inputs, Reader
 
 MANIFEST = "manifest.json"
@@ -700,6 +702,58 @@ class Case:
         read_ = pl.concat([_feed(Path(file)) for file in files]) if files else None
         facts = self.facts(affected, declared, content=content, formats=formats)
         return examine(facts, checks, feed=read_, signalled=signalled, mitigated=mitigated)
+
+    def report(
+        self,
+        found: Examined,
+        redaction: Redaction | None = None,
+        earlier: Mapping[str, Any] | None = None,
+        *,
+        content: bool = False,
+        options: Iterable[tuple[str, str]] = (),
+        formats: Iterable[str | os.PathLike[str]] = (),
+    ) -> Draft:
+        """Draft a postmortem of what an examination of this case found.
+
+        Args:
+            found: what `examine` gave.
+            redaction: how log text is redacted; by default not at all.
+            earlier: the sidecar of an earlier draft, whose numbers of evidence stay.
+            content: whether the examination was asked to read whole texts.
+            options: what was asked for, as (name, value): the draft names it.
+            formats: see `texts`.
+
+        Raises:
+            FormatError: if a format cannot be loaded.
+            InputError: if an input cannot be read.
+        """
+        facts = self.facts(found.affected)
+        folders = list(formats)
+        material = Material(
+            examined=found,
+            frames=self.frames,
+            events=facts.events,
+            values=dimensions.dimensions(facts),
+            coverage=coverage(self.frames["events"]) if self._covered is None else self._covered,
+            version=self.manifest["version"],
+            texts=lambda event_ids: self.texts(event_ids, folders),
+            records=self._records_at_hand,
+            gone=self.gone,
+            options=list(options),
+            content=content,
+        )
+        return draft(material, redaction, earlier)
+
+    def _records_at_hand(self, rows: pl.DataFrame) -> list[bytes | None]:
+        """As `evidence`; null too where an input is not what was read."""
+        gone = set(self.gone)
+        sources = rows["source"].unique().to_list()
+        fine = [source for source in sources if self._above(source)[-1] not in gone]
+        here = rows.with_row_index("i").filter(pl.col("source").is_in(fine))
+        found: list[bytes | None] = [None] * rows.height
+        for i, record in zip(here["i"], self.evidence(here.drop("i")), strict=True):
+            found[i] = record
+        return found
 
     def texts(self, event_ids: Iterable[str], formats: Iterable[str | os.PathLike[str]] = ()) -> dict[str, Texts]:
         """The whole texts of events, read from their records.
