@@ -40,7 +40,7 @@ from strataline.examine import (
     examine,
     run,
 )
-from strataline.export import clocks, markdown, parquet, why
+from strataline.export import clocks, html, markdown, parquet, why
 from strataline.read import Input, Options, Source, at, read, rows_at
 
 MANIFEST = "manifest.json"
@@ -424,9 +424,22 @@ class Case:
 
     def markdown(self, limit: int = LIMIT) -> str:
         """The timeline as Markdown: what was read, coverage, then up to `limit` requests."""
-        covered = coverage(self.frames["events"]) if self._covered is None else self._covered
-        tables = {**self.frames, "coverage": covered}
-        return markdown.timeline(tables, self.manifest, limit)
+        return markdown.timeline({**self.frames, "coverage": self._coverage()}, self.manifest, limit)
+
+    def html(self, examined: Examined, *, limit: int = html.LIMIT, title: str = "Incident record") -> str:
+        """One offline page of the case and an examination of it; see `export.html.page`.
+
+        Args:
+            examined: what `examine` gave.
+            limit: how many requests are drawn; the page says how many it leaves out.
+            title: heading of the page.
+        """
+        doubts = self.facts().events.select("event_id", "doubt")
+        tables = {**self.frames, "coverage": self._coverage(), "doubts": doubts}
+        return html.page(tables, self.manifest, examined, limit=limit, title=title)
+
+    def _coverage(self) -> pl.DataFrame:
+        return coverage(self.frames["events"]) if self._covered is None else self._covered
 
     def summary(self) -> dict[str, Any]:
         """The figures of the case, as plain numbers and texts (what ``--json`` prints)."""

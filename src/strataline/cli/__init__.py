@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, examine, reasons
+from strataline.cli import catalogue, examine, html, reasons
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
@@ -471,4 +471,5 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
 
 reasons.register(main)
 examine.register(main)
+html.register(main)
 catalogue.register(main)
