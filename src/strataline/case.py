@@ -41,7 +41,7 @@ from strataline.examine import (
     examine,
     run,
 )
-from strataline.export import clocks, markdown, notebook, parquet, targets, why
+from strataline.export import clocks, html, markdown, notebook, parquet, targets, why
 from strataline.export.targets import TARGETS, Exported
 from strataline.read import Input, Options, Source, at, read, rows_at
 from strataline.report.draft import Draft, Redaction, draft
@@ -421,9 +421,7 @@ class Case:
             limit: how many requests are shown; null for all.
             requests: ids of those that are shown; null for any.
         """
-        covered = coverage(self.frames["events"]) if self._covered is None else self._covered
-        tables = {**self.frames, "coverage": covered}
-        return markdown.timeline(tables, self.manifest, limit, requests)
+        return markdown.timeline({**self.frames, "coverage": self._coverage()}, self.manifest, limit, requests)
 
     def export(
         self, to: str, out: str | os.PathLike[str] | BinaryIO, requests: Sequence[str] | None = None
@@ -467,6 +465,21 @@ class Case:
 
     def _repr_html_(self) -> str:
         return notebook.case(self.summary(), self.frames["requests"])
+
+    def html(self, examined: Examined, *, limit: int = html.LIMIT, title: str = "Incident record") -> str:
+        """One offline page of the case and an examination of it; see `export.html.page`.
+
+        Args:
+            examined: what `examine` gave.
+            limit: how many requests are drawn; the page says how many it leaves out.
+            title: heading of the page.
+        """
+        doubts = self.facts().events.select("event_id", "doubt")
+        tables = {**self.frames, "coverage": self._coverage(), "doubts": doubts}
+        return html.page(tables, self.manifest, examined, limit=limit, title=title)
+
+    def _coverage(self) -> pl.DataFrame:
+        return coverage(self.frames["events"]) if self._covered is None else self._covered
 
     def summary(self) -> dict[str, Any]:
         """The figures of the case, as plain numbers and texts (what ``--json`` prints)."""

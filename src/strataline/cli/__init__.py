@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, examine, exports, reasons, report
+from strataline.cli import catalogue, examine, exports, html, reasons, report
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
@@ -475,4 +475,5 @@ reasons.register(main)
 examine.register(main)
 exports.register(main)
 report.register(main)
+html.register(main)
 catalogue.register(main)
