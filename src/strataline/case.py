@@ -746,7 +746,7 @@ class Case:
             examined=found,
             frames=self.frames,
             events=facts.events,
-            values=dimensions.dimensions(facts),
+            values=dimensions.dimensions(facts).with_columns(pl.col("dimension", "value").cast(pl.String)),
             coverage=coverage(self.frames["events"]) if self._covered is None else self._covered,
             version=self.manifest["version"],
             texts=lambda event_ids: self.texts(event_ids, folders),
