@@ -2,11 +2,11 @@
 
     python benchmarks/findings.py CASE TRUTH_DIR [--json]
 
-`CASE` is a case of the capture, `TRUTH_DIR` holds ``ground_truth.parquet`` and ``truth.json`` (sets of requests under
-``incident``, changes under ``timeline_of_changes``, clock offsets). Requests of both are matched as `accuracy.py` does. A
-set is right where the true requests that match it are those that the truth lists; a request of
-the case that matches none counts as wrong. Times of changes are compared after the reference clock's true offset was
-subtracted.
+`CASE` is a case of the capture, `TRUTH_DIR` holds ``ground_truth.parquet`` and ``truth.json`` (sets of requests
+under ``incident``, changes under ``timeline_of_changes``, clock offsets). Requests of both are matched as
+`accuracy.py` does. A set is right where the true requests that match it are those that the truth lists; a request
+of the case that matches none counts as wrong. Times of changes are compared after the reference clock's true offset
+was subtracted.
 """
 
 from __future__ import annotations
