@@ -42,6 +42,7 @@ from clock_error import TRUE, ClockScore, clock_score
 
 from strataline import correlate as engine, reconstruct
 from strataline.correlate.bounds import CLOCK_ROWS
+from strataline.correlate.ids import with_keys
 from strataline.correlate.work import OPENING, Work
 
 BY_LIKELIHOOD = ("content", "window")
@@ -99,17 +100,7 @@ class Known:
 
 
 def _plain_keys(work: Work) -> Work:
-    spans = ("span_id", "parent_id")
-    named = [work.events.select(kind=pl.lit("span_id"), value=name).drop_nulls() for name in spans]
-    every = pl.concat([work.ids.select("kind", "value"), work.refs.select("kind", "value"), *named]).unique()
-    table = every.sort("kind", "value").with_columns(key=pl.int_range(pl.len()))
-    events = work.events.with_columns(parent_raw="parent_id")
-    for name in spans:
-        keys = table.filter(pl.col("kind") == "span_id").select("key", value="value")
-        keyed = events.join(keys, left_on=name, right_on="value", how="left", maintain_order="left")
-        events = keyed.drop(name).rename({"key": name})
-    ids, refs = (one.join(table, on=["kind", "value"], maintain_order="left") for one in (work.ids, work.refs))
-    return replace(work, events=events, ids=ids, refs=refs)
+    return with_keys(work, lambda values: values.with_columns(key=pl.concat_str("kind", pl.lit("\x1f"), "value")))[0]
 
 
 def _all_fresh(work: Work) -> Work:

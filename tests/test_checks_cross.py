@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -110,13 +111,13 @@ def test_the_same_long_text_for_other_prompts_may_have_been_mixed_up(facts: Make
     canned = [row for n in range(7) for row in answer(f"u{n}", f"p{n}")]
     for events in (same_prompt, short, canned):
         (row,) = examined(facts(*events), "X-01")
-        assert row["result"] == "clear"
+        assert row["result"] == ("not_evaluable" if events is short else "clear")
 
 
 def test_without_any_user_responses_are_not_told_apart(facts: Make) -> None:
     (found,) = examined(facts(call("r1", response_id="a")), "X-01")
     assert found["result"] == "not_evaluable"
-    assert found["reason"] == "no record that names a response, or holds one, can be told to be of a user"
+    assert found["reason"] == "no record that names a response, or holds a long one, can be told to be of a user"
     (shared,) = examined(facts(*two_users(), declared={"shared_responses": True}), "X-01")
     assert shared["reason"] == "answers are declared to be shared between users (shared_responses)"
 
@@ -394,6 +395,17 @@ def test_the_remainder_is_always_said(facts: Make, shows: tuple[str, ...], count
     assert (found["result"], found["count"], found["evaluable"], found["status"]) == ("fired", count, 2, "DER")
     assert found["affected"] == count
     assert says in found["statement"]
+
+
+def test_what_a_set_was_chosen_by_explains_nothing_of_it(facts: Make) -> None:
+    chosen = replace(affected("r0", "r1"), selectors=("check:O-1",))
+    some = [condition(1, "model", "r0", "r1"), condition(2, "policy", "r0", "r3")]
+    (found,) = examined(facts(*TURNS, affected=chosen), "X-09", *some)
+    assert (found["count"], found["requests"]) == (1, ["r1"])
+    assert "show O-2 a-condition." in found["statement"]
+    assert found["statement"].endswith("(O-1, by which they were chosen, is not counted.)")
+    (wider,) = examined(facts(*TURNS, affected=chosen), "X-10", *some)
+    assert wider["requests"] == ["r3"]
 
 
 def test_gaps_in_the_evidence_explain_nothing(facts: Make) -> None:

@@ -152,6 +152,14 @@ def test_the_call_that_a_verdict_and_a_display_are_about(facts: Make) -> None:
 def test_delivered_despite_block(facts: Make) -> None:
     answer = {"output_hash": "h", "response_id": "x"}
     good = (call("r2"), output("r2"), rendered("r2"))
+    # The span of the call, and the gateway's record of it: the verdict names one, the page the other.
+    two = (
+        call("r1", call="e0", response_id="x"),
+        output("r1", call="e0", verdict="block"),
+        call("r1", call="e2", response_id="x", service="gateway"),
+        rendered("r1", response_id="x"),
+    )
+    assert told(fired(facts(*two), "F-01")["display"]) == (1, 1, "DER", "RU", ["e1", "e3"])
     made = facts(
         call("r1", **answer), output("r1", verdict="block", at=1), rendered("r1", output_hash="h", at=2), *good
     )

@@ -33,6 +33,7 @@ from strataline.examine import (
     Check,
     Examined,
     Facts,
+    Texts,
     affected,
     changes,
     coverage,
@@ -42,6 +43,9 @@ from strataline.examine import (
 )
 from strataline.export import clocks, markdown, parquet, why
 from strataline.read import Input, Options, Source, at, read, rows_at
+from strataline.report.draft import Draft, Redaction, draft
+from strataline.report.material import Material
+from strataline.texts import Inputs, Reader
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.local.json"
@@ -627,9 +631,16 @@ class Case:
                 raise CaseError(f"{there.height} events are of {name!r}", hint=f"name one by its id: {listed}")
         return why.explain(self.frames, self.manifest.get("options") or {}, place["event_id"])
 
-    def facts(self, affected: Affected | None = None, declared: Mapping[str, object] | None = None) -> Facts:
-        """The tables as rules look at them; see `examine.Facts`."""
-        return Facts(self.frames, affected, declared or {})
+    def facts(
+        self,
+        affected: Affected | None = None,
+        declared: Mapping[str, object] | None = None,
+        *,
+        content: bool = False,
+        formats: Iterable[str | os.PathLike[str]] = (),
+    ) -> Facts:
+        """The tables as rules look at them; see `examine.Facts`. With `content`, texts too; see `texts`."""
+        return Facts(self.frames, affected, declared or {}, self._reader(formats) if content else None)
 
     def examine(
         self,
@@ -640,6 +651,8 @@ class Case:
         feed: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         signalled: datetime | None = None,
         mitigated: datetime | None = None,
+        content: bool = False,
+        formats: Iterable[str | os.PathLike[str]] = (),
     ) -> Examined:
         """Run checks over the tables; tell what changed, what was different, and whom it reached.
 
@@ -650,14 +663,97 @@ class Case:
             feed: files with changes from elsewhere: JSON lines, CSV, or what ``git log --format='%cI %h %s'`` prints.
             signalled: when the team first knew, as somebody says.
             mitigated: when the mitigation took effect, as somebody says.
+            content: whether checks may read texts, and so the inputs.
+            formats: see `texts`.
 
         Raises:
             InputError: if a feed cannot be read.
+            FormatError: if a format cannot be loaded.
         """
         files = [feed] if isinstance(feed, str | os.PathLike) else list(feed)
         read_ = pl.concat([_feed(Path(file)) for file in files]) if files else None
-        facts = self.facts(affected, declared)
+        facts = self.facts(affected, declared, content=content, formats=formats)
         return examine(facts, checks, feed=read_, signalled=signalled, mitigated=mitigated)
+
+    def report(
+        self,
+        found: Examined,
+        redaction: Redaction | None = None,
+        earlier: Mapping[str, Any] | None = None,
+        *,
+        content: bool = False,
+        options: Iterable[tuple[str, str]] = (),
+        formats: Iterable[str | os.PathLike[str]] = (),
+    ) -> Draft:
+        """Draft a postmortem of what an examination of this case found.
+
+        Args:
+            found: what `examine` gave.
+            redaction: how log text is redacted; by default not at all.
+            earlier: the sidecar of an earlier draft, whose numbers of evidence stay.
+            content: whether the examination was asked to read whole texts.
+            options: what was asked for, as (name, value): the draft names it.
+            formats: see `texts`.
+
+        Raises:
+            FormatError: if a format cannot be loaded.
+            InputError: if an input cannot be read.
+        """
+        facts = self.facts(found.affected)
+        folders = list(formats)
+        material = Material(
+            examined=found,
+            frames=self.frames,
+            events=facts.events,
+            values=dimensions.dimensions(facts),
+            coverage=coverage(self.frames["events"]) if self._covered is None else self._covered,
+            version=self.manifest["version"],
+            texts=lambda event_ids: self.texts(event_ids, folders),
+            records=self._records_at_hand,
+            gone=self.gone,
+            options=list(options),
+            content=content,
+        )
+        return draft(material, redaction, earlier)
+
+    def _records_at_hand(self, rows: pl.DataFrame) -> list[bytes | None]:
+        """As `evidence`; null too where an input is not what was read."""
+        gone = set(self.gone)
+        sources = rows["source"].unique().to_list()
+        fine = [source for source in sources if self._above(source)[-1] not in gone]
+        here = rows.with_row_index("i").filter(pl.col("source").is_in(fine))
+        found: list[bytes | None] = [None] * rows.height
+        for i, record in zip(here["i"], self.evidence(here.drop("i")), strict=True):
+            found[i] = record
+        return found
+
+    def texts(self, event_ids: Iterable[str], formats: Iterable[str | os.PathLike[str]] = ()) -> dict[str, Texts]:
+        """The whole texts of events, read from their records.
+
+        Args:
+            event_ids: which.
+            formats: folders of the formats that the case was made with and that are not shipped; loading a format runs
+                its file.
+
+        Returns:
+            Event id → its texts. Where they cannot be read (an input that is not at hand or not what it was, a format
+            that is not at hand, a text of another hash), its ``missing`` says why.
+
+        Raises:
+            FormatError: if a format cannot be loaded.
+            InputError: if an input cannot be read.
+        """
+        return self._reader(formats)(event_ids)
+
+    def _reader(self, formats: Iterable[str | os.PathLike[str]]) -> Reader:
+        ways = Inputs(lambda source: self._above(source)[-1], self._why_not, self._read_again)
+        return Reader(self.frames, self.manifest, ways, [Path(folder) for folder in formats])
+
+    def _why_not(self, name: str) -> str | None:
+        """Why a file cannot be read again; null if it can."""
+        if self.at_hand(name) is None:
+            return "its input is not at hand (--inputs DIR)"
+        return "its input is not what was read" if self._changed(name) else None
 
     def runnable(self, checks: Iterable[Check] = CHECKS, declared: Mapping[str, object] | None = None) -> pl.DataFrame:
         """What each check could do here, as `event.FINDINGS`: of those that compare, with half of the requests.

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, examine, lint, reasons
+from strataline.cli import catalogue, examine, lint, reasons, report
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
@@ -472,5 +472,6 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
 
 reasons.register(main)
 examine.register(main)
+report.register(main)
 lint.register(main)
 catalogue.register(main)

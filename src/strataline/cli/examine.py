@@ -75,6 +75,22 @@ FEED = click.option(
 )
 
 
+CONTENT = click.option(
+    "--content/--no-content",
+    default=False,
+    show_default=True,
+    help="Whether checks may read whole texts, from the inputs.",
+)
+FORMATS = click.option(
+    "--formats",
+    "formats",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of formats that the case was made with, where texts are read by them. Repeatable.",
+)
+
+
 def affected_options(command: Command) -> Command:
     """The options that choose an affected set and what it is compared with."""
     for option in reversed(
@@ -138,6 +154,8 @@ def chosen(checks: tuple[Check, ...], only: tuple[str, ...]) -> tuple[Check, ...
 @CHECKS_DIR
 @DECLARED
 @FEED
+@CONTENT
+@FORMATS
 @INPUTS
 @click.option("--signalled", type=Moment(), metavar="TIME", help="When the team first knew, as people say.")
 @click.option("--mitigated", type=Moment(), metavar="TIME", help="When the mitigation took effect, as people say.")
@@ -155,6 +173,8 @@ def examine(
     folders: tuple[Path, ...],
     declared: Path | None,
     feed: tuple[Path, ...],
+    content: bool,
+    formats: tuple[Path, ...],
     inputs: Path | None,
     signalled: datetime | None,
     mitigated: datetime | None,
@@ -177,6 +197,8 @@ def examine(
         checks=chosen(catalogue(folders), only),
         declared=declared_in(declared),
         feed=feed,
+        content=content,
+        formats=formats,
         signalled=signalled,
         mitigated=mitigated,
     )
@@ -263,6 +285,8 @@ def compare(case: Path, other: Path, every: bool, as_json: bool) -> None:
 )
 @CHECKS_DIR
 @DECLARED
+@CONTENT
+@FORMATS
 @INPUTS
 @click.option("--allow-unknown", is_flag=True, help="A required check that cannot run is no complaint.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML.")
@@ -273,6 +297,8 @@ def check(
     required: tuple[str, ...],
     folders: tuple[Path, ...],
     declared: Path | None,
+    content: bool,
+    formats: tuple[Path, ...],
     inputs: Path | None,
     allow_unknown: bool,
     junit: Path | None,
@@ -290,7 +316,8 @@ def check(
         raise click.UsageError("give at least one --require ID=N")
     opened = Case.open(case, inputs)
     wanted = tuple(one for one in checks if one.id in limits)
-    found = opened.examine(None, checks=wanted, declared=declared_in(declared))
+    options: dict[str, Any] = {"declared": declared_in(declared), "content": content, "formats": formats}
+    found = opened.examine(None, checks=wanted, **options)
     results = gate.results(found.findings, limits)
     try:
         if junit is not None:

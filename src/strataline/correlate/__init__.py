@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from strataline.correlate.again import collapse_repeats, group_turns, mark_redelivery
@@ -22,8 +23,8 @@ from strataline.correlate.reuse import split_reuse
 from strataline.correlate.scopes import resolve_scopes
 from strataline.correlate.stitch import TURN, stitch
 from strataline.correlate.window import link_window, link_window_surely
-from strataline.correlate.work import Options, Work, start
-from strataline.event import CLOCKS, EVENTS, LINKS, NOTES
+from strataline.correlate.work import HASHES, LINKED, Options, Work, as_words, start
+from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, TIME, address
 
 __all__ = ["STEPS", "Correlated", "Options", "correlate"]
 
@@ -66,68 +67,166 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
         events: as in ``events``; the columns that correlation adds are ignored.
         options: what the caller chose.
     """
-    events = EVENTS.conform(events).sort("source", "offset", "item", "index").rechunk()
+    events = _in_order(EVENTS.conform(events))
     work = start(events, options or Options())
     for step in STEPS:
         work = step(work)
-    links = LINKS.conform(pl.concat([LINKS.empty(), *work.links])).sort(LINKS.sort, nulls_last=True)
     # A candidate of an event that was tied after all is none any more.
-    tied = work.members.filter(pl.col("request_kind") == TURN).join(work.events.select("n", "event_id"), on="n")
-    links = links.filter(pl.col("taken") | ~pl.col("from_event").is_in(tied["event_id"].implode()))
-    whole = _joined(events, work)
-    requests, gaps = summarise(whole, links)
+    tied = np.zeros(events.height, bool)
+    tied[work.members.filter(pl.col("request_kind") == TURN)["n"].to_numpy()] = True
+    links = pl.concat([pl.DataFrame(schema=LINKED), *work.links])
+    links = links.filter(pl.col("taken") | ~pl.Series(tied[links["from"].to_numpy()], dtype=pl.Boolean))
+    added = _added(work)
+    requests, gaps = summarise(events, added, links)
     return Correlated(
-        events=EVENTS.conform(whole.select(EVENTS.names)).sort(EVENTS.sort, nulls_last=True),
+        events=_whole(events, added),
         requests=requests,
-        links=links,
-        clocks=_clocks(whole, work.clocks),
+        links=_told(events, work, links),
+        clocks=_clocks(work),
         notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes, gaps])),
     )
 
 
-def _joined(events: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """The events with the added columns, and ``request_kind``, ``first_id`` and ``opener_id`` beside them."""
-    names = work.events.select("n", "event_id")
-    members = work.members.filter(pl.col("request").is_not_null())
-    added = (
-        work.events.select("n", "event_id", "first", "offset_ns")
-        .join(members.select("n", "request", "request_kind", "opener", "link_method", "confidence"), on="n", how="left")
-        .join(work.ordered, on="n", how="left")
-        .join(calls(work), on="n", how="left")
-        .join(names.rename({"n": "first", "event_id": "first_id"}), on="first", how="left")
-        .join(names.rename({"n": "opener", "event_id": "opener_id"}), on="opener", how="left")
-        .drop("n", "first", "opener")
-    )
-    mine = (
-        "request",
-        "call",
-        "seq",
-        "link_method",
-        "link_confidence",
-        "order_basis",
-        "corrected_time",
-        "clock_offset",
-    )
-    whole = events.drop(mine).join(added, on="event_id", how="left", maintain_order="left")
-    return whole.with_columns(
-        corrected_time=pl.col("event_time") - pl.duration(nanoseconds=pl.col("offset_ns").fill_null(0)),
-        clock_offset=pl.when(pl.col("event_time").is_not_null()).then(pl.col("offset_ns").fill_null(0)),
+ADDED = (
+    "request",
+    "call",
+    "seq",
+    "link_method",
+    "link_confidence",
+    "order_basis",
+    "corrected_time",
+    "clock_offset",
+)
+"""Columns of ``events`` that correlation fills."""
+
+
+def _in_order(events: pl.DataFrame) -> pl.DataFrame:
+    """The events by (source, offset, item, index)."""
+    keys = ("source", "offset", "item", "index")
+    narrow = events.select(as_words(events["source"]).to_physical(), *keys[1:])
+    # Sources were read one after the other: most often there is nothing to do.
+    after = pl.lit(value=False)
+    for name in reversed(keys):
+        before = pl.col(name).shift(1)
+        after = (pl.col(name) < before) | ((pl.col(name) == before) & after)
+    if not narrow.select(after.any()).item():
+        return events
+    return events[narrow.with_row_index("row").sort(*keys)["row"]]
+
+
+def _added(work: Work) -> pl.DataFrame:
+    """What correlation found of each event, in order of n.
+
+    n, first, place, request (``place`` of the event that names it), request_kind, opener, link_method, confidence, seq,
+    order_basis, call (n), t (corrected, ns) and offset_ns.
+    """
+    members = work.members.select("n", "request", "request_kind", "opener", "link_method", "confidence")
+    added = work.events.select("n", "first", "place", "t", "offset_ns")
+    for part in (members, work.ordered, calls(work)):
+        added = added.join(part, on="n", how="left", maintain_order="left")
+    return added.with_columns(call=pl.when(pl.col("request").is_not_null()).then("call"))
+
+
+def _whole(events: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
+    """The events with the added columns, in their order."""
+    names = events["event_id"].rechunk()
+    by_place = names.gather(added["place"].arg_sort())
+    timed = pl.col("t").is_not_null()
+    columns = added.select(
+        request=by_place.gather(added["request"]),
+        call=names.gather(added["call"]),
+        seq="seq",
+        link_method="link_method",
         link_confidence="confidence",
-        call=pl.when(pl.col("request").is_not_null()).then("call"),
+        order_basis="order_basis",
+        corrected_time=pl.col("t").cast(TIME),
+        clock_offset=pl.when(timed).then(pl.col("offset_ns").fill_null(0)),
     )
+    order = added.select("t", "n").sort("t", "n", nulls_last=True)["n"]
+    made = columns.get_columns()
+    whole = {column.name: column for column in (*events.get_columns(), *made)}
+    # What no event has needs no sorting.
+    # What is in one piece is picked from four times as quickly.
+    sort = [
+        whole[name] if whole[name].null_count() == len(order) else whole[name].rechunk().gather(order)
+        for name in EVENTS.names
+    ]
+    return EVENTS.conform(pl.DataFrame(sort))
 
 
-def _clocks(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _told(events: pl.DataFrame, work: Work, links: pl.DataFrame) -> pl.DataFrame:
+    """The links in the words of the records, in their order."""
+    names, place = events["event_id"].rechunk(), work.events["place"]
+    by_place = names.gather(place.arg_sort())
+    links = links[_by_evidence(work, links)]
+    start, end = links["from"], links["to"]
+    # One chunk: Polars 2.1 panics in `format` on a column with an empty one.
+    address_of = events.select("source", "line", "offset").rechunk().select(address=address())["address"]
+    texts = [
+        pl.when(work.events[name].gather(start) == links["text"]).then(events[name].rechunk().gather(start))
+        for name in HASHES
+    ]
+    told = links.select(
+        pl.exclude("from", "to", "id", "text", "to_request", "runner_up"),
+        from_event=names.gather(start),
+        to_event=names.gather(end),
+        to_request=by_place.gather(links["to_request"]),
+        id_kind=work.values["kind"].gather(links["id"]),
+        id_value=work.values["value"].gather(links["id"]),
+        content_hash=pl.coalesce(texts),
+        runner_up=names.gather(links["runner_up"]),
+        from_address=address_of.gather(start),
+        to_address=address_of.gather(end),
+    )
+    return LINKS.conform(told)
+
+
+def _by_evidence(work: Work, links: pl.DataFrame) -> pl.Series:
+    """The rows of the links in the order of their sort key."""
+    place = work.events["place"]
+    keys = pl.DataFrame(
+        {
+            "at": place.gather(links["from"]),
+            "relation": as_words(links["relation"]).to_physical(),
+            "by": place.gather(links["to"]),
+            "to_request": links["to_request"],
+        }
+    )
+    ordered = keys.with_row_index("row").sort(keys.columns, nulls_last=True)
+    tied = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in keys.columns)
+    again = ordered.select(tied & (pl.int_range(pl.len()) > 0)).to_series()
+    row = ordered["row"]
+    if not again.any():
+        return row
+    # Text is compared only where all else is equal.
+    group = (~again).cum_sum()
+    at = (again | again.shift(-1, fill_value=False)).arg_true()
+    some = pl.DataFrame({"group": group.gather(at), "row": row.gather(at)}).with_columns(
+        id_kind=work.values["kind"].gather(links["id"].gather(row.gather(at))),
+        id_value=work.values["value"].gather(links["id"].gather(row.gather(at))),
+        method=links["method"].gather(row.gather(at)),
+    )
+    some = some.sort("group", "id_kind", "id_value", "method", nulls_last=True)
+    return row.scatter(at, some["row"])
+
+
+def _clocks(work: Work) -> pl.DataFrame:
     """One row per domain and slice; domains that nothing was learned of are unmoved."""
-    timed = events.filter(pl.col("event_time").is_not_null()).select(
-        "clock", "event_time", t=pl.col("event_time").dt.epoch("ns")
-    )
-    since = known.select("clock", "slice", "since").sort("since", "clock")
-    placed = timed.sort("t").join_asof(since, left_on="t", right_on="since", by="clock", check_sortedness=False)
-    found = placed.group_by("clock", pl.col("slice").fill_null(0)).agg(
-        start_time=pl.col("event_time").min(), end_time=pl.col("event_time").max(), events=pl.len()
+    timed = work.events.select("clock", "logged").filter(pl.col("logged").is_not_null())
+    known = work.clocks.with_columns(pl.col("clock").cast(timed.schema["clock"], strict=False))
+    if known["slice"].max():
+        since = known.select("clock", "slice", "since").sort("since", "clock")
+        timed = timed.sort("logged").join_asof(
+            since, left_on="logged", right_on="since", by="clock", check_sortedness=False
+        )
+    else:
+        timed = timed.with_columns(slice=pl.lit(0, pl.Int64))
+    found = timed.group_by("clock", pl.col("slice").fill_null(0)).agg(
+        start_time=pl.col("logged").min(), end_time=pl.col("logged").max(), events=pl.len()
     )
     rows = found.join(known.drop("since", "doubt", "unsure"), on=["clock", "slice"], how="left").with_columns(
-        pl.col("pairs", "offset_ns").fill_null(0), pl.col("basis").fill_null("unmoved")
+        pl.col("start_time", "end_time").cast(TIME),
+        pl.col("pairs", "offset_ns").fill_null(0),
+        pl.col("basis").fill_null("unmoved"),
     )
     return CLOCKS.conform(rows).sort(CLOCKS.sort)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import polars as pl
 
 from strataline.correlate.graph import components
-from strataline.correlate.work import OPENING, Work
+from strataline.correlate.work import OPENING, Work, carried
 
 RESEND_NS = 60 * 10**9
 """How long after an error the same turn still counts as resent."""
@@ -118,15 +118,20 @@ def group_turns(work: Work) -> Work:
     turn again. One that names the other as what it tries again (`retry_of`) is an attempt of it as well. A regenerate
     or an edit names the turn it replaces: that is a new request, whatever came before it.
     """
+    columns = ("n", "kind", "layer", "t", "clock", "outcome", "input_hash")
     fresh = work.events.filter(pl.col("first") == pl.col("n"))
     every = fresh.filter(pl.col("kind") == OPENING).select("n").sort("n")
     openings = fresh.filter((pl.col("kind") == OPENING) & pl.col("t").is_not_null()).select(
-        "n", "t", "clock", scope=pl.coalesce("session", "user")
+        "n", "t", "clock", scope=pl.coalesce(pl.col("session", "user").cast(pl.String))
     )
-    own, tied = _tied_to_openings(work, fresh, every)
+    alias = carried(work.ids.filter(pl.col("role") == "alias"))
+    # An id that many opening events carry is no turn's own, and would pair all with all.
+    own = alias.join(every, on="n").filter(pl.len().over("key") <= MOST_ATTEMPTS)
     # A text is an opening's own if the opening holds it, or an event that no other opening shares an id with.
-    its = tied.filter(pl.col("sole") | (pl.col("n") == pl.col("opening")))
-    its = its.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null())
+    prompts = fresh.filter((pl.col("layer") == "prompt") & pl.col("input_hash").is_not_null())
+    prompts = prompts.select("n", "kind", "input_hash")
+    its = _tied_to_openings(own, alias.join(prompts.select("n"), on="n", how="semi")).join(prompts, on="n")
+    its = its.filter(pl.col("sole") | (pl.col("n") == pl.col("opening")))
     texts = its.select(n="opening", kind="kind", text="input_hash").unique()
     by_id = _consecutive(openings.join(own, on="n"), "key").select("n", "next", "t", "next_t", "clock")
     by_text = _consecutive(openings.filter(pl.col("scope").is_not_null()), "scope").join(texts, on="n")
@@ -138,7 +143,10 @@ def group_turns(work: Work) -> Work:
     renewed = work.refs.filter(pl.col("role").is_in(RENEWALS)).select("n").unique()
     pairs = pairs.join(renewed, left_on="next", right_on="n", how="anti")
     pairs = pairs.join(_differing(pairs, openings, texts), on=["n", "next"], how="anti")
-    resent = pairs.join(_confirmed(pairs, tied), on=["n", "next"], how="semi")
+    # Only of these is it worth knowing what else is tied to them.
+    ends = pl.concat([pairs.select(opening="n"), pairs.select(opening="next")]).unique()
+    beside = _tied_to_openings(own, alias, ends).join(fresh.select(columns), on="n")
+    resent = pairs.join(_confirmed(pairs, beside), on=["n", "next"], how="semi")
     resent = resent.sort("n", "next")
     groups = components(every, pl.concat([resent.select(a="n", b="next"), _named(work, openings, own)]))
     work = replace(work, groups=groups.rename({"component": "turn"}))
@@ -173,18 +181,20 @@ def _named(work: Work, openings: pl.DataFrame, own: pl.DataFrame) -> pl.DataFram
     return last.select(a="n_first", b="n")
 
 
-def _tied_to_openings(work: Work, fresh: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The ids (n, key) that opening events carry, and the events (``opening``, …) that carry one of them.
+def _tied_to_openings(own: pl.DataFrame, alias: pl.DataFrame, only: pl.DataFrame | None = None) -> pl.DataFrame:
+    """What carries an id of an opening event: opening, n, sole.
 
-    ``sole`` says that one of these is carried by this opening event alone. An id that many opening events carry is no
-    turn's own, and would pair all with all.
+    ``sole`` says that one of these ids is carried by this opening event alone.
+
+    Args:
+        own: n (of an opening event) and key.
+        alias: n and key.
+        only: ``opening``: those that are asked for, if not all are.
     """
-    alias = work.ids.filter(pl.col("role") == "alias").select("n", "key").unique()
-    own = alias.join(every, on="n").filter(pl.len().over("key") <= MOST_ATTEMPTS)
     sole = own.with_columns(sole=pl.len().over("key") == 1).rename({"n": "opening"})
-    tied = sole.join(alias, on="key").group_by("opening", "n").agg(pl.col("sole").any())
-    columns = ("n", "kind", "layer", "t", "clock", "outcome", "input_hash")
-    return own, tied.join(fresh.select(columns), on="n")
+    if only is not None:
+        sole = sole.join(only, on="opening", how="semi")
+    return sole.join(alias, on="key").group_by("opening", "n").agg(pl.col("sole").any())
 
 
 def _consecutive(openings: pl.DataFrame, *by: str) -> pl.DataFrame:

@@ -90,12 +90,14 @@ def steps_seen(work: Work) -> pl.DataFrame:
 
     Of several events of one step the first begin and t, and the last end, count.
     """
-    sure = work.members.filter((pl.col("confidence") >= SURE) & pl.col("request").is_not_null())
-    rows = sure.select("n", request="opener").join(
-        work.events.filter(pl.col("logged").is_not_null() & (pl.col("first") == pl.col("n"))), on="n"
+    columns = ("n", "step", "clock", "time_kind", "logged", "logged_end", "duration_ns", "unit")
+    sure = work.members.filter(pl.col("confidence") >= SURE).select("n", request="opener")
+    rows = sure.join(
+        work.events.filter(pl.col("logged").is_not_null() & (pl.col("first") == pl.col("n"))).select(columns), on="n"
     )
-    once = rows.group_by("request").agg((pl.col("step") == OPENING).sum().alias("turns")).filter(pl.col("turns") <= 1)
-    rows = rows.join(once.select("request"), on="request", how="semi")
+    turns = rows.filter(pl.col("step") == OPENING).select("request")
+    several = turns.filter(turns.is_duplicated())
+    rows = rows.join(several, on="request", how="anti") if several.height else rows
     began = pl.when(pl.col("time_kind") != "end").then("logged").otherwise(pl.col("logged") - pl.col("duration_ns"))
     return rows.group_by("request", "clock", "step").agg(
         began.min().alias("begin"),
@@ -106,6 +108,14 @@ def steps_seen(work: Work) -> pl.DataFrame:
     )
 
 
+def spoken(rules: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """The `rules` of which every step is seen, with the steps as `seen` has them."""
+    of = seen.schema["step"]
+    known = rules.with_columns(pl.col(pl.String).cast(of, strict=False)).drop_nulls()
+    there = seen["step"].unique().implode()
+    return known.filter(pl.all_horizontal(pl.col(of).is_in(there)))
+
+
 def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
     """Bounds of a clock against another: rule, clock, other, at, at_other (logged), upper, lower (clock less other).
 
@@ -113,11 +123,17 @@ def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
     """
     ends = ENDS.with_columns(rule=pl.lit(0, pl.Int64))
     rules = RULES.join(ENDS, on=["step", "then"], how="anti").with_row_index("rule", offset=1).cast({"rule": pl.Int64})
-    before = seen.filter(pl.col("begin").is_not_null()).join(pl.concat([ends, rules.select(ends.columns)]), on="step")
-    pairs = before.join(seen, left_on=["request", "then"], right_on=["request", "step"], suffix="_b")
+    rules = spoken(pl.concat([ends, rules.select(ends.columns)]), seen)
+    before = seen.filter(pl.col("begin").is_not_null()).select("request", "clock", "step", "begin", "events")
+    before = before.join(rules, on="step").drop("step")
     # In a loop of steps the first of one kind need not come before the first of the next.
-    alone = (pl.col("events") == 1) & (pl.col("events_b") == 1)
-    pairs = pairs.filter((pl.col("clock") != pl.col("clock_b")) & ((pl.col("rule") == 0) | alone))
+    alone = (pl.col("rule") == 0) | (pl.col("events") == 1)
+    after = seen.select("request", "step", "clock", "t", "unit", "events").rename(
+        {name: f"{name}_b" for name in ("clock", "t", "unit", "events")}
+    )
+    pairs = before.filter(alone).join(after, left_on=["request", "then"], right_on=["request", "step"])
+    alone = (pl.col("rule") == 0) | (pl.col("events_b") == 1)
+    pairs = pairs.filter((pl.col("clock") != pl.col("clock_b")) & alone)
     # A time is the beginning of the unit that it is written in.
     apart = pl.col("t_b") + pl.col("unit_b") - pl.col("begin")
     nothing = pl.lit(None, pl.Int64)
@@ -130,8 +146,9 @@ def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
 
 def middles_of(seen: pl.DataFrame) -> pl.DataFrame:
     """What lies between two events of another clock: clock, other, at, at_other, middle (clock less other), delay."""
-    inner = seen.filter(pl.col("begin").is_not_null() & (pl.col("events") == 1)).join(BETWEEN, on="step")
-    other = seen.filter(pl.col("events") == 1).select("request", clock_o="clock", outer="step", t_o="t")
+    seen = seen.filter(pl.col("events") == 1).select("request", "clock", "step", "begin", "t", "end")
+    inner = seen.filter(pl.col("begin").is_not_null()).join(spoken(BETWEEN, seen), on="step").drop("step", "t")
+    other = seen.select("request", clock_o="clock", outer="step", t_o="t")
     both = inner.join(other, left_on=["request", "before"], right_on=["request", "outer"])
     both = both.filter(pl.col("clock") != pl.col("clock_o"))
     both = both.join(
@@ -176,8 +193,14 @@ class Clock:
         return what[np.clip(np.searchsorted(self.since, logged, side="right") - 1, 0, None)]
 
 
-def solve(work: Work, bounds: pl.DataFrame, middles: pl.DataFrame) -> dict[str, Clock]:
-    """Offsets of the clocks that enough pairs bound, one after the other, against those solved before."""
+def solve(work: Work, seen: pl.DataFrame, bounds: pl.DataFrame) -> dict[str, Clock]:
+    """Offsets of the clocks that enough pairs bound, one after the other, against those solved before.
+
+    Args:
+        work: what is known.
+        seen: as `steps_seen` gives it.
+        bounds: as `bounds_of` gives them.
+    """
     counts = bounds.group_by("clock").len().filter(pl.col("len") >= BRACKETED)
     large = counts.sort("len", "clock", descending=[True, False]).head(MOST_DOMAINS)["clock"].to_list()
     linked = work.members.filter(pl.col("confidence") == 1).join(work.events.select("n", "clock"), on="n")
@@ -185,9 +208,11 @@ def solve(work: Work, bounds: pl.DataFrame, middles: pl.DataFrame) -> dict[str, 
     chosen = work.options.reference_clock
     order = [*([chosen] if chosen is not None else []), *(name for name in most if name in set(large))]
     among = pl.col("clock").is_in(large) & pl.col("other").is_in(large)
-    own = {k[0]: v for k, v in bounds.filter(among).partition_by("clock", as_dict=True).items()}
-    mids = {k[0]: v for k, v in middles.filter(among).partition_by("clock", as_dict=True).items()}
-    near = bounds.filter(among).group_by("clock", "other").len()
+    bounds = bounds.filter(among)
+    own = {k[0]: v for k, v in bounds.partition_by("clock", as_dict=True).items()}
+    middles = middles_of(seen.filter(pl.col("clock").is_in(large)))
+    mids = {k[0]: v for k, v in middles.partition_by("clock", as_dict=True).items()}
+    near = bounds.group_by("clock", "other").len()
     links = {(clock, other): size for clock, other, size in near.iter_rows()}
     solved: dict[str, Clock] = {}
     left = list(large)
@@ -222,8 +247,8 @@ def _bracketed(own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, C
         rule.append(rows["rule"].to_numpy())
         references.append((rows.height, clock.reference))
     when, low, high, which = (np.concatenate(part) for part in (at, lower, upper, rule))
-    order = np.lexsort((which, high, low, when))
-    when, low, high, which = when[order], low[order], high[order], which[order]
+    ordered = pl.DataFrame({"when": when, "low": low, "high": high, "which": which}).sort(pl.all())
+    when, low, high, which = (ordered[name].to_numpy() for name in ordered.columns)
     held = np.isin(which, _held(low, high, which))
     when, low, high = when[held], low[held], high[held]
     cuts = _cuts(low, high)
@@ -252,16 +277,18 @@ def _held(low: np.ndarray, high: np.ndarray, rule: np.ndarray) -> list[int]:
     """The rules that hold here: those that do not contradict what holds of any product, nor the rules before them."""
     bins = np.arange(len(low)) * max(1, min(len(low) // (2 * BIN), 64)) // max(len(low), 1)
     brackets = {}
-    for one in np.unique(rule).tolist():
-        for place in np.unique(bins).tolist():
-            some = (rule == one) & (bins == place)
-            if some.any():
-                brackets[one, place] = _bracket(low[some], high[some])
+    rules, places = np.unique(rule).tolist(), np.unique(bins).tolist()
+    for one in rules:
+        some = np.flatnonzero(rule == one)
+        ends = np.searchsorted(bins[some], [*places, len(low)])
+        for place, (first, last) in zip(places, itertools.pairwise(ends), strict=True):
+            if last > first:
+                brackets[one, place] = _bracket(low[some[first:last]], high[some[first:last]])
     held: list[int] = []
     running: dict[int, tuple[float, float]] = {}
-    for one in np.unique(rule).tolist():
+    for one in rules:
         both = {}
-        for place in np.unique(bins).tolist():
+        for place in places:
             lo, hi = brackets.get((one, place), (-np.inf, np.inf))
             before = running.get(place, (-np.inf, np.inf))
             both[place] = max(lo, before[0]), min(hi, before[1])
@@ -329,7 +356,10 @@ def _nearest(exchanges: pl.DataFrame) -> tuple[float | None, float]:
     """What the exchanges with the least delay say: the middle, and how far they are apart; None if there are few."""
     if exchanges.height < BRACKETED:
         return None, np.inf
-    quick = exchanges.sort(pl.col("delay").abs(), "at", "middle").head(max(5, exchanges.height // 20))
+    size = max(5, exchanges.height // 20)
+    delay = exchanges["delay"].abs()
+    near = exchanges.filter(delay <= int(np.partition(delay.to_numpy(), size - 1)[size - 1]))
+    quick = near.sort(pl.col("delay").abs(), "at", "middle").head(size)
     low, middle, high = np.quantile(quick["middle"].to_numpy(), [0.05, 0.5, 0.95])
     return float(middle), float(high - low) + abs(float(quick["delay"].abs().median())) / 2  # type: ignore[arg-type]
 

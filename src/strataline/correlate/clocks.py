@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from strataline.correlate.bounds import (
@@ -17,7 +18,6 @@ from strataline.correlate.bounds import (
     MARGIN_NS,
     Clock,
     bounds_of,
-    middles_of,
     pooled,
     solve,
     steps_seen,
@@ -33,15 +33,17 @@ NEAR_ZONE_NS = 120 * 10**9
 
 def estimate_clocks(work: Work) -> Work:
     """Fill ``clocks``, and set ``t`` and ``end`` of the events to times by the reference clock."""
+    if work.rests_on("clocks"):
+        return work
     seen = steps_seen(work)
     bounds = bounds_of(seen)
-    solved = solve(work, bounds, middles_of(seen))
+    solved = solve(work, seen, bounds)
     few = pooled(bounds, solved)
     work = _applied(work, solved, few)
     piled = peaks(work, solved, few)
     work = _applied(work, solved, few, piled)
     work = _applied(work, solved, few, piled, shared(work, solved))
-    return _noted(_asserted(work))
+    return _noted(_asserted(work)).resting("clocks")
 
 
 def _asserted(work: Work) -> Work:
@@ -98,14 +100,28 @@ def _applied(work: Work, solved: dict[str, Clock], *more: pl.DataFrame) -> Work:
 
 def _moved(work: Work) -> Work:
     """Set the times of the events by the clocks."""
-    times = work.events.select("n", "clock", "logged").filter(pl.col("logged").is_not_null()).sort("logged", "n")
-    moved = work.clocks.select("clock", "since", "offset_ns", "doubt").sort("since", "clock")
-    found = times.join_asof(moved, left_on="logged", right_on="since", by="clock", check_sortedness=False)
-    events = work.events.drop("offset_ns", "doubt", strict=False).join(
-        found.select("n", "offset_ns", "doubt"), on="n", how="left", maintain_order="left"
+    whole = work.events["clock"]
+    moved = work.clocks.select(pl.col("clock").cast(whole.dtype, strict=False), "since", "offset_ns", "doubt")
+    moved = moved.filter(pl.col("clock").is_not_null())
+    several = moved.filter(pl.col("clock").is_duplicated())
+    # Most clocks have one slice, which holds for all times.
+    of = np.full(len(whole.dtype.categories) + 1, -1)  # type: ignore[attr-defined]
+    of[moved["clock"].to_physical().to_numpy()] = np.arange(moved.height)
+    of[several["clock"].to_physical().to_numpy()] = -1
+    row = of[whole.to_physical().cast(pl.Int64).fill_null(-1).to_numpy()]
+    row = pl.Series(row).set(pl.Series(row < 0) | work.events["logged"].is_null(), None)
+    found = moved.select(pl.col("offset_ns", "doubt").gather(row))
+    if several.height:
+        sliced = work.events.select("clock", "logged").with_row_index("at")
+        sliced = sliced.filter(pl.col("logged").is_not_null() & pl.col("clock").is_in(several["clock"].implode()))
+        placed = sliced.sort("logged").join_asof(
+            several.sort("since"), left_on="logged", right_on="since", by="clock", check_sortedness=False
+        )
+        found = found.with_columns(found[name].scatter(placed["at"], placed[name]) for name in ("offset_ns", "doubt"))
+    offset = found["offset_ns"].fill_null(0)
+    events = work.events.with_columns(
+        *found.get_columns(), t=pl.col("logged") - offset, end=pl.col("logged_end") - offset
     )
-    offset = pl.col("offset_ns").fill_null(0)
-    events = events.with_columns(t=pl.col("logged") - offset, end=pl.col("logged_end") - offset)
     return replace(work, events=events)
 
 

@@ -11,8 +11,8 @@ import polars as pl
 
 from strataline.correlate.bounds import SURE
 from strataline.correlate.delays import LEARNED, sorts
-from strataline.correlate.merge import merge, unit_of
-from strataline.correlate.work import Work
+from strataline.correlate.merge import merge, open_events, unit_of
+from strataline.correlate.work import HASHES, Work
 from strataline.event import PRODUCT_LAYERS
 
 COMMON = 8
@@ -21,6 +21,10 @@ COMMON = 8
 
 def link_content(work: Work) -> Work:
     """Tie events to the one turn that holds their text within the window, where no scope speaks against it."""
+    if work.rests_on("content"):
+        return work
+    if not open_events(work, pl.any_horizontal(pl.col(HASHES).is_not_null())):
+        return work.resting("content")
     rows = unit_of(work, work.events.join(sorts(work).drop("step"), on="n", maintain_order="left"))
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
@@ -30,7 +34,7 @@ def link_content(work: Work) -> Work:
     window = work.options.window_ns
     sole = _sole(loose, held, window)
     if sole.is_empty():
-        return work
+        return work.resting("content")
     # What was tied by its text is no witness of how often texts are right.
     by_ids = held.filter(pl.col("confidence") == 1)
     tried = _sole(by_ids, by_ids, window).join(held.select("n", own="request").unique(), on="n")
@@ -53,19 +57,18 @@ def link_content(work: Work) -> Work:
     best = best.unique("unit", keep="first", maintain_order=True).drop("unit")
     best = best.with_columns(taken=pl.col("chance") >= work.options.min_confidence)
     work = merge(work, rows, best.filter("taken").select("n", "request", "chance"), "content")
-    return work.unlisted("content").link(
-        best.sort("n").select(
-            "taken",
-            pl.col("n").alias("from"),
-            "to",
-            relation=pl.lit("member"),
-            to_request="request",
-            method=pl.lit("content"),
-            content_hash="text",
-            delta_ns="delta_ns",
-            confidence="chance",
-        )
+    links = best.sort("n").select(
+        "taken",
+        pl.col("n").alias("from"),
+        "to",
+        relation=pl.lit("member"),
+        to_request="request",
+        method=pl.lit("content"),
+        text="text",
+        delta_ns="delta_ns",
+        confidence="chance",
     )
+    return work.unlisted("content").link(links).resting("content")
 
 
 def _texts(rows: pl.DataFrame) -> pl.DataFrame:

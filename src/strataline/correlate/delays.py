@@ -110,7 +110,9 @@ def examples(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def delays(given: pl.DataFrame, anchors: pl.DataFrame) -> Iterator[tuple[int, int, np.ndarray, float, float]]:
+def delays(
+    given: pl.DataFrame, anchors: pl.DataFrame, least: float = 0.0
+) -> Iterator[tuple[int, int, np.ndarray, float, float]]:
     """For each pair of marks that stand together in requests: mark, anchor's mark, delays (ns), over, together.
 
     ``over`` is the share of these requests with more of the mark than of the anchor's; ``together`` the share of the
@@ -119,20 +121,29 @@ def delays(given: pl.DataFrame, anchors: pl.DataFrame) -> Iterator[tuple[int, in
     Args:
         given: of the sorts to be placed, as `examples` gives them.
         anchors: of all sorts, likewise.
+        least: share of the requests with the mark that must have the anchor's.
     """
-    with_mark = dict(given.group_by("mark").agg(pl.col("request").n_unique()).iter_rows())
     first = given.filter(pl.col("place") == 0).select("request", "mark", "count")
     both = first.join(
         anchors.filter(pl.col("place") == 0).select("request", anchor="mark", anchors="count"), on="request"
     ).filter(pl.col("mark") // 2 != pl.col("anchor") // 2)
     shares = both.group_by("mark", "anchor").agg(over=(pl.col("count") > pl.col("anchors")).mean(), together=pl.len())
-    equal = both.filter(pl.col("count") == pl.col("anchors")).select("request", "mark", "anchor")
+    shares = shares.join(given.group_by("mark").agg(whole=pl.col("request").n_unique()), on="mark")
+    shares = shares.filter(pl.col("together") >= least * pl.col("whole"))
+    equal = both.filter(pl.col("count") == pl.col("anchors")).join(shares, on=["mark", "anchor"], how="semi")
+    # Of fewer than these nothing is learned.
+    equal = equal.filter(pl.col("count").sum().over("mark", "anchor") >= LEARNED).select("request", "mark", "anchor")
     paired = equal.join(given.select("request", "mark", "place", "when"), on=["request", "mark"]).join(
         anchors.select("request", "place", anchor="mark", anchor_when="when"), on=["request", "anchor", "place"]
     )
     paired = paired.select("mark", "anchor", delay=pl.col("when") - pl.col("anchor_when"))
-    grouped = paired.sort("mark", "anchor", "delay").group_by("mark", "anchor", maintain_order=True).agg("delay")
-    for mark, anchor, found, over, together in grouped.join(
-        shares, on=["mark", "anchor"], maintain_order="left"
-    ).iter_rows():
-        yield mark, anchor, np.array(found), over, together / with_mark[mark]
+    paired = paired.sort("mark", "anchor", "delay")
+    if paired.is_empty():
+        return
+    groups = paired.group_by("mark", "anchor", maintain_order=True).agg(size=pl.len())
+    ends = groups["size"].cum_sum().to_numpy()
+    every = paired["delay"].to_numpy()
+    told = groups.join(shares, on=["mark", "anchor"], maintain_order="left")
+    rows = told.select("mark", "anchor", "size", "over", "together", "whole").iter_rows()
+    for end, (mark, anchor, size, over, together, whole) in zip(ends, rows, strict=True):
+        yield mark, anchor, every[end - size : end], over, together / whole

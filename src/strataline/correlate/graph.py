@@ -20,30 +20,44 @@ def components(nodes: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
     """
     rank = nodes.select("n").with_row_index("i")
     ends = edges.join(rank, left_on="a", right_on="n").join(rank, left_on="b", right_on="n", suffix="_b")
-    return _label(rank, ends["i"].to_numpy(), ends["i_b"].to_numpy(), rank.height)
+    label = _label(rank.height, ends["i"].to_numpy(), ends["i_b"].to_numpy(), rank.height)
+    return pl.DataFrame({"n": rank["n"], "component": rank["n"].gather(label)})
 
 
-def tied(nodes: pl.DataFrame, carried: pl.DataFrame) -> pl.DataFrame:
-    """Components of events through the keys they hold.
+def tied(size: int, n: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Components of events through the keys they hold: per event, the smallest n of its component.
 
     Args:
-        nodes: ``n``, distinct.
-        carried: ``n`` and ``key``.
-
-    Returns:
-        ``n`` and ``component``: the smallest n of its component.
+        size: events; n runs from 0 to one less.
+        n: of an event that holds a key, in any order.
+        key: the key that it holds, a number from 0.
     """
-    rank = nodes.select("n").with_row_index("i")
-    rows = carried.select("n", "key").join(rank, on="n")
-    keys = rows["key"].rank("dense").to_numpy().astype(np.int64) - 1 + rank.height
-    size = rank.height + (int(keys.max()) - rank.height + 1 if len(keys) else 0)
-    return _label(rank, rows["i"].to_numpy(), keys, size)
+    # A key that one event alone holds ties nothing.
+    shared = np.bincount(key)[key] > 1 if len(key) else np.zeros(0, bool)
+    return _label(size, n[shared], key[shared] + size, size + int(key.max(initial=-1)) + 1)
 
 
-def _label(rank: pl.DataFrame, a: np.ndarray, b: np.ndarray, size: int) -> pl.DataFrame:
-    if rank.is_empty():
-        return pl.DataFrame(schema={"n": pl.Int64, "component": pl.Int64})
-    graph = coo_matrix((np.ones(len(a), np.int8), (a, b)), shape=(size, size))
+def first_per(group: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """The place of the row of least `rank` in each group; of equal ones the first.
+
+    Args:
+        group: ascending.
+        rank: of each row.
+    """
+    if not len(group):
+        return np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    least = np.repeat(np.minimum.reduceat(rank, starts), np.diff(np.append(starts, len(group))))
+    found = np.flatnonzero(rank == least)
+    of = group[found]
+    return np.asarray(found[np.concatenate([[True], of[1:] != of[:-1]])])
+
+
+def _label(size: int, a: np.ndarray, b: np.ndarray, nodes: int) -> np.ndarray:
+    """Per node up to `size`, the smallest of its component in a graph of `nodes` nodes."""
+    graph = coo_matrix((np.ones(len(a), np.int8), (a, b)), shape=(nodes, nodes))
     _, labels = connected_components(graph, directed=False)
-    found = rank.with_columns(label=pl.Series(labels[: rank.height]))
-    return found.select("n", component=pl.col("n").min().over("label")).rechunk()
+    labels = labels[:size]
+    least = np.full(int(labels.max(initial=-1)) + 1, size)
+    least[labels[::-1]] = np.arange(size)[::-1]
+    return np.asarray(least[labels])

@@ -11,36 +11,37 @@ call id before a trace id, and a trace id before a constant.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 
-from strataline.correlate.work import Work
+from strataline.correlate.graph import first_per
+from strataline.correlate.work import Work, carried as once_each
 
 ROUNDS = 50
 JOINING = ("alias", "span")
 
 
 def refuse_hubs(work: Work) -> Work:
-    """Take the refused values out of the joining ids, and note each."""
-    fresh = work.events.filter(pl.col("first") == pl.col("n")).select("n", "format", "user")
-    ids = with_parents(work).join(fresh, on="n")
-    turns = ids.join(work.groups, on="n")
-    shared = turns.group_by("key").agg(pl.col("turn").n_unique()).filter(pl.col("turn") > 1)
-    refused = shared.select("key", why=pl.lit("opening events of several turns carry it"))
-    joining = ids.filter(pl.col("role").is_in(JOINING))
-    users = (
-        joining.filter(pl.col("user").is_not_null())
-        .group_by("key", "format")
-        .agg(pl.col("user").n_unique())
-        .filter(pl.col("user") > 1)
-    )
-    refused = _more(refused, users.select("key").unique(), "events that carry it name several users")
-    carried = _ranked(joining.join(refused, on="key", how="anti"))
-    across = refused_across(carried, work.groups)
+    """Make the refused values group ids, and note each."""
+    every = with_parents(work)
+    fresh = (work.events["first"] == work.events["n"]).to_numpy()
+    turn = np.full(len(fresh), -1)
+    turn[work.groups["n"].to_numpy()] = work.groups["turn"].to_numpy()
+    n, key = every["n"].to_numpy(), every["key"].to_numpy()
+    size = int(key.max(initial=-1)) + 1
+    opens = np.flatnonzero(turn[n] >= 0)
+    of_several = np.flatnonzero(_several(key[opens], turn[n[opens]], size))
+    refused = pl.DataFrame({"key": of_several}).with_columns(why=pl.lit("opening events of several turns carry it"))
+    joining = every.filter(pl.col("role").is_in(JOINING) & pl.Series(fresh[n]))
+    users = _of_several_users(work, joining, size)
+    refused = _more(refused, users, "events that carry it name several users")
+    across = refused_across(_carried(work, joining, refused["key"].to_numpy(), size), turn)
     refused = _more(refused, across, "events that carry it belong to several turns by their other ids")
     rows = (
         joining.join(refused, on="key")
+        .join(work.values.select("id", "value"), on="id")
         .group_by("key")
         .agg(
             subject=pl.col("value").min(),
@@ -51,9 +52,11 @@ def refuse_hubs(work: Work) -> Work:
         .filter(pl.col("count") > 1)
         .sort("kind", "subject", "key")
     )
-    kept = work.ids.join(refused.select("key"), on="key", how="anti")
-    groups = work.ids.join(refused.select("key"), on="key", how="semi").with_columns(role=pl.lit("group"))
-    work = replace(work, ids=pl.concat([kept, groups]))
+    gone = np.zeros(size, bool)
+    gone[refused["key"].to_numpy()] = True
+    group = pl.lit("group", work.ids.schema["role"])
+    role = pl.when(pl.Series(gone[work.ids["key"].to_numpy()])).then(group).otherwise("role")
+    work = replace(work, ids=work.ids.with_columns(role=role))
     return work.note_rows(
         "hub_refused",
         rows.select(
@@ -62,69 +65,141 @@ def refuse_hubs(work: Work) -> Work:
     )
 
 
-def refused_across(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
+def refused_across(carried: Carried, turn: np.ndarray) -> np.ndarray:
     """The keys that would join two turns, chosen so that without them none does.
 
     Turns spread along the keys. Of the keys whose carriers come to bear several turns, those that meet the most go
     first, and of these the ones that no opening event carries; then turns spread anew.
 
     Args:
-        carried: n, key, mean and size, as `_ranked` gives them.
-        turns: n (an opening event) and turn.
-
-    Returns:
-        key.
+        carried: the joining ids.
+        turn: of each event; -1 if it opens none.
     """
-    # A key that one event alone carries joins nothing.
-    carried = carried.filter(pl.col("n").n_unique().over("key") > 1)
-    vouched = carried.join(turns, on="n").select("key", vouched=pl.lit(value=True)).unique()
-    refused = pl.DataFrame(schema={"key": pl.Int64})
+    vouched = np.zeros(carried.size, bool)
+    vouched[carried.key[turn[carried.n] >= 0]] = True
+    refused = [np.zeros(0, np.int64)]
     for number in range(ROUNDS):
-        labels = _spread(carried, turns)
-        met = carried.join(labels, on="n").group_by("key").agg(pl.col("turn").n_unique().alias("turns"))
-        met = met.filter(pl.col("turns") > 1).join(vouched, on="key", how="left")
-        if met.is_empty():
+        labels = _spread(carried, turn)
+        at = np.flatnonzero(labels[carried.n] >= 0)
+        key, label = carried.key[at], labels[carried.n[at]]
+        several = _several(key, label, carried.size)
+        if not several.any():
             break
-        worst = met if number == ROUNDS - 1 else met.filter(pl.col("turns") == pl.col("turns").max())
-        unvouched = worst.filter(pl.col("vouched").is_null())
-        worst = unvouched if unvouched.height else worst
-        refused = pl.concat([refused, worst.select("key")])
-        carried = carried.join(worst, on="key", how="anti")
-    return refused
+        some = several[key]
+        met = pl.DataFrame({"key": key[some], "turn": label[some]}).group_by("key").agg(pl.col("turn").n_unique())
+        worst = met if number == ROUNDS - 1 else met.filter(pl.col("turn") == pl.col("turn").max())
+        keys = worst["key"].to_numpy()
+        unvouched = keys[~vouched[keys]]
+        keys = unvouched if len(unvouched) else keys
+        refused.append(keys)
+        carried = carried.without(keys)
+    return np.concatenate(refused)
 
 
-def _ranked(joining: pl.DataFrame) -> pl.DataFrame:
-    """Add to n and key how many events a value of this kind names on average in this format (mean), and this value."""
-    sizes = joining.group_by("key").agg(size=pl.col("n").n_unique())
-    rows = joining.join(sizes, on="key")
-    kinds = rows.unique(["format", "kind", "key"]).group_by("format", "kind").agg(mean=pl.col("size").sum() / pl.len())
-    rows = rows.join(kinds, on=["format", "kind"])
-    return rows.group_by("n", "key").agg(pl.col("mean").min(), pl.col("size").min())
+@dataclass(frozen=True)
+class Carried:
+    """Which events carry which keys, as far as a key is carried by several.
+
+    Args:
+        n: of the event, ascending.
+        key: that it carries.
+        rank: the less the more it is believed: by how many events a value of this kind names on average in this
+            format, then how many this value does, then by the key.
+        size: keys are numbers below this one.
+    """
+
+    n: np.ndarray
+    key: np.ndarray
+    rank: np.ndarray
+    size: int
+
+    def without(self, keys: np.ndarray) -> Carried:
+        """This, without some keys."""
+        gone = np.zeros(self.size, bool)
+        gone[keys] = True
+        left = ~gone[self.key]
+        return Carried(self.n[left], self.key[left], self.rank[left], self.size)
 
 
-def _spread(carried: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
-    """The turn (n, turn) of every event that the turns reach along the keys, nearest first."""
-    labels = fringe = turns.select("n", "turn")
-    walked = pl.DataFrame(schema={"key": pl.Int64})
-    while fringe.height:
-        seen = carried.join(fringe, on="n").join(walked, on="key", how="anti")
-        seen = seen.group_by("key").agg(pl.col("turn").min(), several=pl.col("turn").n_unique() > 1)
-        walked = pl.concat([walked, seen.select("key")])
-        called = carried.join(seen.filter(~pl.col("several")), on="key").join(labels, on="n", how="anti")
-        called = called.sort("n", "mean", "size", "key")
-        fringe = called.group_by("n", maintain_order=True).first().select("n", "turn")
-        labels = pl.concat([labels, fringe])
+def _carried(work: Work, joining: pl.DataFrame, refused: np.ndarray, size: int) -> Carried:
+    gone = np.zeros(size, bool)
+    gone[refused] = True
+    joining = joining.filter(pl.Series(~gone[joining["key"].to_numpy()]))
+    n, key = joining["n"].to_numpy(), joining["key"].to_numpy()
+    sizes = np.bincount(once_each(joining)["key"].to_numpy(), minlength=size)
+    kind = joining["kind"].to_physical().cast(pl.Int64).to_numpy()
+    kinds = int(kind.max(initial=0)) + 1
+    sort = work.events["format"].to_physical().cast(pl.Int64).fill_null(-1).to_numpy()[n] + 1
+    sort = sort * kinds + kind
+    sorts = int(sort.max(initial=0)) + 1
+    named = pl.Series(key * sorts + sort).unique().to_numpy()
+    of = named % sorts
+    mean = np.bincount(of, sizes[named // sorts], sorts) / np.maximum(np.bincount(of, minlength=sorts), 1)
+    _, by_mean = np.unique(mean, return_inverse=True)
+    _, by_size = np.unique(sizes, return_inverse=True)
+    rank = (by_mean[sort] * (int(by_size.max(initial=0)) + 1) + by_size[key]) * size + key
+    shared = sizes[key] > 1
+    return Carried(n[shared], key[shared], rank[shared], size)
+
+
+def _of_several_users(work: Work, joining: pl.DataFrame, size: int) -> np.ndarray:
+    """The keys that events of one format carry that name several users."""
+    user = work.events["user"].to_physical().cast(pl.Int64).fill_null(-1).to_numpy()[joining["n"].to_numpy()]
+    key = joining["key"].to_numpy()
+    at = np.flatnonzero(user >= 0)
+    at = at[_several(key[at], user[at], size)[key[at]]]
+    some = pl.DataFrame(
+        {"key": key[at], "user": user[at], "format": work.events["format"][joining["n"].to_numpy()[at]]}
+    )
+    found = some.group_by("key", "format").agg(pl.col("user").n_unique()).filter(pl.col("user") > 1)
+    return found["key"].unique().to_numpy()
+
+
+def _several(key: np.ndarray, value: np.ndarray, size: int) -> np.ndarray:
+    """Of each key, whether several values stand with it."""
+    least, most = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
+    np.minimum.at(least, key, value)
+    np.maximum.at(most, key, value)
+    return np.asarray(least < most)
+
+
+def _spread(carried: Carried, turn: np.ndarray) -> np.ndarray:
+    """The turn of every event that the turns reach along the keys, nearest first; -1 of the others."""
+    n, key, rank = carried.n, carried.key, carried.rank
+    labels, here = turn.copy(), turn >= 0
+    walked, called = np.zeros(carried.size, bool), np.full(carried.size, -1)
+    rest, begins = np.flatnonzero(~here[n]), np.flatnonzero(here[n])
+    while len(begins) and len(rest):
+        begins = begins[~walked[key[begins]]]
+        seen, label = key[begins], labels[n[begins]]
+        walked[seen] = True
+        # A key that calls to several turns calls to none.
+        called[:] = -1
+        called[seen] = label
+        called[seen[called[seen] != label]] = -1
+        found = rest[called[key[rest]] >= 0]
+        found = found[first_per(n[found], rank[found])]
+        labels[n[found]] = called[key[found]]
+        here[:] = False
+        here[n[found]] = True
+        begins = rest[here[n[rest]]]
+        rest = rest[labels[n[rest]] < 0]
     return labels
 
 
 def with_parents(work: Work) -> pl.DataFrame:
-    """The ids, and the parent's span id as one more that ties a span to the one above it."""
+    """The ids, and the parent's span id as one more that ties a span to the one above it; in order of n."""
     spans = work.ids.filter(pl.col("role") == "span").select("key").unique()
+    if spans.is_empty():
+        return work.ids
     parents = work.events.filter(pl.col("parent_id").is_not_null()).join(spans, left_on="parent_id", right_on="key")
-    ids = parents.select("n", kind=pl.lit("span_id"), value="parent_raw", role=pl.lit("span"), key="parent_id")
-    return pl.concat([work.ids, ids.select(work.ids.columns)])
+    types = work.ids.schema
+    ids = parents.select(
+        "n", kind=pl.lit("span_id", types["kind"]), id="parent_raw", role=pl.lit("span", types["role"]), key="parent_id"
+    )
+    return pl.concat([work.ids, ids.select(work.ids.columns)]).sort("n", maintain_order=True)
 
 
-def _more(refused: pl.DataFrame, keys: pl.DataFrame, why: str) -> pl.DataFrame:
-    new = keys.select("key").unique().join(refused, on="key", how="anti")
+def _more(refused: pl.DataFrame, keys: np.ndarray, why: str) -> pl.DataFrame:
+    new = pl.DataFrame({"key": keys}, schema={"key": pl.Int64}).join(refused, on="key", how="anti")
     return pl.concat([refused, new.with_columns(why=pl.lit(why))])

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
-from strataline.correlate.work import Work
+from strataline.correlate.work import Work, as_words, met, once
 
 STOP = (
     "-",
@@ -52,25 +54,13 @@ _PREFIXED = r"^[A-Za-z][A-Za-z0-9]{0,15}(?:[-_][A-Za-z0-9]{1,8})?[-_:][A-Za-z0-9
 
 
 def normalise_ids(work: Work) -> Work:
-    """Add ``key`` to ids and refs; leave out values that name nothing, and say so.
+    """Add ``id`` and ``key`` to ids and refs; leave out values that name nothing, and say so.
 
-    ``span_id`` and ``parent_id`` of the events become keys as well; ``parent_raw`` keeps the latter as written.
+    ``span_id`` and ``parent_id`` of the events become keys as well; ``parent_raw`` is the number of the latter's value.
     """
-    spans = [
-        work.events.select(kind=pl.lit("span_id"), value=name).drop_nulls().unique()
-        for name in ("span_id", "parent_id")
-    ]
-    every = pl.concat([work.ids.select("kind", "value"), work.refs.select("kind", "value"), *spans])
-    table = key_table(every.unique().sort("kind", "value"))
-    stopped = table.filter(pl.col("key").is_null())
-    # Numbers in the order of the keys: every later step compares them, and numbers are quick to compare.
-    table = table.with_columns(key=pl.col("key").rank("dense").cast(pl.Int64))
-    events = work.events.with_columns(parent_raw="parent_id")
-    for name in ("span_id", "parent_id"):
-        keys = table.filter(pl.col("kind") == "span_id").select(pl.col("value").alias(name), "key")
-        events = events.join(keys, on=name, how="left", maintain_order="left").drop(name).rename({"key": name})
-    work = replace(work, events=events, ids=_with_keys(work.ids, table), refs=_with_keys(work.refs, table))
+    work, table = with_keys(work, key_table)
     changed = table.filter(pl.col("form").is_not_null()).group_by("kind", "form").len().sort("kind", "form")
+    stopped = table.filter(pl.col("key").is_null()).sort("kind", "value")
     work = work.note_rows(
         "id_normalised",
         changed.select(
@@ -87,6 +77,56 @@ def normalise_ids(work: Work) -> Work:
     )
 
 
+def with_keys(work: Work, keys_of: Callable[[pl.DataFrame], pl.DataFrame]) -> tuple[Work, pl.DataFrame]:
+    """`work` with numbers for the ids and their keys; and the keys as text.
+
+    Args:
+        work: as it begins.
+        keys_of: distinct values (kind, value) → the same rows with ``key`` as text, null where it names nothing.
+    """
+    spans = [
+        work.events.select("n", kind=pl.lit("span_id"), value=name).filter(pl.col("value").is_not_null())
+        for name in ("span_id", "parent_id")
+    ]
+    parts = [work.ids, work.refs, *spans]
+    number, values = _numbered(pl.concat([part.select("kind", "value") for part in parts]))
+    table = keys_of(values)
+    values = values.with_row_index("id").with_columns(pl.col("id").cast(pl.Int64))
+    # Numbers for the keys: every later step compares them, and numbers are quick to compare.
+    codes = pl.DataFrame([values["id"], as_words(values["kind"], "span_id"), met(table["key"])])
+    at, made = 0, []
+    for part in parts:
+        rows = codes[number[at : at + part.height]]
+        at += part.height
+        rows = rows.with_columns(part[name] for name in ("n", "role") if name in part.columns)
+        made.append(rows.filter(pl.col("key").is_not_null()))
+    events = work.events.drop("span_id", "parent_id")
+    for name, rows in zip(("span_id", "parent_id"), made[2:], strict=True):
+        wanted = {name: "key", "parent_raw": "id"} if name == "parent_id" else {name: "key"}
+        events = events.join(rows.select("n", **wanted), on="n", how="left", maintain_order="left")
+    ids, refs = (once(rows, "id", "role") for rows in made[:2])
+    return replace(work, events=events, ids=ids, refs=refs, values=values), table
+
+
+def _numbered(every: pl.DataFrame) -> tuple[np.ndarray, pl.DataFrame]:
+    """The number of each (kind, value), and the distinct ones in the order of these numbers.
+
+    Most values are of one kind: they come first, in the order in which they are met; then what is of a further kind.
+    """
+    kind, number = met(every["kind"]).to_numpy(), met(every["value"]).to_numpy().copy()
+    first = np.full(int(number.max(initial=-1)) + 1, len(number))
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    other = np.flatnonzero(kind != kind[first][number])
+    if len(other):
+        pairs = pl.DataFrame({"at": other, "kind": kind[other], "value": number[other]})
+        seen = pairs.unique(["kind", "value"], keep="first", maintain_order=True)
+        numbered = seen.drop("at").with_row_index("number", offset=len(first))
+        more = pairs.join(numbered, on=["kind", "value"], how="left", maintain_order="left")
+        number[other] = more["number"].to_numpy()
+        first = np.concatenate([first, seen["at"].to_numpy()])
+    return number, every[first]
+
+
 def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
     """Keys of id values.
 
@@ -97,13 +137,24 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
         kind, value, ``form`` (which other spelling was read; null where the value is used as written) and
         ``key`` (null for a value that names nothing).
     """
-    lower = pl.col("value").str.strip_chars().str.to_lowercase()
-    table = distinct.with_columns(_lower=lower)
+    table = distinct.with_columns(_value=pl.col("value").str.strip_chars())
+    table = table.with_columns(_lower=pl.col("_value").str.to_lowercase())
+    size = pl.col("_lower").str.len_bytes()
+    may = {
+        "hex": size >= 16,
+        "traceparent": size == 55,
+        "cloud_trace": (size > 32) & pl.col("_lower").str.contains("/", literal=True),
+        "uuid": size.is_between(36, 47),
+        "x_ray": (size >= 35) & pl.col("_lower").str.contains("1-", literal=True),
+    }
     form, core = pl.lit(None, pl.String), pl.lit(None, pl.String)
     for name, pattern in reversed(_FORMS):
-        found = pl.col("_lower").str.extract(pattern, 1)
+        # Most values are of no such form, which their length tells at once.
+        found = pl.when(may[name]).then("_lower").str.extract(pattern, 1)
         form = pl.when(found.is_not_null()).then(pl.lit(name)).otherwise(form)
-        core = pl.when(found.is_not_null()).then(found.str.replace_all("-", "", literal=True)).otherwise(core)
+        core = pl.when(found.is_not_null()).then(found).otherwise(core)
+    dashed = core.str.contains("-", literal=True)
+    core = pl.when(dashed).then(core.str.replace_all("-", "", literal=True)).otherwise(core)
     # A 64-bit id in a 128-bit field is the same id, as B3 and Jaeger write it.
     core = pl.when(core.str.contains("^0{16}[0-9a-f]{16}$")).then(core.str.slice(16)).otherwise(core)
     table = table.with_columns(form=form, core=core)
@@ -112,11 +163,13 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
     hexes = pl.col("core").is_not_null() & (
         pl.col("core").str.contains("[a-f]") | (pl.col("core").str.len_bytes() >= 32)
     )
-    prefixed = pl.col("value").str.contains(_PREFIXED)
+    prefixed = pl.when(~hexes).then("value").str.contains(_PREFIXED)
+    empty = pl.when(pl.col("_lower").str.slice(0, 1).is_in(["", "0", "-", ":", "."])).then("_lower")
+    filled = pl.when(pl.col("core").str.slice(0, 2).is_in(["00", "ff"])).then("core")
     nothing = (
         pl.col("_lower").is_in(STOP)
-        | pl.col("_lower").str.contains(r"^[0\-:.]*$")
-        | (pl.col("core").is_not_null() & pl.col("core").str.contains(r"^(?:0+|f+)$"))
+        | empty.str.contains(r"^[0\-:.]*$").fill_null(value=False)
+        | filled.str.contains(r"^(?:0+|f+)$").fill_null(value=False)
     )
     key = (
         pl.when(nothing)
@@ -124,8 +177,8 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
         .when(hexes)
         .then(pl.col("core"))
         .when(prefixed)
-        .then(pl.col("value").str.strip_chars())
-        .otherwise(pl.concat_str("kind", pl.lit("\x1f"), pl.col("value").str.strip_chars()))
+        .then("_value")
+        .otherwise(pl.concat_str("kind", pl.lit("\x1f"), "_value"))
     )
     same = pl.col("core") == pl.col("value")
     return table.select("kind", "value", form=pl.when(hexes & ~same).then("form"), key=key)
@@ -147,9 +200,3 @@ def _base64(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(
         form=pl.when(core.is_not_null()).then(pl.lit("base64")).otherwise("form"), core=pl.coalesce(core, "core")
     )
-
-
-def _with_keys(ids: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-    return ids.join(
-        table.select("kind", "value", "key"), on=["kind", "value"], how="left", maintain_order="left"
-    ).filter(pl.col("key").is_not_null())

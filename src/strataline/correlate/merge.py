@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
-from strataline.correlate.work import Work
-from strataline.event import LINKS
+from strataline.correlate.work import LINKED, Work
+from strataline.event import PRODUCT_LAYERS
 
 
 def unit_of(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
@@ -21,6 +22,14 @@ def unit_of(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(unit=pl.coalesce("component", "first"))
 
 
+def open_events(work: Work, which: pl.Expr) -> bool:
+    """Whether some event of the product's layers that is in no turn, and has a time, is one of `which`."""
+    tied = np.zeros(work.events.height, bool)
+    tied[work.members.filter(pl.col("request_kind") == "turn")["n"].to_numpy()] = True
+    free = work.events.filter(~pl.Series(tied), (pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    return free.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other") & which).height > 0
+
+
 def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Work:
     """Put each event of `best` (n, request, chance), and what ids tie to it, into the turn.
 
@@ -30,6 +39,8 @@ def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Wo
         best: n, request and ``chance``; one row for a unit.
         method: of the link.
     """
+    if best.is_empty():
+        return work
     unit = rows.select("n", "unit")
     moved = best.select("n", to="request", sure="chance").join(unit, on="n").select("unit", "to", "sure", "n")
     turns = work.members.select("request", "request_kind", "component", "opener").unique("request")
@@ -49,11 +60,9 @@ def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Wo
         .then(pl.lit(method))
         .otherwise("link_method")
     )
-    names = work.events.select("n", "event_id")
-    placed = every.select("n", "by", "request").join(names, on="n")
-    placed = placed.join(names.rename({"n": "by", "event_id": "by_event"}), on="by")
-    rerooted = _rerooted(work.links, placed)
-    work = replace(work, members=pl.concat([kept, every.select(kept.columns)]).sort("n"), links=rerooted)
+    placed = every.select("n", "by", "request")
+    links = _rerooted(work.links, placed)
+    work = replace(work, members=pl.concat([kept, every.select(kept.columns)]).sort("n"), links=links)
     # What was delivered again is tied to what stands for it.
     copies = placed.filter((pl.col("n") != pl.col("by")) & ~_linked(work.links, placed))
     return work.link(
@@ -70,9 +79,9 @@ def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Wo
 
 def _linked(links: tuple[pl.DataFrame, ...], placed: pl.DataFrame) -> pl.Series:
     """Which of the events have a link that ties them."""
-    taken = [one.filter((pl.col("relation") == "member") & pl.col("taken"))["from_event"] for one in links]
-    every = pl.concat(taken) if taken else pl.Series(dtype=pl.String)
-    return placed["event_id"].is_in(every.implode())
+    taken = [one.filter((pl.col("relation") == "member") & pl.col("taken"))["from"] for one in links]
+    every = pl.concat(taken) if taken else pl.Series(dtype=pl.Int64)
+    return placed["n"].is_in(every.implode())
 
 
 def _rerooted(links: tuple[pl.DataFrame, ...], placed: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
@@ -81,28 +90,23 @@ def _rerooted(links: tuple[pl.DataFrame, ...], placed: pl.DataFrame) -> tuple[pl
     They led to the opening event of a request that is one no more. On the way from there to the event that was placed
     each tie is turned round: both ends hold its id.
     """
-    mine = pl.col("from_event").is_in(placed["event_id"].implode()) & (pl.col("relation") == "member") & pl.col("taken")
-    old = pl.concat([one.filter(mine) for one in links]) if links else LINKS.empty()
+    mine = pl.col("from").is_in(placed["n"].implode()) & (pl.col("relation") == "member") & pl.col("taken")
+    old = pl.concat([one.filter(mine) for one in links]) if links else pl.DataFrame(schema=LINKED)
     if old.is_empty():
         return links
     rest = tuple(one.filter(~mine) for one in links)
-    old = old.join(
-        placed.select(from_event="event_id", at="by_event", into="request"), on="from_event", maintain_order="left"
-    ).with_columns(to_request="into")
+    into = placed.select("n", at="by", into="request")
+    old = old.join(into, left_on="from", right_on="n", maintain_order="left").with_columns(to_request="into")
     ties = old.filter(pl.col("method") != "opening")
-    at = placed.select(here="by_event").unique()
+    at = placed.select(here="by").unique()
     turned = []
-    gone = pl.DataFrame({"from_event": at["here"]})
+    gone = pl.DataFrame({"from": at["here"]})
     while at.height:
-        steps = ties.join(at, left_on="from_event", right_on="here", how="semi")
+        steps = ties.join(at, left_on="from", right_on="here", how="semi")
         if steps.is_empty():
             break
-        turned.append(
-            steps.with_columns(
-                from_event="to_event", to_event="from_event", from_address="to_address", to_address="from_address"
-            )
-        )
-        at = steps.select(here="to_event").unique()
-        gone = pl.concat([gone, at.rename({"here": "from_event"})])
-    kept = ties.join(gone, on="from_event", how="anti")
-    return (*rest, LINKS.conform(pl.concat([kept, *turned]).select(LINKS.names)))
+        turned.append(steps.with_columns(pl.col("to").alias("from"), pl.col("from").alias("to")))
+        at = steps.select(here="to").unique()
+        gone = pl.concat([gone, at.rename({"here": "from"})])
+    kept = ties.join(gone, on="from", how="anti")
+    return (*rest, pl.concat([kept, *turned]).select(LINKED.names()))

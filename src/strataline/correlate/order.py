@@ -13,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from strataline.correlate.graph import first_per
 from strataline.correlate.hubs import JOINING
-from strataline.correlate.work import Work, sample
+from strataline.correlate.work import Work, carried, numbers, sample
 from strataline.event import LAYERS
 
 CHECK_IN, CHECK_OUT = "policy.decision/input", "policy.decision/output"
@@ -81,10 +82,11 @@ _FEW_ROUNDS, _MOST_ROUNDS = 24, 256
 
 def order(work: Work) -> Work:
     """Fill ``ordered``: n, seq (from 0 within the request), order_basis (first, causal, clock, tie)."""
-    rows = work.events.join(work.members.select("n", request="opener"), on="n").sort("n")
-    rows = rows.with_columns(i=pl.int_range(pl.len()), clock=pl.col("clock").rank("dense").cast(pl.Int64))
-    fixed = _across_clocks(rows, pl.concat([_by_rule(work, rows), _by_parent(rows)]))
-    rules = pl.concat([fixed, _by_custom(work, rows)]).unique(maintain_order=True)
+    columns = ("n", "step", "layer", "format", "clock", "t", "first", "span_id", "parent_id")
+    rows = work.events.select(columns).join(work.members.select("n", request="opener"), on="n").sort("n")
+    rows = rows.with_columns(i=pl.int_range(pl.len()), clock=pl.col("clock").to_physical().cast(pl.Int64))
+    fixed = _once(_across_clocks(rows, pl.concat([_by_rule(work, rows), _by_parent(rows)])))
+    rules = _once(pl.concat([fixed, _by_custom(work, rows)]))
     placed, level, unsettled = _place(rows, rules, _FEW_ROUNDS)
     looping = 0
     if unsettled.any():
@@ -103,22 +105,33 @@ def order(work: Work) -> Work:
     # What was delivered again stands where the first stands.
     first = rows.select("n", at="i").join(rows.select("i", n="first"), on="n").sort("i")["at"].to_numpy()
     placed, level = placed[first], level[first]
-    rows = rows.with_columns(
+    unplaced = placed == _UNPLACED
+    rank = numbers(rows["step"], RANK, len(RANK)).to_numpy()
+    layer = numbers(rows["layer"], {layer: rank for rank, layer in enumerate(LAYERS)}, len(LAYERS)).to_numpy()
+    # Level, then kind, then layer; the number of an event follows its evidence address.
+    further = ((level - level.min(initial=0)) * (len(RANK) + 1) + rank) * (len(LAYERS) + 1) + layer
+    rows = rows.select("request", "i", "n", "t", "step", "clock").with_columns(
         placed=pl.Series(placed),
-        level=pl.Series(level),
-        unplaced=pl.Series(placed == _UNPLACED),
-        rank=pl.col("step").replace_strict(RANK, default=len(RANK), return_dtype=pl.Int64),
-        layer_rank=pl.col("layer").replace_strict({n: r for r, n in enumerate(LAYERS)}, return_dtype=pl.Int64),
+        unplaced=pl.Series(unplaced),
+        at=pl.Series(np.where(unplaced, _LATEST, placed)),
+        further=pl.Series(further),
     )
-    # The number of an event follows its evidence address.
-    rows = rows.sort("request", "unplaced", "placed", "level", "rank", "layer_rank", "n")
+    keys = rows.select("request", "at", "further", "i").sort("request", "at", "further", "i")
+    rows = rows.drop("at", "further")[keys["i"]]
+    same = pl.col("request") == pl.col("request").shift(1)
     rows = rows.with_columns(
-        seq=pl.int_range(pl.len()).over("request"),
-        before=pl.col("i").shift(1).over("request"),
-        placed_before=pl.col("placed").shift(1).over("request"),
+        same.fill_null(value=False).alias("same"),
+        before=pl.col("i").shift(1),
+        placed_before=pl.col("placed").shift(1),
     )
-    direct = rules.select(before="a", i="b").unique().with_columns(direct=pl.lit(value=True))
-    rows = rows.join(direct, on=["before", "i"], how="left", maintain_order="left")
+    place = pl.int_range(pl.len())
+    rows = rows.with_columns(
+        seq=place - pl.when(~pl.col("same")).then(place).forward_fill(),
+        direct=(pl.col("before") * rows.height + pl.col("i")).is_in(
+            rules.select(pl.col("a") * rows.height + pl.col("b")).to_series().implode()
+        )
+        & pl.col("same"),
+    )
     moved = pl.col("placed") > pl.col("t").fill_null(_UNPLACED)
     basis = (
         pl.when(pl.col("seq") == 0)
@@ -137,13 +150,20 @@ def order(work: Work) -> Work:
     return work
 
 
+def _once(edges: pl.DataFrame) -> pl.DataFrame:
+    """The edges, each once, by (a, b)."""
+    most = int(edges["b"].to_numpy().max(initial=0)) + 1
+    code = (edges["a"] * most + edges["b"]).unique().sort()
+    return pl.DataFrame({"a": code // most, "b": code % most})
+
+
 def _across_clocks(rows: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
     """The edges between clocks, or between equal times: one clock knows its own order better than any rule."""
-    at = rows.select("i", "clock", "t")
-    ends = edges.join(at, left_on="a", right_on="i", maintain_order="left")
-    ends = ends.join(at, left_on="b", right_on="i", suffix="_b", maintain_order="left")
-    told = (pl.col("clock") == pl.col("clock_b")) & (pl.col("t") != pl.col("t_b"))
-    return ends.filter(~told.fill_null(value=False)).select("a", "b")
+    at, clock = rows["t"].fill_null(_UNPLACED).to_numpy(), rows["clock"].fill_null(-1).to_numpy()
+    a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
+    told = (clock[a] == clock[b]) & (clock[a] >= 0) & (at[a] != at[b])
+    told &= (at[a] != _UNPLACED) & (at[b] != _UNPLACED)
+    return edges.filter(pl.Series(~told))
 
 
 def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
@@ -152,31 +172,106 @@ def _by_rule(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     In a request with one attempt, between the only events of two kinds, and from every model call to the only answer
     to the client. Among the events that carry one id, from the first of a kind, if one clock tells which that is.
     """
-    fresh = rows.filter(pl.col("first") == pl.col("n")).select("i", "n", "request", "step", "clock", "t")
-    code = {step: place for place, step in enumerate(sorted({step for rule in PRECEDES for step in rule}))}
-    known = fresh.filter(pl.col("step").is_in(list(code)))
-    known = known.with_columns(pl.col("step").replace_strict(code, return_dtype=pl.Int64))
-    pairs = [(code[step], code[then]) for step, then in PRECEDES]
-    rules = pl.DataFrame(pairs, schema={"step": pl.Int64, "then": pl.Int64}, orient="row")
+    words = rows.schema["step"].categories.to_list()  # type: ignore[attr-defined]
+    code = {step: place for place, step in enumerate(words)}
+    rules = [(code[step], code[then]) for step, then in PRECEDES if step in code and then in code]
+    named = sorted({code[step] for rule in PRECEDES for step in rule if step in code})
+    ruled = np.zeros(len(words) + 1, bool)
+    ruled[named] = True
+    i, n, request = (rows[name].to_numpy() for name in ("i", "n", "request"))
+    step = rows["step"].to_physical().cast(pl.Int64).fill_null(len(words)).to_numpy()
+    known = np.flatnonzero(ruled[step] & (rows["first"].to_numpy() == n))
+    i, n, request, step = i[known], n[known], request[known], step[known]
     # With several attempts, the only event of a kind may belong to another attempt than the only one of the next.
-    attempts = (pl.col("step") == code["prompt.received"]).sum().over("request")
-    once = known.filter(attempts <= 1)
-    alone = once.filter(pl.len().over("request", "step") == 1)
-    in_request = alone.join(rules, on="step").join(alone.select("request", then="step", b="i"), on=["request", "then"])
-    last = alone.filter(pl.col("step") == code["prompt.responded"]).select("request", b="i")
-    every = once.filter(pl.col("step") == code["model.call"]).join(last, on="request")
-    keys = work.ids.filter(pl.col("role").is_in(JOINING)).select("n", "key").unique()
-    carried = known.join(keys, on="n")
-    same_clock = (pl.col("clock").min() == pl.col("clock").max()).over("request", "key", "step")
-    opening = carried.filter(same_clock & pl.col("t").is_not_null()).sort("request", "key", "step", "t", "i")
-    opening = opening.group_by("request", "key", "step", maintain_order=True).first()
-    later = carried.select("request", "key", then="step", b="i", times=pl.len().over("request", "key", "step"))
-    by_id = opening.join(rules, on="step").join(later, on=["request", "key", "then"])
-    # An agent renders a prompt again after each search: the first search may follow the first of these.
-    before = pl.col("step").is_in([code[step] for step in LOOPED if step in code])
-    looped = (pl.col("then") == code["prompt.rendered"]) & (pl.col("times") > 1) & before
-    by_id = by_id.filter(~looped)
-    return pl.concat([frame.select(pl.col("i").alias("a"), "b") for frame in (in_request, every, by_id)]).sort("a", "b")
+    openings = np.bincount(request[step == code.get("prompt.received", -1)], minlength=int(request.max(initial=-1)) + 1)
+    once = np.flatnonzero(openings[request] <= 1)
+    in_request = _Piles(request[once], step[once], i[once], len(words))
+    single = in_request.sizes == 1
+    found = [in_request.pairs(single, rule, in_request.first, only=single) for rule in rules]
+    if "model.call" in code and "prompt.responded" in code:
+        rule = code["prompt.responded"], code["model.call"]
+        later = in_request.pairs(single, rule, in_request.first)
+        found.append((later[1], later[0]))
+    keys = carried(work.ids.filter(pl.col("role").is_in(JOINING)))
+    # All that carry one of these ids are of one request.
+    of = np.full(work.events.height, -1)
+    of[n] = np.arange(len(n))
+    held = of[keys["n"].to_numpy()]
+    key = keys["key"].to_numpy()[held >= 0]
+    held = held[held >= 0]
+    several = np.bincount(key)[key] > 1 if len(key) else np.zeros(0, bool)
+    key, held = key[several], held[several]
+    by_id = _Piles(key, step[held], i[held], len(words))
+    told, first = by_id.told(rows)
+    prompt = code.get("prompt.rendered", -1)
+    looped = {code[name] for name in LOOPED if name in code}
+    for rule in rules:
+        # An agent renders a prompt again after each search: the first search may follow the first of these.
+        only = by_id.sizes == 1 if rule[1] == prompt and rule[0] in looped else None
+        found.append(by_id.pairs(told, rule, first, only=only))
+    a, b = (np.concatenate([np.zeros(0, np.int64), *(one[side] for one in found)]) for side in (0, 1))
+    return pl.DataFrame({"a": a, "b": b})
+
+
+class _Piles:
+    """Events by what they share (a request, an id) and their step.
+
+    Attributes:
+        codes: of the piles, ascending: what is shared times the number of steps, and the step.
+        starts: of each pile, where it begins in `i`.
+        sizes: of each pile.
+        i: the events, pile after pile, each in order of i.
+        first: of each pile, the first event.
+    """
+
+    def __init__(self, shared: np.ndarray, step: np.ndarray, i: np.ndarray, steps: int) -> None:
+        code = shared * (steps + 1) + step
+        order = np.argsort(code, kind="stable")
+        ordered = code[order]
+        self.steps = steps + 1
+        self.i = i[order]
+        new = np.ones(len(ordered), bool)
+        new[1:] = ordered[1:] != ordered[:-1]
+        self.starts = np.flatnonzero(new)
+        self.codes = ordered[self.starts]
+        self.sizes = np.diff(np.append(self.starts, len(ordered)))
+        self.first = self.i[self.starts]
+        self.step = self.codes % self.steps
+
+    def told(self, rows: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Which piles are of one clock that tells which event is first, and that event."""
+        if not len(self.i):
+            return np.zeros(0, bool), self.first
+        least, most = (rows["clock"].fill_null(other).to_numpy()[self.i] for other in (_LATEST, -1))
+        one = np.minimum.reduceat(least, self.starts) == np.maximum.reduceat(most, self.starts)
+        at = rows["t"].fill_null(_LATEST).to_numpy()[self.i]
+        first = first_per(np.repeat(np.arange(len(self.starts)), self.sizes), at)
+        return one & (at[first] != _LATEST), self.i[first]
+
+    def pairs(
+        self, which: np.ndarray, rule: tuple[int, int], first: np.ndarray, *, only: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The `first` of the piles (of those in `which`) of a rule's step, each with all events of the next one's pile.
+
+        Args:
+            which: piles.
+            rule: a step and one that it must precede.
+            first: an event of each pile.
+            only: the piles that may come next; None for all.
+        """
+        step, then = rule
+        mine = np.flatnonzero(which & (self.step == step))
+        wanted = self.codes[mine] + (then - step)
+        there = np.searchsorted(self.codes, wanted)
+        inside = there < len(self.codes)
+        mine, wanted, there = mine[inside], wanted[inside], there[inside]
+        met = self.codes[there] == wanted
+        if only is not None:
+            met &= only[there]
+        mine, there = mine[met], there[met]
+        sizes = self.sizes[there]
+        back = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return np.repeat(first[mine], sizes), self.i[np.repeat(self.starts[there], sizes) + back]
 
 
 def _by_parent(rows: pl.DataFrame) -> pl.DataFrame:
@@ -185,7 +280,7 @@ def _by_parent(rows: pl.DataFrame) -> pl.DataFrame:
     above = above.unique(["request", "span_id"], keep="first", maintain_order=True)
     below = rows.filter(pl.col("parent_id").is_not_null()).select("request", "parent_id", b="i")
     found = above.join(below, left_on=["request", "span_id"], right_on=["request", "parent_id"])
-    return found.filter(pl.col("a") != pl.col("b")).select("a", "b").sort("a", "b")
+    return found.filter(pl.col("a") != pl.col("b")).select("a", "b")
 
 
 def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
@@ -195,10 +290,14 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     99 of 100 such requests with one event of each. Of fewer than 30 such requests nothing is learned.
     """
     unsure = _unsure(work, rows)
+    if unsure.is_empty():
+        return pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
     # One step may be reported by two programs, such as a filter and the gateway that asks it.
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     fresh = fresh.filter(pl.len().over("request", "step", "format") == 1).join(unsure, on="clock")
-    sorts = fresh.select("step", "format").unique().sort("step", "format").with_row_index("sort")
+    sorts = (
+        fresh.select("step", "format").unique().sort("step", "format").with_row_index("sort").cast({"sort": pl.Int64})
+    )
     fresh = fresh.join(sorts, on=["step", "format"]).select("i", "request", "sort", "clock", "t", "unsure")
     some = fresh.join(sample(fresh.select("request")), on="request", how="semi")
     both = _apart(some.join(some, on="request", suffix="_b").filter(pl.col("sort") < pl.col("sort_b")))
@@ -206,7 +305,7 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     usual = both.group_by("sort", "sort_b").agg(
         later=(pl.col("apart").filter(told) > 0).mean(), size=told.sum(), close=(~told).sum()
     )
-    ranks = sorts.with_columns(rank=pl.col("step").replace_strict(RANK, default=None, return_dtype=pl.Int64))
+    ranks = sorts.with_columns(numbers(sorts["step"], RANK, None).alias("rank"))
     ranks = ranks.select("sort", "rank")
     usual = (
         usual.filter(pl.col("close") > 0)
@@ -217,28 +316,38 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     by_rank = pl.when(pl.col("rank") < pl.col("rank_b")).then(1.0).when(pl.col("rank") > pl.col("rank_b")).then(0.0)
     usual = usual.with_columns(later=pl.when(pl.col("size") >= 30).then("later").otherwise(by_rank))
     custom = usual.filter(~pl.col("later").is_between(0.01, 0.99, closed="none"))
-    other = fresh.rename({name: f"{name}_b" for name in fresh.columns if name != "request"})
-    close = _apart(fresh.join(custom, on="sort").join(other, on=["request", "sort_b"]))
+    if custom.is_empty():
+        return pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
+    of = fresh.with_columns(at=pl.col("request") * sorts.height + pl.col("sort"))
+    other = of.join(custom.select(sort="sort_b").unique(), on="sort", how="semi")
+    other = other.select("at", *(pl.col(name).alias(f"{name}_b") for name in ("i", "clock", "t", "unsure")))
+    mine = of.join(custom.select("sort", "sort_b", "later"), on="sort")
+    mine = mine.with_columns(at=pl.col("at") - pl.col("sort") + pl.col("sort_b")).drop("request", "sort", "sort_b")
+    close = _apart(mine.join(other, on="at"))
     close = close.filter(pl.col("apart").abs() <= pl.col("within"))
     forth = pl.col("later") > 0.5
-    return close.select(a=pl.when(forth).then("i").otherwise("i_b"), b=pl.when(forth).then("i_b").otherwise("i")).sort(
-        "a", "b"
-    )
+    return close.select(a=pl.when(forth).then("i").otherwise("i_b"), b=pl.when(forth).then("i_b").otherwise("i"))
 
 
 def _unsure(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
     """How far off each clock may be (ns): clock (its number), unsure; without those of which that is not known."""
-    codes = work.events.select("n", name="clock").join(rows.select("n", "clock"), on="n").unique("clock")
-    known = work.clocks.group_by(name="clock").agg(pl.col("unsure").max()).drop_nulls()
-    return known.join(codes.select("name", "clock"), on="name").drop("name")
+    of = work.events.schema["clock"]
+    known = work.clocks.group_by(pl.col("clock").cast(of, strict=False)).agg(pl.col("unsure").max()).drop_nulls()
+    known = known.with_columns(pl.col("clock").to_physical().cast(pl.Int64))
+    return known.join(rows.select(pl.col("clock").unique()), on="clock", how="semi")
 
 
 def _contradicted(work: Work, rows: pl.DataFrame, rules: pl.DataFrame) -> pl.DataFrame:
     """Notes on the rules that the clocks contradict by more than they may be off: subject, count, detail."""
-    at = rows.join(_unsure(work, rows), on="clock").select("i", "step", "t", "unsure")
-    pairs = rules.unique().join(at, left_on="a", right_on="i").join(at, left_on="b", right_on="i", suffix="_b")
-    against = pairs.filter(pl.col("t") - pl.col("t_b") > pl.col("unsure") + pl.col("unsure_b"))
-    counted = against.group_by("step", "step_b").len().sort("step", "step_b")
+    at = rows.join(_unsure(work, rows), on="clock", how="left").sort("i")
+    t, unsure = at["t"].fill_null(_UNPLACED).to_numpy(), at["unsure"].fill_null(-1).to_numpy()
+    a, b = rules["a"].to_numpy(), rules["b"].to_numpy()
+    known = (t[a] != _UNPLACED) & (t[b] != _UNPLACED) & (unsure[a] >= 0) & (unsure[b] >= 0)
+    a, b = a[known], b[known]
+    against = t[a] - t[b] > unsure[a] + unsure[b]
+    step = at["step"]
+    pairs = pl.DataFrame({"step": step.gather(a[against]), "step_b": step.gather(b[against])})
+    counted = pairs.group_by("step", "step_b").len().sort("step", "step_b")
     return counted.select(
         subject="step_b",
         count=pl.col("len").cast(pl.Int64),

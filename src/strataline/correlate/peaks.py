@@ -49,15 +49,18 @@ def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataF
     needed. Basis ``scope-peak``.
     """
     known = [*solved, *small.filter(pl.col("pairs") >= 2)["clock"]]
-    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
+    columns = ("n", "clock", "step", "t", "end", "session_scope", "user_scope")
+    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null()).select(columns)
     open_ = fresh.filter(~pl.col("clock").is_in(known))
+    if open_.is_empty():
+        return pl.DataFrame(schema=CLOCK_ROWS)
     turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select(
         "n", request="opener"
     )
     tied = fresh.filter(pl.col("clock").is_in(known)).join(turns, on="n")
-    if tied.is_empty() or open_.is_empty():
+    if tied.is_empty():
         return pl.DataFrame(schema=CLOCK_ROWS)
-    by_step = pl.DataFrame({"step": sorted(set(fresh["step"]))}).with_row_index("sort").cast({"sort": pl.Int64})
+    by_step = fresh.select(pl.col("step").unique().sort()).with_row_index("sort").cast({"sort": pl.Int64})
     mine = open_.join(by_step, on="step").select(
         "n", "clock", "t", "session_scope", "user_scope", mark=pl.col("sort") * 2
     )
@@ -68,7 +71,7 @@ def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataF
     )
     here = tied.join(sample(turns.select("request")), on="request", how="semi")
     marks = moments(here.join(by_step, on="step").select("n", "sort", "t", "end")).join(turns, on="n")
-    learned = _typical(marks).with_columns(way=pl.lit(0, pl.Int64))
+    learned = _typical(marks, mine["mark"].unique()).with_columns(way=pl.lit(0, pl.Int64))
     # A step that no id ties may come soon before or after any other.
     unknown = mine.select("mark").unique().join(learned, on="mark", how="anti").sort("mark")
     usual = marks.filter(pl.col("mark") % 2 == 0).group_by(anchor="mark").agg(pl.col("request").n_unique())
@@ -76,17 +79,17 @@ def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataF
     any_ = unknown.join(near, how="cross").with_columns(delay=pl.lit(0, pl.Int64), spread=pl.lit(0, pl.Int64))
     any_ = any_.with_row_index("way", offset=1).cast({"way": pl.Int64})
     learned = pl.concat([learned, any_.select(learned.columns)])
-    scopes = turns.join(fresh.select("n", "session_scope", "user_scope"), on="n")
     anchors = tied.join(by_step, on="step").with_columns(anchor=pl.col("sort") * 2)
     anchors = anchors.join(learned.select("anchor").unique(), on="anchor", how="semi")
     anchors = anchors.select("request", "anchor", when="t")
     votes = []
     for scope in ("session_scope", "user_scope"):
-        of_scope = scopes.select("request", pl.col(scope)).drop_nulls().unique()
-        of_scope = of_scope.filter(pl.len().over(scope) <= MOST_IN_SCOPE)
         some = mine.filter(pl.col(scope).is_not_null())
         if scope == "user_scope":
             some = some.filter(pl.col("session_scope").is_null())
+        of_scope = fresh.select("n", scope).join(some.select(pl.col(scope).unique()), on=scope, how="semi")
+        of_scope = of_scope.join(turns, on="n").select("request", scope).unique()
+        of_scope = of_scope.filter(pl.len().over(scope) <= MOST_IN_SCOPE)
         pairs = some.join(learned, on="mark").join(of_scope, on=scope)
         pairs = pairs.join(anchors, on=["request", "anchor"])
         votes.append(pairs.select("clock", "way", "n", vote=pl.col("t") - pl.col("when") - pl.col("delay")))
@@ -126,12 +129,17 @@ def shared(work: Work, solved: dict[str, Clock]) -> pl.DataFrame:
     most events close to one of the events of the turns is taken, if it does so for twice as many as none at all.
     """
     # A clock that few of its many events bound is as good as unknown.
-    sizes = work.events.group_by("clock").len()
+    sizes = work.events.group_by("clock").len().with_columns(pl.col("clock").cast(pl.String))
     few = work.clocks.join(sizes, on="clock").filter(
         (pl.col("pairs") < BRACKETED) & (pl.col("pairs") * 10 < pl.col("len")) & (pl.col("basis") != "scope-peak")
     )
     names = work.clocks.join(few.select("clock"), on="clock", how="anti")["clock"].implode()
     fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("logged").is_not_null())
+    fresh = fresh.select("n", "clock", "step", "logged", "t", "end")
+    open_ = fresh.filter(~pl.col("clock").is_in(names))
+    open_ = open_.filter(pl.len().over("clock") >= BRACKETED)
+    if open_.is_empty():
+        return pl.DataFrame(schema=CLOCK_ROWS)
     fresh = fresh.with_columns(t=pl.when(pl.col("clock").is_in(few["clock"].implode())).then("logged").otherwise("t"))
     turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select("n")
     tied = fresh.filter(pl.col("clock").is_in(list(solved))).join(turns, on="n", how="semi")
@@ -185,12 +193,13 @@ def _beyond_chance(times: np.ndarray, there: np.ndarray) -> float:
     return found - len(times) * min(1.0, 2 * CLOSE_NS * len(there) / span)
 
 
-def _typical(marks: pl.DataFrame) -> pl.DataFrame:
-    """mark, anchor, delay (median, ns), spread: of each step the anchor at the steadiest distance."""
-    rows = examples(marks)
+def _typical(marks: pl.DataFrame, wanted: pl.Series) -> pl.DataFrame:
+    """mark, anchor, delay (median, ns), spread: of each of the `wanted` steps the anchor at the steadiest distance."""
+    rows = examples(marks.filter(pl.col("mark") % 2 == 0))
+    given = rows.filter(pl.col("mark").is_in(wanted.implode()))
     best: dict[int, tuple[float, int, float]] = {}
-    for mark, anchor, found, _, together in delays(rows, rows):
-        if mark % 2 or anchor % 2 or len(found) < LEARNED or together < 0.5:
+    for mark, anchor, found, _, _ in delays(given, rows, least=0.5):
+        if len(found) < LEARNED:
             continue
         low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
         best[mark] = min(best.get(mark, (np.inf, 0, 0.0)), (float(high - low), anchor, float(middle)))

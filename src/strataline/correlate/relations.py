@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import polars as pl
 
 from strataline.correlate.again import REPEATS
 from strataline.correlate.hubs import JOINING
-from strataline.correlate.work import OPENING, OPERATIONS, Work
+from strataline.correlate.work import OPENING, OPERATIONS, Work, carried, once
 
 FROM_REF = {
     "regenerate_of": "regenerates",
@@ -32,68 +35,71 @@ CALL_IDS = ("call_id",)
 
 def relate(work: Work) -> Work:
     """Write the relations to the links."""
-    rows = work.events.join(work.members.select("n", request="opener"), on="n", how="left")
-    keys = work.ids.filter(pl.col("role").is_in(JOINING)).select("n", "key", "kind", "value").unique()
-    keys = keys.sort("n", "key", "kind", "value").group_by("n", "key", maintain_order=True).first()
+    rows = _placed(work, "left")
+    keys = joining_keys(work)
     for found in (*_named(work, rows, keys), _children(rows), _attempts(rows, keys), *_shared(rows, keys)):
         if found.height:
             work = work.link(found.with_columns(confidence=pl.lit(1.0)))
     return work
 
 
+def joining_keys(work: Work) -> pl.DataFrame:
+    """N, key, kind, id of what may join, in order of n; of several ids with one key the first by kind."""
+    rows = work.ids.filter(pl.col("role").is_in(JOINING)).select("n", "key", "kind", "id")
+    single = once(rows, "key")
+    if single.height == rows.height:
+        return rows
+    return once(rows.sort("n", "key", "kind", "id"), "key")
+
+
+def _placed(work: Work, how: Literal["left", "inner"]) -> pl.DataFrame:
+    """What relations are told by, of each event: and ``request``, its opener."""
+    columns = ("n", "kind", "step", "t", "attempt", "first", "span_id", "parent_id", "parent_raw")
+    members = work.members.select("n", request="opener")
+    order: Literal["left"] = "left"
+    return work.events.select(columns).join(members, on="n", how=how, maintain_order=order)
+
+
 def calls(work: Work) -> pl.DataFrame:
-    """N and ``call`` (event id): the operation that each event is about.
+    """N and ``call`` (n of the operation that each event is about).
 
     An event is about the operation whose id it carries, if that id names one operation alone; a span below an
     operation is about the nearest one above it; an operation is about itself. Attempts of one call share the first's.
     """
-    rows = work.events.join(work.members.select("n", request="opener"), on="n")
+    rows = _placed(work, "inner")
     operations = rows.filter(pl.col("kind").is_in(OPERATIONS) & (pl.col("first") == pl.col("n")))
     alias = work.ids.filter(pl.col("role") == "alias")
-    keys = alias.select("n", "key").unique()
-    first = _first_of_call(rows, alias.filter(pl.col("kind").is_in(CALL_IDS)).select("n", "key").unique())
-    main = (
-        operations.select("n", "request", "kind")
-        .join(first, on="n", how="left")
-        .with_columns(main=pl.coalesce("to", "n"))
-    )
-    carried = main.select("request", "main", "n").join(keys, on="n").select("request", "key", "main").unique()
-    sole = carried.filter(pl.len().over("request", "key") == 1)
-    about = (
-        rows.select("n", "request").join(keys, on="n").join(sole, on=["request", "key"]).select("n", "main").unique()
-    )
+    keys = carried(alias)
+    first = _first_of_call(rows, carried(alias.filter(pl.col("kind").is_in(CALL_IDS))))
+    main = operations.select("n", "request").join(first, on="n", how="left").with_columns(main=pl.coalesce("to", "n"))
+    held = main.select("request", "main", "n").join(keys, on="n").select("request", "key", "main").unique()
+    sole = held.filter(pl.len().over("request", "key") == 1)
+    # A key that no operation carries tells nothing.
+    known = keys.join(sole.select("key").unique(), on="key", how="semi")
+    about = rows.select("n", "request").join(known, on="n").join(sole, on=["request", "key"]).select("n", "main")
+    about = about.unique()
     about = about.filter(pl.len().over("n") == 1)
-    spans = (
-        main.select("request", "main", "n")
-        .join(rows.select("n", "span_id"), on="n")
-        .filter(pl.col("span_id").is_not_null())
-    )
+    spans = rows.select("n", "span_id").filter(pl.col("span_id").is_not_null())
+    spans = main.select("request", "main", "n").join(spans, on="n", maintain_order="left")
     below = rows.filter(pl.col("parent_id").is_not_null()).join(
         spans.select("request", "main", parent_id="span_id").unique(
             ["request", "parent_id"], keep="first", maintain_order=True
         ),
         on=["request", "parent_id"],
     )
-    everything = pl.concat(
-        [
-            main.select("n", "main", rank=pl.lit(0)),
-            about.select("n", "main", rank=pl.lit(1)),
-            below.select("n", "main", rank=pl.lit(2)),
-        ]
-    )
-    chosen = everything.sort("n", "rank", "main").group_by("n", maintain_order=True).first()
-    names = work.events.select(main="n", call="event_id")
-    return chosen.join(names, on="main", how="left").select("n", "call")
+    chosen = np.full(work.events.height, -1)
+    # What tells more comes last, and stands.
+    for found in (below, about, main):
+        chosen[found["n"].to_numpy()] = found["main"].to_numpy()
+    at = np.flatnonzero(chosen >= 0)
+    return pl.DataFrame({"n": at, "call": chosen[at]})
 
 
 def _first_of_call(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """Model calls (``n``) that share a key of `keys` with an earlier one, and the first of these (``to``)."""
-    found = rows.filter((pl.col("kind") == "model.call") & (pl.col("first") == pl.col("n")))
-    found = (
-        found.join(keys, on="n")
-        .join(rows.filter(pl.col("kind") == "model.call").join(keys, on="n").group_by("key").len(), on="key")
-        .filter(pl.col("len") > 1)
-    )
+    made = rows.filter(pl.col("kind") == "model.call").join(keys, on="n")
+    made = made.filter(pl.len().over("key") > 1)
+    found = made.filter(pl.col("first") == pl.col("n"))
     return (
         found.sort("request", "key", "t", "attempt", "n", nulls_last=True)
         .with_columns(to=pl.col("n").first().over("request", "key"))
@@ -110,18 +116,19 @@ def _named(work: Work, rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFr
     refs = work.refs.filter(pl.col("role") != REPEATS)
     if refs.is_empty():
         return []
-    there = keys.join(rows.select("n", "kind", "t").rename({"kind": "event_kind"}), on="n")
+    there = keys.join(refs.select("key").unique(), on="key", how="semi").join(
+        rows.select("n", "kind", "t").rename({"kind": "event_kind"}), on="n"
+    )
     there = there.with_columns(opens=pl.col("event_kind") != OPENING).sort("key", "opens", "t", "n", nulls_last=True)
     there = there.group_by("key", maintain_order=True).first().select("key", to="n")
-    found = refs.join(there, on="key", how="left").filter(pl.col("to").is_not_null() & (pl.col("to") != pl.col("n")))
+    found = refs.join(there, on="key").filter(pl.col("to") != pl.col("n"))
     return [
         found.sort("n", "key").select(
             pl.col("n").alias("from"),
             "to",
-            relation=pl.col("role").replace(FROM_REF),
+            relation=pl.col("role").cast(pl.String).replace(FROM_REF),
             method=pl.lit("ref"),
-            id_kind="kind",
-            id_value="value",
+            id="id",
         )
     ]
 
@@ -142,8 +149,7 @@ def _children(rows: pl.DataFrame) -> pl.DataFrame:
             "to",
             relation=pl.lit("child_of"),
             method=pl.lit("span"),
-            id_kind=pl.lit("span_id"),
-            id_value="parent_raw",
+            id="parent_raw",
         )
     )
 
@@ -158,31 +164,33 @@ def _attempts(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         "to",
         relation=pl.lit("attempt_of"),
         method=pl.lit("id"),
-        id_kind="kind",
-        id_value="value",
+        id="id",
     )
 
 
 def _shared(rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFrame]:
-    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("request").is_not_null()).select(
-        "n", "request", "step"
+    seen = {step for _, *steps in BY_ID for step in steps}
+    fresh = rows.filter(
+        (pl.col("first") == pl.col("n")) & pl.col("request").is_not_null() & pl.col("step").is_in(sorted(seen))
     )
-    carried = fresh.join(keys, on="n")
+    held = fresh.select("n", "request", "step").join(keys, on="n")
+    by_step = {step: some for (step,), some in held.partition_by("step", as_dict=True).items()}
     made = []
     for relation, source, target in BY_ID:
-        targets = carried.filter(pl.col("step") == target).select("request", "key", to="n")
+        if source not in by_step or target not in by_step:
+            continue
+        targets = by_step[target].select("request", "key", to="n")
         targets = targets.filter(pl.len().over("request", "key") == 1)
-        found = carried.filter(pl.col("step") == source).join(targets, on=["request", "key"])
-        found = found.sort("n", "to", "kind", "value").filter(pl.col("to").n_unique().over("n") == 1)
-        found = found.group_by("n", maintain_order=True).first()
+        found = by_step[source].join(targets, on=["request", "key"])
+        found = found.filter((pl.col("to").min() == pl.col("to").max()).over("n")).sort("n", "kind", "id")
+        found = found.unique("n", keep="first", maintain_order=True)
         made.append(
             found.select(
                 pl.col("n").alias("from"),
                 "to",
                 relation=pl.lit(relation),
                 method=pl.lit("id"),
-                id_kind="kind",
-                id_value="value",
+                id="id",
             )
         )
     return made

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from strataline.correlate.work import Work
@@ -18,6 +19,8 @@ MOST_CLOCKS = 32
 def split_reuse(work: Work) -> Work:
     """Split the keys of values that were used again, and note each such value."""
     gap = work.options.reuse_gap_ns
+    if not _far_apart(work, gap):
+        return work
     naming = work.ids.filter(pl.col("role") != "group").select("key").unique()
     joining = work.ids.join(naming, on="key", how="semi")
     timed = joining.select("n", "key").join(work.events.select("n", "clock", "t"), on="n").drop_nulls("t")
@@ -64,6 +67,7 @@ def split_reuse(work: Work) -> Work:
     )
     values = (
         joining.join(reused, on="key")
+        .join(work.values.select("id", "value"), on="id")
         .group_by("key")
         .agg(pl.col("value").min(), pl.col("kind").min(), pl.col("n").n_unique())
     )
@@ -73,6 +77,24 @@ def split_reuse(work: Work) -> Work:
         detail=pl.format("{} is used again after more than the reuse gap; each use is a value of its own", "kind"),
     )
     return replace(work, ids=split.select(work.ids.columns)).note_rows("id_reused", rows)
+
+
+def _far_apart(work: Work, gap: int) -> bool:
+    """Whether some key is used over a longer time than `gap`, by whatever clocks."""
+    t = work.events["t"]
+    if work.ids.is_empty() or t.max() is None or t.max() - t.min() <= gap:  # type: ignore[operator]
+        return False
+    n, key = work.ids["n"].to_numpy(), work.ids["key"].to_numpy()
+    size = int(key.max()) + 1
+    naming = np.zeros(size, bool)
+    naming[key[(work.ids["role"] != "group").to_numpy()]] = True
+    at = np.flatnonzero(naming[key] & t.is_not_null().to_numpy()[n])
+    when = t.fill_null(0).to_numpy()[n[at]]
+    low, high = np.full(size, np.iinfo(np.int64).max), np.full(size, np.iinfo(np.int64).min)
+    np.minimum.at(low, key[at], when)
+    np.maximum.at(high, key[at], when)
+    used = high >= low
+    return bool((high[used] - low[used] > gap).any())
 
 
 def _alignment(once: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from strataline.correlate.work import Work
@@ -26,11 +27,11 @@ def resolve_scopes(work: Work) -> Work:
 
 
 def _resolve(work: Work, name: str) -> Work:
-    values = work.events.select(value=name).drop_nulls().unique().sort("value").with_row_index("scope")
-    values = values.with_columns(pl.col("scope").cast(pl.Int64))
-    rows = work.members.filter(pl.col("request").is_not_null()).select("n", "request")
-    rows = rows.join(work.events.select("n", value=name), on="n").filter(pl.col("value").is_not_null())
-    rows = rows.select("request", "value").unique()
+    whole = work.events[name]
+    words = whole.dtype.categories  # type: ignore[attr-defined]
+    code = whole.to_physical().cast(pl.Int64)
+    rows = work.members.select("request", value=code.gather(work.members["n"])).drop_nulls("value")
+    rows = rows.unique()
     several = rows.filter(pl.len().over("request") == 2)
     pairs = several.join(several, on="request", suffix="_b").filter(pl.col("value") != pl.col("value_b"))
     pairs = pairs.group_by("value", "value_b").len()
@@ -42,22 +43,21 @@ def _resolve(work: Work, name: str) -> Work:
         .join(sizes.rename({"value": "value_b", "requests": "requests_b"}), on="value_b")
     )
     all_of_both = (pl.col("len") == pl.col("requests")) & (pl.col("len") == pl.col("requests_b"))
-    one = both.filter((pl.col("value") < pl.col("value_b")) & ((pl.col("len") >= TOGETHER) | all_of_both))
-    same = one.select("value", "value_b").sort("value")
-    joined = values.join(same, left_on="value", right_on="value_b", how="left").rename({"value_right": "main"})
-    main = joined.join(values.select(main="value", to="scope"), on="main", how="left")
-    table = main.select("value", **{f"{name}_scope": pl.coalesce("to", "scope")})
-    events = work.events.join(table, left_on=name, right_on="value", how="left", maintain_order="left")
-    work = replace(work, events=events)
+    same = both.filter((pl.col("value") < pl.col("value_b")) & ((pl.col("len") >= TOGETHER) | all_of_both))
+    same = same.select("value", "value_b", "len").sort("value")
+    scope = np.arange(len(words) + 1)
+    scope[same["value_b"].to_numpy()] = same["value"].to_numpy()
+    found = pl.Series(f"{name}_scope", scope[code.fill_null(-1).to_numpy()]).set(code.is_null(), None)
+    work = replace(work, events=work.events.with_columns(found))
     return work.note_rows(
         "scope_alias",
-        same.join(both.select("value", "value_b", "len"), on=["value", "value_b"], maintain_order="left").select(
-            subject="value",
+        same.select(
+            subject=words.gather(same["value"]),
             count=pl.col("len").cast(pl.Int64),
             detail=pl.format(
                 "{} {} is the same in these logs: they stand together in requests, and with no other",
                 pl.lit(name),
-                "value_b",
+                words.gather(same["value_b"]),
             ),
         ),
     )

@@ -7,128 +7,137 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
-from strataline.correlate.graph import tied
+from strataline.correlate.graph import first_per, tied
 from strataline.correlate.hubs import JOINING, with_parents
 from strataline.correlate.work import OPENING, OPERATIONS, Work
 
 TURN, JOB, UNROOTED = "turn", "job", "unrooted"
 
 
+KINDS = pl.Enum([JOB, TURN, UNROOTED])
+WAYS = ("id", "span", "resend", "redelivery")
+"""What ties an event, the more telling first."""
+
+
 def stitch(work: Work) -> Work:
     """Give each tied event its component and the id that ties it.
 
-    Fills ``members``: n, component, request (event id), kind, and the links of relation ``member``.
+    Fills ``members``: n, component, request, request_kind, opener, and the links of relation ``member``.
     """
-    joining = with_parents(work).filter(pl.col("role").is_in(JOINING))
-    # Attempts of one turn are joined by the turn, whatever ids they carry.
-    turns = work.groups.select("n", key=-2 * pl.col("turn") - 1)
-    again = work.events.filter(pl.col("first") != pl.col("n")).rechunk()
-    same = pl.concat(
-        [
-            again.select("n", key=-2 * pl.col("first") - 2),
-            again.select(n="first", key=-2 * pl.col("first") - 2),
-        ]
+    ways = _ways(work)
+    component = tied(work.events.height, ways["n"].to_numpy(), ways["key"].to_numpy())
+    openers = _openers(work, component)
+    found = np.full(work.events.height, -1)
+    found[openers["component"].to_numpy()] = np.arange(openers.height)
+    of = found[component]
+    inside = np.flatnonzero(of >= 0)
+    members = pl.DataFrame({"n": inside, "component": component[inside]}).with_columns(
+        openers.select("request", "request_kind", "opener")[of[inside]]
     )
-    carried = pl.concat([joining.select("n", "key"), turns, same])
-    places = tied(work.events.select("n"), carried)
-    kinds = _kinds(work, places)
-    members = places.join(kinds, on="component").sort("n")
-    work = replace(work, members=members)
-    return _member_links(work, joining, turns, same)
+    return _member_links(replace(work, members=members), ways)
 
 
-def _kinds(work: Work, places: pl.DataFrame) -> pl.DataFrame:
+def _ways(work: Work) -> pl.DataFrame:
+    """What may tie events: n, key (from 0), way, kind, id; in order of n, and of way where n is one."""
+    size = work.events.height
+    joining = with_parents(work).filter(pl.col("role").is_in(JOINING))
+    most = int(joining["key"].to_numpy().max(initial=-1)) + 1
+    way = pl.when(pl.col("role") == "span").then(1).otherwise(0).cast(pl.Int8)
+    # Attempts of one turn are joined by the turn, whatever ids they carry.
+    turns = work.groups.select("n", key=pl.col("turn") + most, way=pl.lit(2, pl.Int8))
+    again = work.events.filter(pl.col("first") != pl.col("n"))
+    key = pl.col("first") + (most + size)
+    same = pl.concat([again.select("n", key=key), again.select(n="first", key=key)]).with_columns(
+        way=pl.lit(3, pl.Int8)
+    )
+    parts = [joining.select("n", "key", "kind", "id", way=way), turns, same]
+    return pl.concat(parts, how="diagonal").sort("n", maintain_order=True)
+
+
+def _openers(work: Work, component: np.ndarray) -> pl.DataFrame:
     """component, request, request_kind and ``opener`` (n) of the components that are requests."""
-    columns = ("n", "event_id", "kind", "layer", "t", "parent_id", "first")
-    rows = places.join(work.events.select(columns), on="n")
+    rows = work.events.select("n", "place", "kind", "layer", "t", "parent_id", "first", component=pl.Series(component))
+    by = "component"
     turn = rows.filter(pl.col("kind") == OPENING)
-    turn = turn.sort("component", "event_id").group_by("component", maintain_order=True).first()
-    calls = rows.filter(pl.col("kind").is_in(OPERATIONS)).join(turn.select("component"), on="component", how="anti")
+    turn = turn.sort(by, "place").unique(by, keep="first", maintain_order=True)
+    taken = np.zeros(rows.height, bool)
+    taken[turn[by].to_numpy()] = True
+    calls = rows.filter(pl.col("kind").is_in(OPERATIONS) & ~pl.Series(taken[component]))
     # The earliest call without a parent opens a job; a call whose parent was not exported comes after those.
     calls = calls.with_columns(orphan=pl.col("parent_id").is_not_null(), none=pl.col("t").is_null())
-    job = calls.sort("component", "orphan", "none", "t", "event_id").group_by("component", maintain_order=True).first()
-    rest = rows.join(pl.concat([turn.select("component"), job.select("component")]), on="component", how="anti")
+    job = calls.sort(by, "orphan", "none", "t", "place").unique(by, keep="first", maintain_order=True)
+    taken[job[by].to_numpy()] = True
+    rest = rows.filter(~pl.Series(taken[component]))
     # A lone event that cannot open a turn is no request, however often it was delivered.
-    rest = rest.filter(pl.col("first").n_unique().over("component") > 1)
+    rest = rest.filter((pl.col("first").min() != pl.col("first").max()).over(by))
     # A browser's clock is the last to say when something began.
-    rest = rest.with_columns(browser=pl.col("layer") == "ui")
-    rest = (
-        rest.sort("component", "browser", "t", "event_id", nulls_last=True)
-        .group_by("component", maintain_order=True)
-        .first()
-    )
+    rest = rest.with_columns(browser=pl.col("layer") == "ui").sort(by, "browser", "t", "place", nulls_last=True)
+    rest = rest.unique(by, keep="first", maintain_order=True)
     parts = [
-        frame.select("component", request="event_id", request_kind=pl.lit(kind), opener="n")
+        frame.select(by, request="place", request_kind=pl.lit(kind, KINDS), opener="n")
         for frame, kind in ((turn, TURN), (job, JOB), (rest, UNROOTED))
     ]
     return pl.concat(parts)
 
 
-def _member_links(work: Work, joining: pl.DataFrame, turns: pl.DataFrame, same: pl.DataFrame) -> Work:
+def _member_links(work: Work, ways: pl.DataFrame) -> Work:
     """Walk from each opener along the keys, nearest first, and write by which each event was reached."""
-    inside = work.members.select("n", "request", "opener")
-    ways = (
-        pl.concat(
-            [
-                joining.select(
-                    "n",
-                    "key",
-                    "kind",
-                    "value",
-                    way=pl.when(pl.col("role") == "span").then(pl.lit("span")).otherwise(pl.lit("id")),
-                ),
-                turns.select(
-                    "n", "key", kind=pl.lit(None, pl.String), value=pl.lit(None, pl.String), way=pl.lit("resend")
-                ),
-                same.select(
-                    "n", "key", kind=pl.lit(None, pl.String), value=pl.lit(None, pl.String), way=pl.lit("redelivery")
-                ),
-            ]
-        )
-        .join(inside, on="n")
-        .with_columns(
-            rank=pl.col("way").replace_strict({"id": 0, "span": 1, "resend": 2, "redelivery": 3}, return_dtype=pl.Int64)
-        )
-    )
-    openers = inside.filter(pl.col("n") == pl.col("opener"))
-    reached = openers.select("n")
-    steps = [
-        openers.select(
-            pl.col("n").alias("from"),
-            pl.col("n").alias("to"),
-            to_request="request",
-            method=pl.lit("opening"),
-            id_kind=pl.lit(None, pl.String),
-            id_value=pl.lit(None, pl.String),
-        )
-    ]
-    fringe, left = reached, ways.join(reached, on="n", how="anti")
-    used = pl.DataFrame(schema={"key": pl.Int64})
-    while fringe.height and left.height:
+    size = work.events.height
+    n, key = ways["n"].to_numpy(), ways["key"].to_numpy()
+    rank = _telling(ways)
+    left = np.zeros(size, bool)
+    left[work.members["n"].to_numpy()] = True
+    fringe = np.unique(work.members["opener"].to_numpy())
+    reached, to, row = [fringe], [fringe], [np.full(len(fringe), -1)]
+    left[fringe] = False
+    rest = np.flatnonzero(left[n])
+    here = np.zeros(size, bool)
+    walked = np.zeros(int(key.max(initial=-1)) + 1, bool)
+    while len(fringe) and len(rest):
         # Each key is walked once, from the first event that reached it.
-        keys = ways.join(fringe, on="n").join(used, on="key", how="anti").group_by("key").agg(to=pl.col("n").min())
-        found = left.join(keys, on="key").sort("n", "rank", "kind", "value", "to", nulls_last=True)
-        found = found.group_by("n", maintain_order=True).first()
-        steps.append(
-            found.select(
-                pl.col("n").alias("from"),
-                "to",
-                to_request="request",
-                method="way",
-                id_kind="kind",
-                id_value="value",
-            )
+        here[fringe] = True
+        begins = np.flatnonzero(here[n])
+        begins = begins[~walked[key[begins]]]
+        here[fringe] = False
+        by = np.full(len(walked), -1)
+        by[key[begins][::-1]] = n[begins][::-1]
+        walked[key[begins]] = True
+        found = rest[by[key[rest]] >= 0]
+        found = found[first_per(n[found], rank[found])]
+        fringe = n[found]
+        reached.append(fringe)
+        to.append(by[key[found]])
+        row.append(found)
+        left[fringe] = False
+        rest = rest[left[n[rest]]]
+    reached_n, met = np.concatenate(reached), pl.Series(np.concatenate(row))
+    met = met.set(met < 0, None)
+    way = (ways["way"].gather(met) + 1).fill_null(0)
+    method = pl.Series("link_method", ["opening", *WAYS]).replace("redelivery", "content").gather(way)
+    of = np.full(size, -1)
+    of[reached_n] = np.arange(len(reached_n))
+    at = pl.Series(of[work.members["n"].to_numpy()])
+    members = work.members.with_columns(method.gather(at.set(at < 0, None)), confidence=pl.lit(1.0))
+    request = np.full(size, -1)
+    request[work.members["n"].to_numpy()] = work.members["request"].to_numpy()
+    links = pl.DataFrame({"from": reached_n, "to": np.concatenate(to), "to_request": request[reached_n]})
+    return replace(work, members=members).link(
+        links.with_columns(
+            relation=pl.lit("member"),
+            method=method,
+            id=ways["id"].gather(met),
+            confidence=pl.lit(1.0),
         )
-        fringe = found.select("n")
-        left = left.join(fringe, on="n", how="anti")
-        used = pl.concat([used, keys.select("key")])
-    rows = pl.concat(steps).with_columns(
-        relation=pl.lit("member"),
-        confidence=pl.lit(1.0),
-        method=pl.col("method").replace({"redelivery": "content"}),
     )
-    how = rows.select(n="from", link_method="method")
-    work = replace(work, members=work.members.join(how, on="n", how="left").with_columns(confidence=pl.lit(1.0)))
-    return work.link(rows)
+
+
+def _telling(ways: pl.DataFrame) -> np.ndarray:
+    """The less the more telling: by way, and of several ids by their kind, then in the order in which they are met."""
+    number = ways["id"].fill_null(0).to_numpy()
+    kind = ways["kind"].to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+    way = ways["way"].to_numpy().astype(np.int64)
+    ids, kinds = int(number.max(initial=0)) + 1, int(kind.max(initial=0)) + 1
+    return np.asarray((way * kinds + kind) * ids + number)

@@ -15,7 +15,7 @@ import polars as pl
 from strataline.correlate.bounds import SURE
 from strataline.correlate.delays import LEARNED, Density, delays, density, examples, moments, sorts
 from strataline.correlate.matching import marginals
-from strataline.correlate.merge import merge, unit_of
+from strataline.correlate.merge import merge, open_events, unit_of
 from strataline.correlate.order import RANK
 from strataline.correlate.work import Work
 from strataline.event import PRODUCT_LAYERS
@@ -92,6 +92,44 @@ class Model:
     exclusive: bool
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where events may belong.
+
+    Args:
+        rows: as `_places` gives them.
+        whose: request, session_scope, user_scope.
+        requests: ascending.
+        request: of each row, its place in `requests`.
+        by_mark: rows of each mark, ascending.
+    """
+
+    rows: pl.DataFrame
+    whose: pl.DataFrame
+    requests: np.ndarray
+    request: np.ndarray
+    by_mark: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> Places:
+        """The places `rows`."""
+        requests, request = np.unique(rows["request"].to_numpy(), return_inverse=True)
+        mark = rows["mark"].to_numpy()
+        order = np.argsort(mark, kind="stable")
+        marks, starts = np.unique(mark[order], return_index=True)
+        by_mark = dict(zip(marks.tolist(), np.split(order, starts[1:]), strict=True)) if len(marks) else {}
+        whose = rows.select("request", "session_scope", "user_scope").unique("request")
+        return cls(rows, whose, requests, request, by_mark)
+
+    def number(self, requests: pl.Series) -> np.ndarray:
+        """The places of those of `requests` that are here."""
+        values = requests.to_numpy()
+        if not len(self.requests):
+            return np.zeros(0, np.int64)
+        at = np.minimum(np.searchsorted(self.requests, values), len(self.requests) - 1)
+        return np.asarray(at[self.requests[at] == values])
+
+
 def link_window(work: Work) -> Work:
     """Tie events without a usable id to turns, where one candidate is sure enough."""
     return _link(work, work.options.min_confidence)
@@ -103,18 +141,21 @@ def link_window_surely(work: Work) -> Work:
 
 
 def _link(work: Work, least: float) -> Work:
+    # What a browser sends beside the steps that have a rank is of a session, not of a turn.
+    apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(list(RANK))
+    if not open_events(work, ~apart):
+        return work
     rows = unit_of(work, work.events.join(sorts(work).drop("step"), on="n", maintain_order="left"))
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
     tied = fresh.filter(turn & (pl.col("confidence") >= SURE))
-    # What a browser sends beside the steps that have a rank is of a session, not of a turn.
-    apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(list(RANK))
     loose = fresh.filter(~turn & pl.col("layer").is_in(PRODUCT_LAYERS) & ~apart & (pl.col("kind") != "log.other"))
     if tied.is_empty() or loose.is_empty():
         return work
-    places = _places(tied)
+    every_place = _places(tied)
+    places = Places.of(every_place)
     step_of = dict(rows.select("sort", "sort_step").unique().iter_rows())
-    by_ids = places.join(tied.filter(pl.col("confidence") == 1).select("n"), on="n", how="semi")
+    by_ids = every_place.join(tied.filter(pl.col("confidence") == 1).select("n"), on="n", how="semi")
     models = _models(by_ids, {sort for sort, step in step_of.items() if step in set(loose["sort_step"])})
     loose = _units(loose, tied, models)
     candidates = []
@@ -189,7 +230,7 @@ def _units(loose: pl.DataFrame, tied: pl.DataFrame, models: dict[int, list[Model
 
 
 def _peeled(
-    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, borrowed: list[list[Model]], least: float, window: int
+    some: pl.DataFrame, same: pl.DataFrame, places: Places, borrowed: list[list[Model]], least: float, window: int
 ) -> list[pl.DataFrame | None]:
     """Candidates of events of a sort that no id ties, by what fits most of them, then by what fits most of the rest.
 
@@ -218,7 +259,8 @@ def _peeled(
             break
         made[-1] = best.join(fitting.select("n"), on="n", how="semi")
         every = some = some.join(fitting.select("n"), on="n", how="anti")
-        places = places.join(wanted.select("request"), on="request", how="anti")
+        if wanted.height:
+            places = Places.of(places.rows.join(wanted.select("request"), on="request", how="anti"))
         borrowed = []
         if some.is_empty():
             break
@@ -231,7 +273,7 @@ def _borrowed(some: pl.DataFrame, models: dict[int, list[Model]], step_of: dict[
     return [ranked for sort, ranked in sorted(models.items()) if step_of[sort] == step]
 
 
-def _unseen(some: pl.DataFrame, places: pl.DataFrame) -> list[list[Model]]:
+def _unseen(some: pl.DataFrame, places: Places) -> list[list[Model]]:
     """Models of a sort that no id ties: of steps around which its events pile up beyond chance.
 
     Most of the events must take part, and most of the steps or, where they lie close, nearly all of the events: a page
@@ -245,10 +287,11 @@ def _unseen(some: pl.DataFrame, places: pl.DataFrame) -> list[list[Model]]:
     scaled = some.height / sample.height
     when = sample["t"].to_numpy()
     near = []
-    for (mark,), here in places.partition_by("mark", as_dict=True, maintain_order=True).items():
-        if here.height >= LEARNED:
-            times = np.sort(here["when"].to_numpy())
-            near.append((_to_nearest(when, times), int(mark), times))
+    begins = places.rows["when"].to_numpy()
+    for mark, here in places.by_mark.items():
+        if len(here) >= LEARNED:
+            times = np.sort(begins[here])
+            near.append((_to_nearest(when, times), mark, times))
     near.sort(key=lambda one: one[:2])
     found = []
     for _, mark, times in near[:NEAREST]:
@@ -289,19 +332,18 @@ def _to_nearest(when: np.ndarray, times: np.ndarray) -> float:
 
 
 def _candidates(
-    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, models: list[Model], window: int
+    some: pl.DataFrame, same: pl.DataFrame, places: Places, models: list[Model], window: int
 ) -> pl.DataFrame | None:
     """Candidates of the loose events of one sort: n, to (event), request, chance, delta_ns, scope, cut.
 
     Args:
         some: the events to be placed, of one sort.
         same: events of the same sort that are placed already.
-        places: as `_places` gives them.
+        places: of the turns.
         models: what they are measured from, best first.
         window: how far an event may lie from its step (ns).
     """
-    whose = places.select("request", "session_scope", "user_scope").unique("request")
-    usable = _usable(same, whose)
+    usable = _usable(same, places.whose)
     some = some.with_columns(
         scope=pl.when(pl.col("session_scope").is_not_null() & usable["session_scope"])
         .then(pl.lit("session"))
@@ -329,27 +371,29 @@ def _usable(same: pl.DataFrame, whose: pl.DataFrame) -> dict[str, bool]:
 
 
 def _edges(
-    some: pl.DataFrame, same: pl.DataFrame, places: pl.DataFrame, models: list[Model], usable: dict[str, bool]
+    some: pl.DataFrame, same: pl.DataFrame, places: Places, models: list[Model], usable: dict[str, bool]
 ) -> pl.DataFrame:
     """n, to, request, when, scope, delta_ns, log (of the density), ``cut`` (whether there were more for the event)."""
     parts = []
-    served = pl.DataFrame(schema={"request": pl.String})
-    open_ = places.select("request").unique().join(same.select("request").unique(), on="request", how="anti")
+    size = len(places.requests)
+    taken = np.bincount(places.number(same["request"]), minlength=size)
+    open_ = taken == 0
+    served = np.zeros(size, bool)
+    least = max(1, RARE * int(open_.sum()))
     used = 0
     for model in models:
-        here = places.filter(pl.col("mark") == model.anchor).join(served, on="request", how="anti")
-        new = here.select("request").unique()
+        at = places.by_mark.get(model.anchor, np.zeros(0, np.int64))
+        at = at[~served[places.request[at]]]
+        counts = np.bincount(places.request[at], minlength=size)
         # Steps that few of the turns without such an event have would only take the room of others.
-        if new.join(open_, on="request", how="semi").height < max(1, RARE * open_.height):
+        if int((open_ & (counts > 0)).sum()) < least:
             continue
-        served = pl.concat([served, new])
+        served |= counts > 0
         used += 1
         # A turn that ids give as many of these events as it has places for has no place left.
         if model.exclusive:
-            taken = same.group_by("request").len()
-            here = here.join(taken, on="request", how="left").filter(
-                pl.len().over("request") > pl.col("len").fill_null(0)
-            )
+            at = at[(counts > taken)[places.request[at]]]
+        here = places.rows[at]
         when = "end" if model.mark % 2 else "t"
         for scope in ("session", "user", "all"):
             mine = some.filter((pl.col("scope") == scope) & pl.col(when).is_not_null())
@@ -372,22 +416,14 @@ def _edges(
                 if usable[f"{name}_scope"]:
                     known = pl.col(f"{name}_scope") != pl.col(f"turn_{name}")
                     pairs = pairs.filter(~known.fill_null(value=False))
-            parts.append(
-                pairs.select(
-                    "n",
-                    "to",
-                    "request",
-                    "when",
-                    delta_ns=pl.col("at") - pl.col("when"),
-                    log=_log_density(pairs, model.delay),
-                    scope=pl.lit(scope),
-                )
-            )
+            pairs = pairs.with_columns(log=_log_density(pairs, model.delay)).filter(pl.col("log").is_finite())
+            columns = ("n", "to", "request", "when", "log")
+            parts.append(pairs.select(*columns, delta_ns=pl.col("at") - pl.col("when"), scope=pl.lit(scope)))
         if used == RANKS:
             break
     if not parts:
         return pl.DataFrame(schema={"n": pl.Int64})
-    edges = pl.concat(parts).filter(pl.col("log").is_finite())
+    edges = pl.concat(parts)
     edges = edges.filter(pl.col("log") >= pl.col("log").max().over("n") - HOPELESS)
     best = edges.sort("n", pl.col("log"), "to", descending=[False, True, False])
     best = best.with_columns(cut=pl.len().over("n") > MOST_CANDIDATES)
@@ -496,15 +532,14 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
     found = pl.concat(
         [best.with_columns(taken=pl.lit(value=True)), listed.with_columns(taken=pl.lit(value=False))]
     ).sort("n", "rank")
-    names = work.events.select(next="n", runner_up="event_id")
     return work.unlisted("window").link(
-        found.join(names, on="next", how="left").select(
+        found.select(
             pl.col("n").alias("from"),
             "to",
             "delta_ns",
             "scope",
             "taken",
-            "runner_up",
+            runner_up="next",
             relation=pl.lit("member"),
             to_request="request",
             method=pl.lit("window"),

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import polars as pl
 
-from strataline.event import LINKS, NOTES, address
+from strataline.event import NOTES
 
 OPENING = "prompt.received"
 OPERATIONS = ("model.call", "retrieval.query", "retrieval.request", "retrieval.rerank", "retrieval.embed")
 """Kinds that are an operation of their own: `call` points to one, and the earliest opens a job."""
 
 NARROW = (
-    "event_id",
     "layer",
     "kind",
     "outcome",
     "source",
-    "line",
-    "offset",
-    "item",
     "index",
     "format",
     "clock",
@@ -42,8 +39,49 @@ NARROW = (
 )
 """Columns of ``events`` that the steps look at; wide text never enters them."""
 
+WORDS = (
+    "layer",
+    "kind",
+    "outcome",
+    "source",
+    "format",
+    "clock",
+    "name",
+    "session",
+    "user",
+    "policy_stage",
+    "time_kind",
+)
+"""Those of them that are numbers in the steps: an Enum, whose numbers are in the order of the words."""
+
+HASHES = ("input_hash", "output_hash")
+"""Those that are compared for equality alone, with each other as well: numbers, in the order in which they are met."""
 
 UNITS_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
+MOST_COMPARED = 32
+"""Ids of one event up to which each is compared with each."""
+
+ROLES = ("alias", "span", "group")
+
+LINKED = pl.Schema(
+    {
+        "from": pl.Int64,
+        "to": pl.Int64,
+        "relation": pl.String,
+        "to_request": pl.Int64,
+        "method": pl.String,
+        "id": pl.Int64,
+        "text": pl.Int64,
+        "delta_ns": pl.Int64,
+        "scope": pl.String,
+        "confidence": pl.Float64,
+        "runner_up": pl.Int64,
+        "runner_up_confidence": pl.Float64,
+        "taken": pl.Boolean,
+    }
+)
+"""Links on the way: events by n, the request, the id and the text by their numbers."""
 
 SAMPLE = 4000
 """Requests that what is usual in these logs is learned from; more would not change it."""
@@ -78,24 +116,31 @@ class Work:
     Args:
         events: `NARROW`, in order of (source, offset, item, index), with ``n`` (row), ``logged`` and ``logged_end``
             (times as logged, ns; null where the record states none), ``t`` and ``end`` (the same, less the clock's
-            offset), ``unit`` (finest unit of the time, ns), ``step`` (the kind, a decision's stage behind it) and
-            ``first`` (``n`` of the event that this one delivers again, else its own).
-        ids: n, kind, value (as written), role, key (normalised; equal keys join). Roles alias, span and group.
-        refs: n, kind, value, role (the relation), key.
+            offset), ``unit`` (finest unit of the time, ns), ``step`` (the kind, a decision's stage behind it),
+            ``first`` (``n`` of the event that this one delivers again, else its own) and ``place`` (of the event's id
+            in the order of event ids). `WORDS` are Enums, `HASHES` numbers.
+        ids: n, id (number of what is written, in `values`), kind, role, key (normalised; equal keys join); in order
+            of n. Roles alias, span and group.
+        refs: n, id, kind, role (the relation), key; in order of n.
+        values: id, kind and value (as written), in order of id.
         groups: openings: n, ``turn`` (smallest n of the openings that are attempts of one turn).
-        members: n, component, request, request_kind, opener, link_method, confidence; events tied to something.
+        members: n, component, request (``place`` of the event that names it), request_kind, opener, link_method,
+            confidence; events tied to something.
         clocks: as `bounds.CLOCK_ROWS` says; empty before the clocks are estimated.
         ordered: n, seq, order_basis.
+        rests: of a step that runs twice, the members and clocks that it left behind.
     """
 
     events: pl.DataFrame
     ids: pl.DataFrame
     refs: pl.DataFrame
     options: Options
+    values: pl.DataFrame = field(default_factory=pl.DataFrame)
     groups: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"n": pl.Int64, "turn": pl.Int64}))
     members: pl.DataFrame = field(default_factory=pl.DataFrame)
     clocks: pl.DataFrame = field(default_factory=pl.DataFrame)
     ordered: pl.DataFrame = field(default_factory=pl.DataFrame)
+    rests: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]] = field(default_factory=dict)
     links: tuple[pl.DataFrame, ...] = ()
     notes: tuple[pl.DataFrame, ...] = ()
 
@@ -103,6 +148,15 @@ class Work:
         """This, with one more note."""
         row = {"room": "correlate", "topic": topic, "subject": subject, "count": count, "detail": detail}
         return replace(self, notes=(*self.notes, NOTES.conform(pl.DataFrame([row]))))
+
+    def resting(self, step: str) -> Work:
+        """This, knowing that `step` has come to this."""
+        return replace(self, rests={**self.rests, step: (self.members, self.clocks)})
+
+    def rests_on(self, step: str) -> bool:
+        """Whether `step` would find nothing that it did not find before."""
+        members, clocks = self.rests.get(step, (None, None))
+        return members is self.members and clocks is self.clocks
 
     def without(self, topic: str) -> Work:
         """This, without the notes that an earlier round made on a topic."""
@@ -119,38 +173,92 @@ class Work:
         return replace(self, notes=(*self.notes, NOTES.conform(frame)))
 
     def link(self, rows: pl.DataFrame) -> Work:
-        """This, with the links `rows` (``from`` and ``to`` as n; other columns as in ``links``)."""
-        name = self.events.select("n", "event_id", address=address())
-        joined = rows.join(
-            name.rename({"n": "from", "event_id": "from_event", "address": "from_address"}), on="from", how="left"
-        ).join(name.rename({"n": "to", "event_id": "to_event", "address": "to_address"}), on="to", how="left")
-        joined = joined.drop("from", "to")
+        """This, with the links `rows` (columns of `LINKED`; those that are missing are null, ``taken`` true)."""
         if "taken" not in rows.columns:
-            joined = joined.with_columns(taken=pl.lit(value=True))
-        return replace(self, links=(*self.links, LINKS.conform(joined)))
+            rows = rows.with_columns(taken=pl.lit(value=True))
+        have = rows.schema
+        wanted = [
+            (pl.col(name) if name in have else pl.lit(None)).cast(dtype).alias(name) for name, dtype in LINKED.items()
+        ]
+        return replace(self, links=(*self.links, rows.select(wanted)))
 
 
 def start(events: pl.DataFrame, options: Options) -> Work:
-    """Begin: narrow `events`, and take their ids apart."""
-    # One chunk: Polars 2.1 panics in `format` on a column with an empty one.
-    ordered = events.select(*NARROW, "ids", "refs", _signature(events)).sort("source", "offset", "item", "index")
-    ordered = ordered.rechunk()
-    ordered = ordered.with_columns(
-        n=pl.int_range(pl.len()),
-        logged=pl.col("event_time").dt.epoch("ns"),
-        logged_end=pl.col("end_time").dt.epoch("ns"),
-        unit=pl.col("time_precision").replace_strict(UNITS_NS, default=1, return_dtype=pl.Int64),
-        step=pl.when(pl.col("kind") == "policy.decision")
-        .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
-        .otherwise("kind"),
+    """Begin: narrow `events`, and take their ids apart.
+
+    Args:
+        events: as in ``events``, in order of (source, offset, item, index).
+        options: what the caller chose.
+    """
+    # One chunk: NumPy looks at most columns.
+    narrow = (
+        events.select(*NARROW, signature=_signature(events))
+        .rechunk()
+        .with_columns(
+            n=pl.int_range(pl.len()),
+            place=in_order(events["event_id"]),
+            logged=pl.col("event_time").dt.epoch("ns"),
+            logged_end=pl.col("end_time").dt.epoch("ns"),
+            unit=pl.col("time_precision").replace_strict(UNITS_NS, default=1, return_dtype=pl.Int64),
+            step=pl.when(pl.col("kind") == "policy.decision")
+            .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
+            .otherwise("kind"),
+        )
     )
-    ordered = ordered.with_columns(first="n", t="logged", end="logged_end")
+    texts = met(pl.concat([narrow[name] for name in HASHES]))
+    hashes = [texts.slice(place * narrow.height, narrow.height).alias(name) for place, name in enumerate(HASHES)]
+    narrow = narrow.with_columns(*(as_words(narrow[name]) for name in (*WORDS, "step")), *hashes)
+    narrow = narrow.with_columns(first="n", t="logged", end="logged_end")
     return Work(
-        events=ordered.drop("ids", "refs", "event_time", "end_time", "time_precision"),
-        ids=_apart(ordered, "ids"),
-        refs=_apart(ordered, "refs"),
+        events=narrow.drop("event_time", "end_time", "time_precision", "policy_stage"),
+        ids=_apart(events["ids"].rechunk()),
+        refs=_apart(events["refs"].rechunk()),
         options=options,
     )
+
+
+def in_order(names: pl.Series) -> pl.Series:
+    """The place of each of the distinct `names` in their order, from 0."""
+    # Numbers are quicker to sort than text; event ids are hashes in hex.
+    lead = names.str.slice(0, 15)
+    if not lead.str.contains("[^0-9a-f]").any() and lead.str.len_bytes().min() == 15:
+        number = lead.str.to_integer(base=16).to_numpy()
+        order = np.argsort(number)
+        if (np.diff(number[order]) > 0).all():
+            place = np.empty(len(order), np.int64)
+            place[order] = np.arange(len(order))
+            return pl.Series("place", place)
+    return names.rank("ordinal").cast(pl.Int64).alias("place") - 1
+
+
+def as_words(column: pl.Series, *more: str) -> pl.Series:
+    """Text as an Enum of its words and `more`, whose numbers are in the order of the words."""
+    words = column.unique().drop_nulls()
+    words = words.append(pl.Series(more, dtype=pl.String)).unique() if more else words
+    return column.cast(pl.Enum(words.sort()))
+
+
+def numbers(column: pl.Series, of: Mapping[str, int], other: int | None) -> pl.Series:
+    """The number that `of` gives for each word of an Enum column, `other` where it gives none."""
+    table = pl.Series([of.get(word, other) for word in column.dtype.categories], dtype=pl.Int64)  # type: ignore[attr-defined]
+    return table.gather(column.to_physical())
+
+
+def met(column: pl.Series) -> pl.Series:
+    """Numbers (from 0, null for null) for the values of a column of text, in the order in which they are met."""
+    codes = column.cast(pl.Categorical(pl.Categories.random())).to_physical()
+    known = codes.is_not_null().to_numpy()
+    numbers = codes.fill_null(0).to_numpy()
+    size = int(numbers.max()) + 1 if len(numbers) else 0
+    at = np.flatnonzero(known)[::-1]
+    first = np.full(size, len(numbers), np.int64)
+    first[numbers[at]] = at
+    if (np.diff(first) > 0).all():
+        return codes.cast(pl.Int64)
+    place = np.empty(size, np.int64)
+    place[np.argsort(first)] = np.arange(size)
+    found = pl.Series(column.name, place[numbers])
+    return found.set(~codes.is_not_null(), None)
 
 
 def _signature(events: pl.DataFrame) -> pl.Series:
@@ -180,13 +288,43 @@ def _signature(events: pl.DataFrame) -> pl.Series:
     alias = pl.element().struct.field("role") == "alias"
     named = pl.col("time_raw").is_not_null() & pl.col("ids").list.eval(alias).list.any()
     rows = events.select(named=named).with_columns(signature=said.hash_rows())
-    return rows.select(pl.when("named").then("signature").alias("signature")).to_series()
+    return rows.select(pl.when("named").then("signature")).to_series()
 
 
-def _apart(events: pl.DataFrame, column: str) -> pl.DataFrame:
-    """One row per id: n, kind, value, role."""
-    long = events.select("n", column).filter(pl.col(column).list.len() > 0)
-    return long.explode(column).unnest(column).unique(maintain_order=True)
+def _apart(column: pl.Series) -> pl.DataFrame:
+    """One row per id: n, kind, value, role; in order of n."""
+    counts = column.list.len().fill_null(0).to_numpy()
+    some = column.filter(column.list.len() > 0)
+    rows = some.explode().struct.unnest().select("kind", "value", "role")
+    rows = rows.with_columns(as_words(rows["role"], *ROLES), n=pl.Series(np.repeat(np.arange(len(counts)), counts)))
+    return rows.drop_nulls(["kind", "value"])
+
+
+def once(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """`rows` (in order of n) without those that say the same of the same event as one before.
+
+    Args:
+        rows: n and `columns`.
+        columns: numbers or Enums.
+    """
+    n = rows["n"].to_numpy()
+    # Few rows are of one event: each is compared with those before it.
+    longest = int(np.bincount(n).max()) if len(n) else 0
+    if longest > MOST_COMPARED:
+        return rows.unique(["n", *columns], keep="first", maintain_order=True)
+    values = [rows[name].to_physical().to_numpy() for name in columns]
+    again = np.zeros(len(n), bool)
+    for back in range(1, longest):
+        same = n[back:] == n[:-back]
+        for value in values:
+            same &= value[back:] == value[:-back]
+        again[back:] |= same
+    return rows.filter(pl.Series(~again)) if again.any() else rows
+
+
+def carried(rows: pl.DataFrame) -> pl.DataFrame:
+    """N and key of rows of ids (in order of n), each pair once."""
+    return once(rows.select("n", "key"), "key")
 
 
 def sample(requests: pl.DataFrame) -> pl.DataFrame:

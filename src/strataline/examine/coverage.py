@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from strataline.event import LAYERS, PRODUCT_LAYERS, TIME
@@ -89,6 +91,8 @@ GAP_TIMES = 10
 """Nor is one of less than this many times the 99th percentile of the times between its events."""
 GAP_EVENTS = 100
 """A log with fewer events has no usual time between them."""
+LOOKED_AT = 200
+"""Records of a format, at either end, that tell which attributes it writes."""
 GAP_REQUESTS = 10
 """So many requests begin in a gap, as other logs show: without them it is a quiet time."""
 
@@ -293,13 +297,15 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
         ``requests`` the number of requests that began in between, ``usual_ns`` the 99th percentile.
     """
     log = pl.when((pl.col("layer") == "ui") | pl.col("clock").is_null()).then("service").otherwise("clock")
-    rows = events.filter(pl.col("corrected_time").is_not_null()).select(
+    rows = events.select(
         "event_id", "layer", "request", "corrected_time", log=log, t=pl.col("corrected_time").dt.epoch("ns")
-    )
+    ).drop_nulls("t")
     # A request has the id of an event that opens it: where that stands, it begins.
     begun = (pl.col("request") == pl.col("event_id")).fill_null(value=False).cast(pl.Int64)
     rows = (
-        rows.sort("t", "event_id").with_row_index("n").with_columns(until=begun.cum_sum() - begun, upto=begun.cum_sum())
+        rows.sort("t", maintain_order=True)
+        .with_row_index("n")
+        .with_columns(until=begun.cum_sum() - begun, upto=begun.cum_sum())
     )
     rows = rows.filter(pl.col("log").is_not_null())
     # Of one log the order of the whole is kept: what lies between two of its events is of the others.
@@ -329,13 +335,16 @@ def sampling(events: pl.DataFrame) -> pl.DataFrame:
     """What records say of being a sample: the attributes of `SAMPLED`, by service and value.
 
     Args:
-        events: an ``events`` table; event_id, layer, service and attributes are used.
+        events: an ``events`` table; event_id, layer, service, format and attributes are used.
 
     Returns:
         A frame with the columns of `SAMPLING`, ordered by (layer, service, field, value); ``event`` is the first event
         that says so. A rate of 1, or ``sampled`` alone being true, says nothing of what was left out and is no row.
     """
     none = pl.DataFrame(schema=SAMPLING)
+    events = stating(events.select("event_id", "layer", "service", "format", "attributes"), SAMPLED)
+    if events.is_empty():
+        return none
     parts = []
     for field in SAMPLED:
         value = pl.col("attributes").map.get(field).str.to_lowercase()
@@ -349,6 +358,22 @@ def sampling(events: pl.DataFrame) -> pl.DataFrame:
         )
     found = pl.concat([none, *(one.select(SAMPLING.names()).cast(SAMPLING) for one in pl.collect_all(parts))])
     return found.sort("layer", "service", "field", "value", nulls_last=True)
+
+
+def stating(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """`events` of the formats that write one of the attributes `names`, as their first and last records show.
+
+    Who writes such an attribute writes it into nearly each record: `LOOKED_AT` records at either end tell. Looking
+    into the attributes of every record costs more than all else that is asked here.
+    """
+    rows = events.select("format").with_row_index("n").group_by("format")
+    ends = rows.agg(pl.col("n").head(LOOKED_AT), last=pl.col("n").tail(LOOKED_AT))
+    places = pl.concat([ends["n"].explode(), ends["last"].explode()])
+    held = pl.col("attributes").map.keys().list.set_intersection(pl.lit(list(names), pl.List(pl.String))).list.len() > 0
+    formats = events.select("format", "attributes")[places].filter(held.fill_null(value=False))["format"].unique()
+    if formats.is_empty():
+        return events.clear()
+    return events.filter(pl.col("format").is_in(formats.implode(), nulls_equal=True))
 
 
 def unseen(events: pl.DataFrame, sources: pl.DataFrame) -> pl.DataFrame:

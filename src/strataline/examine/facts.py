@@ -9,6 +9,7 @@ from functools import cached_property
 import polars as pl
 
 from strataline.examine.check import Examination
+from strataline.examine.contents import Contents, gather
 
 LOOKED_AT = (
     *("event_id", "layer", "kind", "name", "service", "outcome", "error_type"),
@@ -62,11 +63,15 @@ class Texts:
         input: what went in, whole.
         output: what came out, whole.
         passages: passages of documents that the record holds, in its order, as (document id or "", text).
+        guessed: whether the passages are the longer strings of the output, as the format does not say where they lie.
+        missing: what kept the texts from being read, as a clause; empty where nothing did.
     """
 
     input: str = ""
     output: str = ""
     passages: tuple[tuple[str, str], ...] = ()
+    guessed: bool = False
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -364,11 +369,11 @@ class Facts:
     def judged(self) -> pl.DataFrame:
         """Verdicts on output (`_JUDGED` of `verdicts`, in a request), and the model call that each is about.
 
-        Besides: ``of_call`` (event id of the call; null if the request has none before the verdict), ``of_hash``,
-        ``of_chars``, ``of_id`` (hash, length and response id of its output), ``of_first`` (`responses.first`),
-        ``of_stream``, ``of_completed``, ``of_clock``, ``of_offset``, ``of_doubt``, ``of_basis``: hash (it is the text
-        that was evaluated), id (the verdict names the call), only (the request has one call), order (the last call that
-        began before the verdict).
+        Besides: ``of_call`` (event id of the call; null if the request has none before the verdict), ``of_answer``
+        (its `responses.answer`), ``of_hash``, ``of_chars``, ``of_id`` (hash, length and response id of its output),
+        ``of_first`` (`responses.first`), ``of_stream``, ``of_completed``, ``of_clock``, ``of_offset``, ``of_doubt``,
+        ``of_basis``: hash (it is the text that was evaluated), id (the verdict names the call), only (the request has
+        one call), order (the last call that began before the verdict).
         """
         verdicts = self.verdicts.select(_JUDGED).filter(
             (pl.col("policy_stage") == "output") & pl.col("request").is_not_null()
@@ -379,6 +384,7 @@ class Facts:
             "call",
             "seq",
             of_call="event_id",
+            of_answer="answer",
             of_hash="output_hash",
             of_chars="output_chars",
             of_id="response_id",
@@ -416,21 +422,22 @@ class Facts:
     def displays(self) -> pl.DataFrame:
         """`_DISPLAYED` of `renders` in a request, and the model call whose answer each shows.
 
-        Besides: ``of_call`` (event id; null where that cannot be told), ``of_hash``, ``of_chars``, ``of_basis``: id
-        (both name the response), hash (the same text), only (one answer of the request went on, and neither
-        id nor hash tells the two apart).
+        Besides: ``of_call`` (event id; null where that cannot be told), ``of_answer`` (its `responses.answer`),
+        ``of_hash``, ``of_chars``, ``of_basis``: id (both name the response), hash (the same text), only (one answer of
+        the request went on, and neither id nor hash tells the two apart).
         """
         shown = self.renders.select(_DISPLAYED).filter(pl.col("request").is_not_null())
         calls = self.responses.filter(pl.col("request").is_not_null()).select(
             *("request", "response_id", "delivered_", "seq"),
             of_call="event_id",
+            of_answer="answer",
             of_hash="output_hash",
             of_chars="output_chars",
         )
         went = calls.filter("delivered_").sort("seq", "of_call", nulls_last=True)
         went = went.filter(pl.col("of_hash").n_unique().over("request") == 1)
         sole = went.unique("request", keep="last", maintain_order=True)
-        told = ["of_call", "of_hash", "of_chars"]
+        told = ["of_call", "of_answer", "of_hash", "of_chars"]
         rows = shown.select("event_id", "request", "response_id", "output_hash")
         ways = (
             rows.join(
@@ -476,6 +483,11 @@ class Facts:
         if name not in self._made:
             self._made[name] = make(self)
         return self._made[name]
+
+    @cached_property
+    def contents(self) -> Contents:
+        """The texts of the requests under examination, read once for all checks that look at texts."""
+        return gather(self)
 
 
 def _answers(calls: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:

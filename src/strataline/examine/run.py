@@ -50,7 +50,9 @@ def _run(facts: Facts, check: Check, known: _Known, rows: list[dict[str, object]
     fired = [found for found in outcome if found.hits.height or found.stands]
     if not fired:
         evaluable = sum(_size(found.evaluable) for found in outcome[:1])
-        rows.append({**_declared(check), "result": "clear", "evaluable": evaluable, "total": facts.total})
+        limits = _texts({**check.parameters, **(outcome[0].parameters if outcome else {})})
+        clear = {"result": "clear", "evaluable": evaluable, "total": facts.total, "parameters": limits}
+        rows.append({**_declared(check), **clear})
     for place, found in enumerate(fired, 1):
         name = check.id if len(fired) == 1 else f"{check.id}.{place}"
         of = known.hits(check, found, name)
@@ -133,9 +135,9 @@ class _Known:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
+        self.sure = facts.events.select("event_id", "sure")
         # Redeliveries are no event of their own, but may be shown.
-        events = facts.tables["events"].select("event_id", address=address())
-        self.events = events.join(facts.events.select("event_id", "sure"), on="event_id", how="left")
+        self.places = facts.tables["events"].select("event_id", "source", "line", "offset")
         requests = facts.tables["requests"].select("request", "user").with_row_index("start")
         self.requests = requests
         self.affected = None if facts.affected is None else facts.affected.requests.implode()
@@ -145,15 +147,12 @@ class _Known:
         status = found.status or check.status
         rows = found.hits.select("request", "events").with_row_index("n")
         if not found.joined:
-            named = {"finding": pl.lit(name), "check": pl.lit(check.id), "status": pl.lit(status)}
-            return rows.select(**named, request="request", events="events").select(HITS.names)
-        sure = (
-            rows.select("n", event_id="events")
-            .explode("event_id")
-            .join(self.events, on="event_id", how="left")
-            .group_by("n")
-            .agg(sure=pl.col("sure").fill_null(value=True).all())
-        )
+            stated = {"finding": pl.lit(name), "check": pl.lit(check.id), "status": pl.lit(status)}
+            return rows.select("request", "events", **stated).select(HITS.names)
+        named = rows.select("n", event_id="events").explode("event_id")
+        known = _among(self.sure, named["event_id"])
+        by_hit = named.join(known, on="event_id", how="left").group_by("n")
+        sure = by_hit.agg(sure=pl.col("sure").fill_null(value=True).all())
         return rows.join(sure, on="n", how="left", maintain_order="left").select(
             finding=pl.lit(name),
             check=pl.lit(check.id),
@@ -171,7 +170,8 @@ class _Known:
         inferred = in_requests.filter(pl.col("status") == "INF")["request"].n_unique()
         status = found.status or check.status
         events = tied["events"].explode().drop_nulls().unique(maintain_order=True).head(SHOWN_EVENTS)
-        places = pl.DataFrame({"event_id": events}).join(self.events, on="event_id", how="left", maintain_order="left")
+        known = _among(self.places, events).select("event_id", address=address())
+        places = pl.DataFrame({"event_id": events}).join(known, on="event_id", how="left", maintain_order="left")
         evaluable = _size(found.evaluable)
         values = {name: Count(v) if type(v) is int else v for name, v in found.values.items()}
         sentence = (found.statement or check.statement).format(
@@ -199,3 +199,8 @@ class _Known:
             "addresses": places["address"].to_list(),
             "parameters": _texts({**check.parameters, **found.parameters}),
         }
+
+
+def _among(events: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+    """The rows of `events` with one of `ids`: a scan, as few are asked of many."""
+    return events.filter(pl.col("event_id").is_in(ids.drop_nulls().unique().implode()))

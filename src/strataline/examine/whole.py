@@ -12,6 +12,7 @@ from strataline.event import CONTRASTS
 from strataline.examine.changes import changes
 from strataline.examine.check import Check
 from strataline.examine.checks import CHECKS
+from strataline.examine.coverage import presence, services, unseen
 from strataline.examine.dimensions import contrasts
 from strataline.examine.facts import Affected, Facts
 from strataline.examine.impact import Impact, impact
@@ -31,6 +32,9 @@ class Examined:
         contrasts: `event.CONTRASTS`, those that pass the rule first; empty without an affected set.
         impact: whom the affected requests reached; null without an affected set.
         checks: what was run.
+        presence: `coverage.PRESENCE`: per layer and hour, in how many requests it is present, absent, …
+        services: `coverage.SERVICES`: what each service of each layer logged.
+        unseen: `coverage.UNSEEN`: what no log of the case shows, whatever happened.
     """
 
     total: int
@@ -41,6 +45,9 @@ class Examined:
     contrasts: pl.DataFrame
     impact: Impact | None
     checks: tuple[Check, ...]
+    presence: pl.DataFrame
+    services: pl.DataFrame
+    unseen: pl.DataFrame
 
 
 def examine(
@@ -72,4 +79,7 @@ def examine(
         contrasts=contrasts(facts) if some else CONTRASTS.empty(),
         impact=impact(facts, signalled=signalled, mitigated=mitigated) if some else None,
         checks=chosen,
+        presence=presence(facts.tables["requests"]),
+        services=services(facts.tables["events"]),
+        unseen=unseen(facts.tables["events"], facts.tables["sources"]),
     )

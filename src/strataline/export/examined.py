@@ -52,6 +52,9 @@ def listed(examined: Any, *, hits: bool = False) -> dict[str, Any]:
         "contrasts_compared": examined.contrasts.height,
         "contrasts_mean": ASSOCIATION,
         "changes": rows(examined.changes),
+        "presence": rows(examined.presence),
+        "services": rows(examined.services),
+        "unseen": rows(examined.unseen),
         "left_open": dict(LEFT_OPEN),
     }
     if hits:

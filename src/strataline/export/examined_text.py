@@ -10,7 +10,7 @@ import polars as pl
 
 from strataline.escape import defang
 from strataline.export.page import Page
-from strataline.wording import ASSOCIATION, LEFT_OPEN, count, date_time, duration, epoch_ms
+from strataline.wording import ABSENCE, ASSOCIATION, LEFT_OPEN, count, date_time, duration, epoch_ms
 
 Row = Mapping[str, Any]
 
@@ -28,6 +28,7 @@ _ADDRESSES = 4
 _CONTRASTS = 20
 _CHANGES = 30
 _VARIANTS = 12
+_UNSEEN = 12
 
 
 def page(examined: Any, case: str, *, every: bool = False, width: int | None = None, colour: bool = False) -> str:
@@ -53,6 +54,7 @@ def page(examined: Any, case: str, *, every: bool = False, width: int | None = N
         text += page.section("Findings", page.prose([("  ", "")], "no check fired"))
     text += _contrasts(examined, every, page)
     text += _changes(examined.changes, every, page)
+    text += _layers(examined, every, page)
     clear = examined.findings.filter(pl.col("result") == "clear")
     not_run = examined.findings.filter(pl.col("result") == "not_evaluable")
     if every:
@@ -174,6 +176,28 @@ def _contrasts(examined: Any, every: bool, page: Page) -> list[str]:
         text += page.labelled("", [(f"{more:,} more: --all", "dim")])
     text += page.prose([("  ", "")], f"{count(examined.contrasts.height, 'value')} compared. {ASSOCIATION}", "dim")
     return page.section("What was different", text)
+
+
+def _layers(examined: Any, every: bool, page: Page) -> list[str]:
+    """In how many requests each layer is present, and what no log of the case shows."""
+    counts = [pl.col(name).sum() for name in ("present", "absent", "not_covered", "ambiguous")]
+    by_layer = examined.presence.group_by("layer", maintain_order=True).agg(*counts)
+    lines: list[Sequence[str]] = [["layer", "present", "absent", "not covered", "ambiguous", "logged by"]]
+    for row in by_layer.to_dicts():
+        named = examined.services.filter(pl.col("layer") == row["layer"])["service"].drop_nulls().to_list()
+        numbers = [f"{row[name]:,}" for name in ("present", "absent", "not_covered", "ambiguous")]
+        lines.append([row["layer"], *numbers, ", ".join(named[:4]) + (" …" if len(named) > 4 else "")])
+    text = page.table(lines, right=(1, 2, 3, 4)) if by_layer.height else []
+    text += page.prose([("  ", "")], ABSENCE, "dim")
+    said = [
+        row["sentence"] if row["layer"] else f"{row['subject']}: {row['sentence']}"
+        for row in examined.unseen.to_dicts()
+    ]
+    some = said if every else said[:_UNSEEN]
+    text += [line for one in some for line in page.prose([("  - ", "dim")], one)]
+    if len(said) > len(some):
+        text += page.labelled("", [(f"{len(said) - len(some):,} more: --all", "dim")])
+    return page.section("Layers, and what no log here shows", text)
 
 
 def _changes(changes: pl.DataFrame, every: bool, page: Page) -> list[str]:

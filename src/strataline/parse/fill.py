@@ -34,6 +34,10 @@ EXTRA = ("unsure_times", "record", "envelope_id", "observed_assumed")
 record (number and piece) that it is from, whether it has an id from the wrapper around it, and whether a zone was
 assumed for the wrapper's time that is when something else saw it."""
 
+PASSAGES = pl.List(pl.Struct({"document": pl.String, "text": pl.String}))
+TEXTS = pl.Schema({"input": pl.String(), "output": pl.String(), "passages": PASSAGES})
+"""What `fill` gives beside `EXTRA` where whole texts are asked for: the event's, and those of its documents."""
+
 
 @dataclass(frozen=True)
 class Zone:
@@ -44,7 +48,14 @@ class Zone:
 
 
 def fill(
-    kernel: Kernel, fmt: Format, elements: pl.DataFrame, zone: Zone, folder: str, *, excerpts: bool
+    kernel: Kernel,
+    fmt: Format,
+    elements: pl.DataFrame,
+    zone: Zone,
+    folder: str,
+    *,
+    excerpts: bool,
+    texts: bool = False,
 ) -> pl.DataFrame:
     """Make the events of `elements`.
 
@@ -57,6 +68,7 @@ def fill(
         zone: of times that state none.
         folder: folder of the source; names the clock where nothing else does.
         excerpts: whether excerpts are kept.
+        texts: whether whole texts are kept: `TEXTS`.
 
     Returns:
         Events in no particular order, with `EXTRA` beside the columns of ``events``.
@@ -86,11 +98,12 @@ def fill(
                 for name, one in shared.items()
                 if _declared(event)[name] is None
             }
-            made.append(_events(kernel, fmt, _inherit(fmt, event), rows, own, zone, folder, excerpts=excerpts))
+            event = _inherit(fmt, event)
+            made.append(_events(kernel, fmt, event, rows, own, zone, folder, excerpts=excerpts, texts=texts))
     if not taken.all():
         left = pl.Series(np.flatnonzero(~taken))
         times = {name: one[left] for name, one in shared.items() if name == "event_time"}
-        made.append(_other(kernel, fmt, elements[left], times, zone, folder, excerpts=excerpts))
+        made.append(_other(kernel, fmt, elements[left], times, zone, folder, excerpts=excerpts, texts=texts))
     return pl.concat(made, how="diagonal") if made else EVENTS.empty()
 
 
@@ -163,6 +176,7 @@ def _other(
     folder: str,
     *,
     excerpts: bool,
+    texts: bool,
 ) -> pl.DataFrame:
     """Events of sound records that the format does not describe: an excerpt, the time if stated, no layer facts."""
     columns = {name: value for name, value in fmt.columns.items() if name == "service"}
@@ -174,7 +188,7 @@ def _other(
         time_kind=fmt.time_kind,
     )
     rows = rows.with_columns(_index=pl.lit(len(fmt.events), pl.Int64))
-    return _events(kernel, fmt, event, rows, times, zone, folder, excerpts=excerpts)
+    return _events(kernel, fmt, event, rows, times, zone, folder, excerpts=excerpts, texts=texts)
 
 
 def _events(
@@ -187,6 +201,7 @@ def _events(
     folder: str,
     *,
     excerpts: bool,
+    texts: bool,
 ) -> pl.DataFrame:
     """The events that one mapping makes of `rows`; `times` are those that were read already, row by row."""
     columns: dict[str, pl.Expr] = {name: _value(value) for name, value in event.columns.items()}
@@ -197,7 +212,7 @@ def _events(
     ids += [(name, value, "group") for name, value in groups.items()]
     ids += [("span_id", columns["span_id"], "span")] if "span_id" in columns else []
     refs = [(one.kind, _value(one.value), one.relation) for one in event.refs]
-    texts = {name: value for name, value in _time_values(event).items() if name not in times}
+    written = {name: value for name, value in _time_values(event).items() if name not in times}
     # All in one query, which sees what its expressions share.
     wanted = (
         *(pl.col(f"_{name}").alias(name) for name in PLACE),
@@ -211,7 +226,7 @@ def _events(
             if name in EVENTS.schema
         ),
         *(columns[name].cast(pl.String).alias(f"_{name}") for name in ("input", "output") if name in columns),
-        *(value.cast(pl.String).alias(f"_time {name}") for name, value in texts.items()),
+        *(value.cast(pl.String).alias(f"_time {name}") for name, value in written.items()),
         *_several("id", [value for _, value, _ in ids]),
         *_several("ref", [value for _, value, _ in refs]),
         *_several("attribute", [_value(value) for value in event.attributes.values()]),
@@ -233,6 +248,12 @@ def _events(
     frame = _lasting(frame, event)
     if rows["_envelope"].null_count() < rows.height:
         frame = _from_wrapper(frame, rows["_envelope"], zone, folder)
+    if texts:
+        sides = [pl.col(f"_{one}") if f"_{one}" in frame.columns else pl.lit(None) for one in ("input", "output")]
+        listed = [] if event.documents is None else [_passages(kernel, rows, event.documents)]
+        frame = frame.with_columns(
+            input=sides[0].cast(pl.String), output=sides[1].cast(pl.String), passages=pl.lit(None, PASSAGES)
+        ).with_columns(listed)
     for side in ("input", "output"):
         frame = _content(frame, side, excerpts=excerpts)
     if not excerpts:
@@ -426,6 +447,24 @@ def _documents(kernel: Kernel, rows: pl.DataFrame, documents: Documents) -> pl.S
     empty = lists.str.contains(r"^\s*\[\s*\]\s*$").fill_null(value=False)
     nothing = pl.Series("documents", [[]], dtype=kind).new_from_index(0, rows.height)
     return nothing.zip_with(empty, joined["documents"].cast(kind))
+
+
+def _passages(kernel: Kernel, rows: pl.DataFrame, documents: Documents) -> pl.Series:
+    """The texts of the documents that each row lists, in its order; null where it lists none with a text."""
+    nothing = pl.Series("passages", [None], dtype=PASSAGES).new_from_index(0, rows.height)
+    if documents.text is None:
+        return nothing
+    lists = rows.select(_value(documents.value).alias("l"))["l"]
+    found = kernel.elements(lists, {"document": path(*documents.id), "text": path(*documents.text)})
+    grouped = (
+        found.filter(pl.col("text").is_not_null())
+        .group_by("r", maintain_order=True)
+        .agg(pl.struct("document", "text").alias("passages"))
+    )
+    if grouped.is_empty():
+        return nothing
+    numbered = pl.DataFrame({"r": pl.int_range(rows.height, eager=True).cast(pl.Int64)})
+    return numbered.join(grouped, on="r", how="left", maintain_order="left")["passages"].cast(PASSAGES)
 
 
 def _time_values(event: Event) -> dict[str, pl.Expr]:

@@ -17,7 +17,7 @@ import polars as pl
 
 from strataline.event import EVENTS, FRAME, REJECTS
 from strataline.format import Format
-from strataline.parse.fill import EXTRA, Zone, fill
+from strataline.parse.fill import EXTRA, TEXTS, Zone, fill
 from strataline.parse.guess import JSON, LOOKED, TEXT, Draft, draft_lines, draft_objects
 from strataline.parse.kernel import OBJECT, Kernel
 from strataline.parse.lines import describes, match, match_field, match_other, opened, second_reading
@@ -44,6 +44,11 @@ _NO_FORMAT = "no format describes this source"
 _CONTROL = {byte: f"\\x{byte:02x}" for byte in (*range(32), 127)}
 
 
+_SAME = ("offset", "item", "index", "format", "input_hash", "output_hash")
+WHOLE = pl.Schema({**{name: EVENTS.schema[name] for name in _SAME}, **TEXTS})
+"""What `Parsed.texts` holds: which event it is, the hashes of its texts, and the texts."""
+
+
 @dataclass(frozen=True)
 class Note:
     """What was done to `count` records of a source, the first on `line` (null in a table)."""
@@ -64,6 +69,7 @@ class Parsed:
         notes: what was done to its records.
         records: how many there were: with_events + rejected + skipped.
         copy_of: the source that holds the events, where this one is its copy.
+        texts: where they were asked for, those of each event: `WHOLE`.
     """
 
     events: pl.DataFrame = field(default_factory=EVENTS.empty)
@@ -75,6 +81,7 @@ class Parsed:
     skipped: int = 0
     recovered: int = 0
     copy_of: str | None = None
+    texts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WHOLE))
 
     @property
     def rejected(self) -> int:
@@ -94,6 +101,9 @@ class Plan:
         folder: folder of the source.
         excerpts: whether excerpts are kept.
         drafts: formats that were drafted from the records of this source.
+        texts: whether the whole texts of events are wanted.
+        only: offsets of the events that are wanted, in order; records that hold none are passed over once the formats
+            of the source are recognised. Null for all.
         strangers: drafts the format of objects that no other describes, when the first is met; null where none can be
             met, or it is among `drafts`.
     """
@@ -104,6 +114,8 @@ class Plan:
     assume: str | None = None
     folder: str = ""
     excerpts: bool = True
+    texts: bool = False
+    only: pl.Series | None = None
     drafts: Mapping[str, Format] = field(default_factory=dict)
     strangers: _Strangers | None = None
     _here: dict[tuple[str, ...], Marks] = field(default_factory=dict, repr=False, compare=False)
@@ -179,7 +191,7 @@ class Parsing:
     def result(self) -> Parsed:
         """What became of the source, once all of its batches are parsed; in the order of its batches."""
         parsed, tally = Parsed(recognised=self.recognised), _Tally()
-        events, rejects = [], []
+        events, rejects, texts = [], [], []
         for part in self._parts:
             one, noted = part.result()
             parsed.records += one.records
@@ -188,10 +200,11 @@ class Parsing:
             parsed.recovered += one.recovered
             events.append(one.events)
             rejects.append(one.rejects)
+            texts.append(one.texts)
             tally.take(noted)
         self._parts = []
         if events:
-            parsed.events, parsed.rejects = pl.concat(events), pl.concat(rejects)
+            parsed.events, parsed.rejects, parsed.texts = pl.concat(events), pl.concat(rejects), pl.concat(texts)
         for name, draft in sorted(self._drafts.items()):
             mine = parsed.events.filter(pl.col("format") == name)
             if mine.height:
@@ -250,8 +263,19 @@ def parse_source(
             recognised, drafts = _guess(kernel, plan, recognised, sample, wrapped=wrapped)
         made = {name: draft.format(name, plan.marks.formats.get(name)) for name, draft in drafts.items()}
         plan = replace(plan, drafts=made, strangers=strangers)
-    parts = [submit(partial(_parse_batch, kernel, plan, recognised, batch)) for batch in batches if batch.height]
+    wanted = batches if plan.only is None else (_holding(batch, plan.only) for batch in batches)
+    parts = [submit(partial(_parse_batch, kernel, plan, recognised, batch)) for batch in wanted if batch.height]
     return Parsing(recognised, drafts, parts)
+
+
+def _holding(batch: pl.DataFrame, offsets: pl.Series) -> pl.DataFrame:
+    """The records of `batch` in which one of `offsets` (in order) lies: an event may begin within its record."""
+    if offsets.is_empty():
+        return batch.clear()
+    places = offsets.search_sorted(batch["offset"])
+    next_ = pl.concat([offsets.cast(pl.Int64), pl.Series([None], dtype=pl.Int64)]).gather(places)
+    length = batch["length"].fill_null(1).clip(1)
+    return batch.filter((next_ < batch["offset"] + length).fill_null(value=False))
 
 
 def _open_ended(plan: Plan, recognised: Recognised | None) -> list[str]:
@@ -412,7 +436,8 @@ def _parse_batch(
     one.records += more
     events = []
     for fmt, elements in _numbered(made):
-        filled = fill(kernel, fmt, elements, plan.zone_for(fmt), plan.folder, excerpts=plan.excerpts)
+        zone = plan.zone_for(fmt)
+        filled = fill(kernel, fmt, elements, zone, plan.folder, excerpts=plan.excerpts, texts=plan.texts)
         # An item is as sure as its container; of what was met beyond the sample no share is known.
         whole = recognised.confidence if recognised.forced or fmt.of is not None else None
         confidence = pl.lit(recognised.shares.get(fmt.name, whole), pl.Float64)
@@ -422,6 +447,12 @@ def _parse_batch(
         found = pl.concat(events, how="diagonal")
         found = found.with_columns(address=pl.lit("bytes" if batch["line"].null_count() < batch.height else "row"))
         _note_events(found, tally)
+        if plan.texts:
+            one.texts = found.select(
+                (pl.col(name) if name in found.columns else pl.lit(None)).cast(dtype).alias(name)
+                for name, dtype in WHOLE.items()
+            )
+            found = found.drop(TEXTS.names())
         one.events = EVENTS.conform(found.drop(EXTRA))
         places = found.select("record", "recovered").unique()
         one.with_events = places.height

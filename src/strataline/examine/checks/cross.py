@@ -81,16 +81,16 @@ def _same_response(facts: Facts) -> list[Found] | Unknown:
         return Unknown("answers are declared to be shared between users (shared_responses)")
     allowed = pl.Series([str(one) for one in shared] if isinstance(shared, list) else [], dtype=pl.String).implode()
     asked = facts.tables["requests"].select("request", asked="user")
-    events = facts.events.filter(
-        pl.col("layer").is_in(["prompt", "model", "ui"])
-        & (pl.col("response_id").is_not_null() | pl.col("output_hash").is_not_null())
-    ).select("event_id", "format", "request", "user", "response_id", "output_hash", "output_chars", "t")
+    columns = ("event_id", "format", "request", "user", "response_id", "output_hash", "output_chars", "t")
+    said = pl.col("response_id").is_not_null() | (pl.col("output_chars") >= SHARED_CHARS).fill_null(value=False)
+    # Columns first, rows after: a row of all columns is wide.
+    events = pl.concat([facts.of(layer).select(columns).filter(said) for layer in ("prompt", "model", "ui")])
     # A cached answer is what M-08 speaks of.
     cached = _of(facts.of("model").filter(pl.col("cache").str.to_lowercase().str.contains("hit"))["request"])
     events = events.filter(~pl.col("request").is_in(cached).fill_null(value=False))
     events = events.join(asked, on="request", how="left", maintain_order="left")
     if not events.filter(pl.col("asked").is_not_null() | pl.col("user").is_not_null()).height:
-        return Unknown("no record that names a response, or holds one, can be told to be of a user", ("*.user",))
+        return Unknown("no record that names a response, or holds a long one, can be told to be of a user", ("*.user",))
     reached = facts.reached.select("request", reached=pl.coalesce("shown", "delivered"))
     by_id = _same_id(events.filter(~pl.col("response_id").is_in(allowed).fill_null(value=True)), reached)
     by_text = _same_text(facts, events.filter(~pl.col("output_hash").is_in(allowed).fill_null(value=True)), reached)
@@ -168,7 +168,7 @@ def _same_text(facts: Facts, events: pl.DataFrame, reached: pl.DataFrame) -> lis
 
 def _identities(facts: Facts) -> list[Found] | Unknown:
     columns = ("event_id", "request", "layer", "format", *IDENTITIES)
-    tied = facts.events.filter(pl.col("sure") & pl.col("request").is_not_null()).select(*columns)
+    tied = facts.events.select("sure", *columns).filter(pl.col("sure") & pl.col("request").is_not_null())
     reached = facts.reached.select("request", reached=pl.coalesce("shown", "delivered"))
     found: list[Found] = []
     looked = [pl.Series(dtype=pl.String)]
@@ -249,23 +249,25 @@ def _disagreeing(pairs: pl.DataFrame, what: str, reached: pl.DataFrame) -> list[
 
 def _contradictions(facts: Facts) -> list[Found] | Unknown:
     columns = ("request", "event_id", "clock", "doubt")
-    tied = facts.events.filter(pl.col("sure") & pl.col("request").is_not_null() & pl.col("t").is_not_null())
+
+    def tied(layer: str) -> pl.DataFrame:
+        events = facts.of(layer).select(*columns, "kind", "policy_stage", "time_kind", "sure", "t", "t_end")
+        return events.filter(pl.col("sure") & pl.col("request").is_not_null() & pl.col("t").is_not_null())
 
     def effect(layer: str, kind: str, *more: pl.Expr) -> pl.DataFrame:
-        of_kind = tied.filter((pl.col("layer") == layer) & (pl.col("kind") == kind), *more)
-        return of_kind.select(*columns, at="t_end")
+        return tied(layer).filter(pl.col("kind") == kind, *more).select(*columns, at="t_end")
 
     calls = _timed_calls(facts)
     began = calls.select(*columns, at="began")
     ended = calls.filter(~pl.col("stream").fill_null(value=True)).select(*columns, at="ended")
     # A turn that the application went on with before its first opening record has lost an earlier one.
-    first = tied.filter(pl.col("layer") == "prompt").sort("t", "event_id").group_by("request", maintain_order=True)
+    first = tied("prompt").sort("t", "event_id").group_by("request", maintain_order=True)
     received = first.agg(pl.col("kind", "time_kind", "event_id", "clock", "doubt", "t").first())
     received = received.filter((pl.col("kind") == "prompt.received") & (pl.col("time_kind") != "end"))
     received = received.select(*columns, at="t")
     answers = facts.renders.filter(pl.col("answer") & pl.col("sure"))["event_id"].implode()
     shown = effect("ui", "ui.rendered", pl.col("event_id").is_in(answers))
-    shown_at = tied.filter(pl.col("event_id").is_in(answers)).select(*columns, at="t")
+    shown_at = tied("ui").filter(pl.col("event_id").is_in(answers)).select(*columns, at="t")
     output = effect("policy", "policy.decision", pl.col("policy_stage") == "output")
     kinds = (
         ("the display of the answer", "the beginning of its generation", shown, began),
@@ -346,9 +348,9 @@ def _passages(facts: Facts) -> pl.DataFrame | Unknown:
     found = facts.of("retrieval").filter(pl.col("request").is_not_null() & (pl.col("documents").list.len() > 0))
     ranked = pl.col("kind") == "retrieval.rerank"
     found = found.filter(ranked | ~ranked.any().over("request"))
-    context = facts.events.filter(
-        pl.col("layer").is_in(["prompt", "model"]) & pl.col("documents").is_not_null() & pl.col("request").is_not_null()
-    )
+    columns = ("request", "event_id", "documents")
+    context = pl.concat([facts.of(layer).select(columns) for layer in ("prompt", "model")])
+    context = context.filter(pl.col("documents").is_not_null() & pl.col("request").is_not_null())
     found = found.join(context.select("request").unique(), on="request", how="semi", maintain_order="left")
     if found.is_empty():
         return Unknown(
@@ -484,13 +486,13 @@ def _together(facts: Facts) -> list[Found] | Unknown:
     sets = sets.sort(["len", "conditions", "spread"], descending=[True, False, False])
     for conditions, spread, _ in sets.head(SUBJECTS).iter_rows():
         part = many.filter((pl.col("conditions") == conditions) & (pl.col("spread") == spread))
-        statement = "{conditions} count together, and no other, in {n:request} of the affected set ({spread})."
+        statement = "In {n:request} of the affected set these hold together, and no other: {conditions} ({spread})."
         named = {"conditions": conditions, "spread": spread}
         found.append(Found(part.select("request", "events"), requests, named, conditions, statement))
     rest = sets.slice(SUBJECTS)
     if rest.height:
         part = many.join(rest, on=["conditions", "spread"], how="semi", maintain_order="left")
-        statement = "{more:combination} of conditions besides those named count in {n:request} of the affected set."
+        statement = "In {n:request} of the affected set {more:combination} of conditions hold besides those named."
         more = {"more": rest.height}
         found.append(Found(part.select("request", "events"), requests, more, f"and {rest.height:,} more", statement))
     return found
@@ -539,6 +541,19 @@ def _named(finding: str, name: str, subject: str | None) -> str:
     return f"{finding} {name}" if subject is None else f"{finding} {name} ({subject})"
 
 
+def _explaining(affected: Affected, examined: Examination) -> tuple[pl.DataFrame, str]:
+    """Conditions that may tell affected requests from others, and what is said of those left out.
+
+    What a set was chosen by holds in all of it, and says nothing of it.
+    """
+    conditions = _conditions(examined)
+    chosen = [one.removeprefix("check:") for one in affected.selectors if one.startswith("check:")]
+    by = pl.any_horizontal(pl.col("check", "finding").is_in(chosen))
+    names = conditions.filter(by)["check"].unique().sort()
+    said = f" ({', '.join(names)}, by which they were chosen, is not counted.)" if names.len() else ""
+    return conditions.filter(~by), said
+
+
 def _leading(conditions: pl.DataFrame, requests: pl.Series) -> pl.DataFrame:
     """Findings that hold in some of `requests`, in most of them first: finding, name, subject, size."""
     here = conditions.filter(pl.col("request").is_in(_of(requests)))
@@ -552,7 +567,7 @@ def _remainder(facts: Facts) -> list[Found] | Unknown:
         return given
     affected, examined = given
     requests = affected.requests.drop_nulls().unique().sort()
-    conditions = _conditions(examined)
+    conditions, left_out = _explaining(affected, examined)
     none = requests.filter(~requests.is_in(_of(conditions["request"])))
     hits = pl.DataFrame({"request": none}, schema={"request": pl.String}).with_columns(
         events=pl.lit([], pl.List(pl.String))
@@ -561,12 +576,13 @@ def _remainder(facts: Facts) -> list[Found] | Unknown:
     values: dict[str, object] = {"all": requests.len(), "run": examined.findings["check"].n_unique()}
     if leading.is_empty():
         statement = "{n} of {all} affected requests show none of the listed conditions: no check that ran found one."
-        return [Found(hits, requests, values, statement=statement, stands=True)]
+        return [Found(hits, requests, values, statement=statement + left_out, stands=True)]
     first = leading.row(0, named=True)
     others = conditions.filter((pl.col("finding") == first["finding"]) & ~pl.col("request").is_in(_of(requests)))
     values |= {"v": others["request"].n_unique(), "c": _named(first["finding"], first["name"], first["subject"])}
     values |= {"most": int(first["size"])}
-    return [Found(hits, requests, values, statement=_said_of_remainder(len(none), int(str(values["v"]))), stands=True)]
+    statement = _said_of_remainder(len(none), others["request"].n_unique()) + left_out
+    return [Found(hits, requests, values, statement=statement, stands=True)]
 
 
 def _said_of_remainder(unexplained: int, unaffected: int) -> str:
@@ -597,11 +613,13 @@ def _wider(facts: Facts) -> list[Found] | Unknown:
         return given
     affected, examined = given
     requests = affected.requests.drop_nulls().unique()
-    conditions = _conditions(examined)
+    conditions, _ = _explaining(affected, examined)
     leading = _leading(conditions, requests)
     common = leading.filter(pl.col("size") >= COMMON * requests.len())
     if common.is_empty():
-        return Unknown("no condition holds in half of the affected requests, so there is none that they share")
+        return Unknown(
+            "no condition holds in half of the affected requests but what they were chosen by: they share none"
+        )
     met = conditions.join(common.select("finding"), on="finding", how="semi", maintain_order="left")
     met = met.filter(~pl.col("request").is_in(requests.implode()))
     met = met.group_by("request", maintain_order=True).agg(

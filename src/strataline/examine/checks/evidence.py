@@ -99,8 +99,8 @@ def _missing_layers(facts: Facts) -> list[Found]:
                 ~pl.col("layers_not_covered").list.contains(layer) & ~pl.col("layers_ambiguous").list.contains(layer)
             )
             values: dict[str, object] = {"layer": layer, "ended": absent.filter(ended.fill_null(value=False)).height}
-            opening = facts.events.filter(pl.col("request") == pl.col("event_id")).select("request", "event_id")
-            hits = _hits(absent.select("request").join(opening, on="request", how="left"))
+            # A request has the id of an event that opens it.
+            hits = _hits(absent.select("request", event_id="request"))
             found.append(Found(hits, covered["request"], values, f"{layer}: no record", joined=False))
     return found or [Found(_none(), turns["request"])]
 
@@ -113,7 +113,7 @@ def _gaps(facts: Facts) -> list[Found] | Unknown:
     if not events["corrected_time"].count():
         return Unknown("no record states a time", ("*.event_time",))
     every = facts.requests["request"]
-    return [*_holes(facts, every), *_silences(facts, every), *_missing_numbers(facts, every)] or [Found(_none(), every)]
+    return [*_holes(facts), *_silences(facts), *_missing_numbers(facts)] or [Found(_none(), every)]
 
 
 def _of_none(events: list[list[str]]) -> pl.DataFrame:
@@ -121,7 +121,7 @@ def _of_none(events: list[list[str]]) -> pl.DataFrame:
     return pl.DataFrame({"request": [None] * len(events), "events": events}, schema=_none().schema)
 
 
-def _holes(facts: Facts, every: pl.Series) -> list[Found]:
+def _holes(facts: Facts) -> list[Found]:
     """What was found when requests were put together: requests went on elsewhere that a log holds nothing of."""
     holes = facts.tables["notes"].filter((pl.col("topic") == "coverage_gap") & pl.col("source").is_not_null())
     if holes.is_empty():
@@ -137,7 +137,7 @@ def _holes(facts: Facts, every: pl.Series) -> list[Found]:
     return [
         Found(
             _of_none([[one] if one is not None else [] for one in ids]),
-            every,
+            len(ids),
             {"log": log},
             log,
             statement,
@@ -147,11 +147,13 @@ def _holes(facts: Facts, every: pl.Series) -> list[Found]:
     ]
 
 
-def _silences(facts: Facts, every: pl.Series) -> list[Found]:
+def _silences(facts: Facts) -> list[Found]:
     silent = coverage.gaps(facts.events)
     # A page whose clock nothing bounds may lie anywhere, and ends no silence.
-    adrift = facts.events.filter((pl.col("layer") == "ui") & pl.col("doubt").is_null())["event_id"].implode()
-    silent = silent.filter(~pl.col("before").is_in(adrift) & ~pl.col("after").is_in(adrift))
+    if silent.height:
+        pages = facts.events.select("event_id", "layer", "doubt")
+        adrift = pages.filter((pl.col("layer") == "ui") & pl.col("doubt").is_null())["event_id"].implode()
+        silent = silent.filter(~pl.col("before").is_in(adrift) & ~pl.col("after").is_in(adrift))
     found = []
     statement = (
         "The log {log} is silent in {n:gap} of up to {longest} min, over {times} times its usual time between records,"
@@ -168,20 +170,21 @@ def _silences(facts: Facts, every: pl.Series) -> list[Found]:
             "meanwhile": int(str(part["requests"].min())),
         }
         hits = _of_none([[before, after] for before, after in part.select("before", "after").iter_rows()])
-        found.append(Found(hits, every, values, f"{log}: silent", statement, joined=False))
+        found.append(Found(hits, hits.height, values, f"{log}: silent", statement, joined=False))
     return found[:SUBJECTS]
 
 
-def _missing_numbers(facts: Facts, every: pl.Series) -> list[Found]:
+def _missing_numbers(facts: Facts) -> list[Found]:
     """Sources whose emitters number their records, with numbers left out."""
     found = []
     statement = (
         "Of the numbers that {source} gives its records ({field}), {missing:number} between the first and the last are"
         " not in the supplied logs, in {n:gap}."
     )
+    numbered = coverage.stating(facts.events.select("format", "source", "event_id", "attributes"), SEQUENCES)
     for field in SEQUENCES:
         number = pl.col("attributes").map.get(field).cast(pl.Int64, strict=False)
-        rows = facts.events.select("source", "event_id", number=number).drop_nulls("number")
+        rows = numbered.select("source", "event_id", number=number).drop_nulls("number")
         rows = rows.unique(["source", "number"], keep="first", maintain_order=True).sort("source", "number")
         rows = rows.with_columns(
             left=pl.col("number").diff().over("source") - 1,
@@ -194,7 +197,7 @@ def _missing_numbers(facts: Facts, every: pl.Series) -> list[Found]:
         for (source,), part in rows.group_by("source", maintain_order=True):
             values = {"source": source, "field": field, "missing": int(part["left"].sum())}
             hits = _of_none([[before, after] for before, after in part.select("before", "event_id").iter_rows()])
-            found.append(Found(hits, every, values, f"{source}: {field}", statement, joined=False))
+            found.append(Found(hits, hits.height, values, f"{source}: {field}", statement, joined=False))
     return found[:SUBJECTS]
 
 
@@ -202,8 +205,7 @@ def _missing_numbers(facts: Facts, every: pl.Series) -> list[Found]:
 
 
 def _clock_offsets(facts: Facts) -> list[Found]:
-    every = facts.requests["request"]
-    events = facts.events.filter(pl.col("event_time").is_not_null())
+    events = facts.events.select("event_id", "event_time", "clock").drop_nulls("event_time")
     first = events.group_by("clock", maintain_order=True).agg(events_=pl.col("event_id").head(2))
     moved = (pl.col("offset_ns") != 0) & (pl.col("basis") != "reference")
     open_ = (pl.col("basis") == "unmoved") & (pl.col("lower_ns").is_null() | pl.col("upper_ns").is_null())
@@ -229,7 +231,8 @@ def _clock_offsets(facts: Facts) -> list[Found]:
     zones = set(facts.tables["notes"].filter(pl.col("topic") == "clock_zone")["subject"].drop_nulls())
     moved_ = clocks.filter("moved")
     own = moved_.filter(pl.col("events") >= OWN_CLOCK * events.height).head(SUBJECTS)
-    found = [_of_clock(one, every, one["clock"] in zones) for one in own.iter_rows(named=True)]
+    size = facts.tables["clocks"]["clock"].n_unique()
+    found = [_of_clock(one, size, one["clock"] in zones) for one in own.iter_rows(named=True)]
     rest = moved_.join(own, on="clock", how="anti", maintain_order="left")
     if rest.height:
         statement = (
@@ -241,7 +244,7 @@ def _clock_offsets(facts: Facts) -> list[Found]:
         values = {"guessed": guessed, "most": f"{furthest / 1e9:,.3f}", "e": int(rest["events"].sum())}
         hits = _of_none([one or [] for one in rest["events_"].to_list()])
         status = "INF" if guessed == rest.height else "DER"
-        found.append(Found(hits, every, values, "other clocks", statement, status=status, joined=False))
+        found.append(Found(hits, size, values, "other clocks", statement, status=status, joined=False))
     loose = clocks.filter(~pl.col("moved"))
     if loose.height:
         statement = (
@@ -251,11 +254,11 @@ def _clock_offsets(facts: Facts) -> list[Found]:
         names = ", ".join(loose["clock"].head(SHOWN)) + (", …" if loose.height > SHOWN else "")
         values = {"names": names, "e": int(loose["events"].sum())}
         hits = _of_none([one or [] for one in loose["events_"].to_list()])
-        found.append(Found(hits, every, values, "unbounded clocks", statement, joined=False))
-    return [*found, *_assumed_zones(facts, every)] or [Found(_none(), every)]
+        found.append(Found(hits, size, values, "unbounded clocks", statement, joined=False))
+    return [*found, *_assumed_zones(facts)] or [Found(_none(), size)]
 
 
-def _of_clock(one: dict[str, object], every: pl.Series, zone: bool) -> Found:
+def _of_clock(one: dict[str, object], size: int, zone: bool) -> Found:
     """What is said of one clock."""
     least, most = int(str(one["least"])), int(str(one["most"]))
     events = one["events_"] if isinstance(one["events_"], list) else []
@@ -270,14 +273,14 @@ def _of_clock(one: dict[str, object], every: pl.Series, zone: bool) -> Found:
     if zone:
         statement += " It is near a whole number of quarter hours, as of a time zone that the log does not state."
     status = None if one["basis"] in ("bounds", "asserted") else "INF"
-    return Found(_of_none([events]), every, values, str(one["clock"]), statement, status=status, joined=False)
+    return Found(_of_none([events]), size, values, str(one["clock"]), statement, status=status, joined=False)
 
 
 def _seconds(ns: object) -> str:
     return "no bound" if ns is None else f"{int(str(ns)) / 1e9:+,.3f} s"
 
 
-def _assumed_zones(facts: Facts, every: pl.Series) -> list[Found]:
+def _assumed_zones(facts: Facts) -> list[Found]:
     assumed = facts.tables["notes"].filter((pl.col("topic") == "zone_assumed") & pl.col("source").is_not_null())
     if assumed.is_empty():
         return []
@@ -289,7 +292,9 @@ def _assumed_zones(facts: Facts, every: pl.Series) -> list[Found]:
     )
     hits = _of_none([[one] if one is not None else [] for one in assumed["event_id"]])
     values = {"times": int(assumed["count"].sum())}
-    return [Found(hits, every, values, "assumed zones", statement, joined=False)]
+    return [
+        Found(hits, facts.tables["sources"].height or hits.height, values, "assumed zones", statement, joined=False)
+    ]
 
 
 # E-04
@@ -318,7 +323,16 @@ def _doubled(facts: Facts) -> list[Found]:
         statement = "The same bytes stand twice in {n:source}: {names}. Their records are counted once."
         pairs_ = [f"{one} as {other}" for one, other in copies.select("source", "copy_of").head(SUBJECTS).iter_rows()]
         names = "; ".join(pairs_) + ("; …" if copies.height > SUBJECTS else "")
-        found.append(Found(_of_none([[]] * copies.height), every, {"names": names}, "copies", statement, joined=False))
+        found.append(
+            Found(
+                _of_none([[]] * copies.height),
+                facts.tables["sources"].height,
+                {"names": names},
+                "copies",
+                statement,
+                joined=False,
+            )
+        )
     return found or [Found(_none(), every)]
 
 
@@ -326,34 +340,21 @@ def _doubled(facts: Facts) -> list[Found]:
 
 
 def _joins(facts: Facts) -> list[Found]:
-    events = facts.events.filter(pl.col("layer").is_in(PRODUCT_LAYERS)).select(
-        "event_id", "layer", "request", "link_method"
-    )
     every = facts.requests["request"]
-    method = pl.col("link_method")
-    shares = {
-        str(layer): one
-        for layer, *one in events.group_by("layer")
-        .agg(
-            pl.len(),
-            method.is_in(BY_ID).sum().alias("ids"),
-            (method == "content").sum().alias("text"),
-            (method == "window").sum().alias("time"),
-            pl.col("request").is_null().sum().alias("none"),
-        )
-        .iter_rows()
-    }
-    listed = facts.tables["links"].filter(~pl.col("taken"))["from_event"].unique()
-    unsure = events.filter(pl.col("event_id").is_in(listed.implode()) & pl.col("request").is_null())
-    open_ = dict(unsure.group_by("layer").len().iter_rows())
+    listed = facts.tables["links"].filter(~pl.col("taken"))["from_event"].unique().implode()
     found = []
     for layer in PRODUCT_LAYERS:
-        size, ids, text, time, none = shares.get(layer, (0, 0, 0, 0, 0))
+        events = facts.of(layer).select("event_id", "request", "link_method")
+        method = events["link_method"].fill_null("none")
+        sizes = dict(method.value_counts().iter_rows())
+        size, ids = events.height, sum(sizes.get(one, 0) for one in BY_ID)
         if size == ids:
             continue
-        loose = events.filter((pl.col("layer") == layer) & ~method.is_in(BY_ID).fill_null(value=False))
+        text, time, none = (sizes.get(one, 0) for one in ("content", "window", "none"))
+        loose = events.filter(~method.is_in(BY_ID))
+        open_ = loose.filter(pl.col("request").is_null() & pl.col("event_id").is_in(listed)).height
         values = {"e": int(size), "layer": layer, "ids": int(ids), "text": int(text), "time": int(time)}
-        values |= {"none": int(none), "open": int(open_.get(layer, 0)), "share": f"{100 * ids / size:.1f}"}
+        values |= {"none": int(none), "open": open_, "share": f"{100 * ids / size:.1f}"}
         statement = (
             "Of {e:event} of {layer}, {ids} ({share} %) count as tied to a request by ids, {text} by text, {time} by"
             " time and {none} to none, of which {open} have candidates"
@@ -368,13 +369,14 @@ def _joins(facts: Facts) -> list[Found]:
 
 
 def _cut_or_hidden(facts: Facts) -> list[Found] | Unknown:
-    events = facts.events
-    sampled = coverage.sampling(events)
+    sampled = coverage.sampling(facts.events)
+    texts = ("content_state", "input_chars", "output_chars", "input_hash", "output_hash")
+    events = facts.events.select("event_id", "request", "layer", "format", *texts)
     lengths = events["input_chars"].count() + events["output_chars"].count()
     if not events["content_state"].count() and not lengths and sampled.is_empty():
         return Unknown("no record states its text, how much of it it holds, or a sample rate", ("*.content_state",))
-    evaluable = events.filter(pl.any_horizontal(pl.col("content_state", "input_chars", "output_chars").is_not_null()))
-    every = evaluable["request"]
+    told = pl.any_horizontal(pl.col("content_state", "input_chars", "output_chars").is_not_null())
+    every = events.select("request", told=told).filter("told")["request"].unique()
     found = []
     states = events.filter(pl.col("content_state").is_in(list(STATES)))
     for layer in PRODUCT_LAYERS:
@@ -393,7 +395,7 @@ def _cut_or_hidden(facts: Facts) -> list[Found] | Unknown:
         values = {"service": one["service"] or "an unnamed service", "field": one["field"], "value": one["value"]}
         values |= {"k": int(one["events"]), "layer": one["layer"]}
         subject = f"{one['layer']}: {one['field']} {one['value']}"
-        found.append(Found(_of_none([[one["event"]]]), every, values, subject, statement, joined=False))
+        found.append(Found(_of_none([[one["event"]]]), 1, values, subject, statement, joined=False))
     return found or [Found(_none(), every)]
 
 

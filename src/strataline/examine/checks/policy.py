@@ -81,9 +81,9 @@ def displayed(facts: Facts) -> pl.DataFrame:
     """
     judged = _in_order(facts.judged.filter("acts"))
     shown = _in_order(facts.displays.filter("answer"))
-    pairs = judged.select("request", "event_id", "verdict", "output_hash", "of_call", "of_completed").join(
-        shown.select("request", "of_call", "of_basis", shown="event_id", shown_hash="output_hash"),
-        on=["request", "of_call"],
+    pairs = judged.select("request", "event_id", "verdict", "output_hash", "of_call", "of_answer", "of_completed").join(
+        shown.select("request", "of_answer", "of_basis", shown="event_id", shown_hash="output_hash"),
+        on=["request", "of_answer"],
         maintain_order="left_right",
     )
     # The gateway says that it cut the call off, or the application that it did not pass the answer on: then only its
@@ -283,17 +283,17 @@ _FAILED_OPEN = (
 
 def _shown_before(facts: Facts) -> Sequence[Found] | Unknown:
     judged = facts.judged.filter("acts")
-    shown = facts.displays.filter("answer").drop_nulls("of_call").sort("t", "event_id", nulls_last=True)
-    first = shown.unique(["request", "of_call"], keep="first", maintain_order=True).select(
-        "request", "of_call", shown="event_id", s_t="t", s_clock="clock", s_offset="clock_offset", s_doubt="doubt"
+    shown = facts.displays.filter("answer").drop_nulls("of_answer").sort("t", "event_id", nulls_last=True)
+    first = shown.unique(["request", "of_answer"], keep="first", maintain_order=True).select(
+        "request", "of_answer", shown="event_id", s_t="t", s_clock="clock", s_offset="clock_offset", s_doubt="doubt"
     )
     blocks = pl.col("verdict").is_in(HELD)
     # A stream is evaluated piece by piece: what matters is the first verdict, or the first that blocks.
     verdicts = judged.with_columns(blocks=blocks, v_t="decided").sort(~blocks, "decided", "event_id", nulls_last=True)
-    verdicts = verdicts.unique(["request", "of_call"], keep="first", maintain_order=True).select(
-        "request", "event_id", "of_call", "blocks", "v_t", v_clock="clock", v_offset="clock_offset", v_doubt="doubt"
+    verdicts = verdicts.unique(["request", "of_answer"], keep="first", maintain_order=True).select(
+        "request", "event_id", "of_answer", "blocks", "v_t", v_clock="clock", v_offset="clock_offset", v_doubt="doubt"
     )
-    pairs = verdicts.join(first, on=["request", "of_call"]).with_columns(late=later("v_", "s_")).drop_nulls("late")
+    pairs = verdicts.join(first, on=["request", "of_answer"]).with_columns(late=later("v_", "s_")).drop_nulls("late")
     before = pairs.filter(pl.col("late") > 0).sort("v_t", "event_id")
     begun = facts.once(stream_begun)
     streamed = begun["request"].n_unique()
@@ -465,13 +465,14 @@ def _transform_not_reflected(facts: Facts) -> Sequence[Found] | Unknown:
 
 
 def _partly_evaluated(facts: Facts) -> Sequence[Found] | Unknown:
-    judged = facts.judged.filter("ran").drop_nulls("of_call")
-    key = ["request", "of_call"]
+    judged = facts.judged.filter("ran").drop_nulls("of_answer")
+    key = ["request", "of_answer"]
     seen = (
         _in_order(judged)
         .group_by(key, maintain_order=True)
         .agg(
             pl.col("event_id").first(),
+            pl.col("of_call").first(),
             pl.col("of_hash").first(),
             pl.col("of_chars").first(),
             # Pieces of a stream add up; a record without a length leaves the sum unknown.
@@ -484,7 +485,7 @@ def _partly_evaluated(facts: Facts) -> Sequence[Found] | Unknown:
     )
     lengths = judged.drop_nulls("input_chars").group_by(key).agg(longest=pl.col("input_chars").sum())
     seen = seen.join(lengths, on=key, how="left", maintain_order="left").drop("evaluated")
-    shown = _in_order(facts.displays.filter("answer").drop_nulls("of_call"))
+    shown = _in_order(facts.displays.filter("answer").drop_nulls("of_answer"))
     shown = shown.unique(key, keep="last", maintain_order=True).select(
         *key, shown="event_id", shown_chars="output_chars", shown_hash="output_hash"
     )

@@ -11,13 +11,16 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from typing import Any
 
+from strataline.report.draft import template
 from strataline.report.lint import claims as claim_rules, parts, texts
 from strataline.report.lint.claims import Hit
 from strataline.report.lint.reading import APPENDICES, Document, read
 from strataline.report.lint.rules import LEVELS, RULES, Found, Rule
 from strataline.report.lint.words import words
+from strataline.report.marks import OPEN
 
 __all__ = ["LEVELS", "RULES", "Found", "Linted", "Rule", "Waiver", "lint"]
 
@@ -69,7 +72,6 @@ def lint(
     *,
     final: bool = False,
     roster: Sequence[str] = (),
-    required: Sequence[str] = (),
     on: date | None = None,
 ) -> Linted:
     """Lint a document.
@@ -79,11 +81,10 @@ def lint(
         claims: its sidecar; without it the rules about claims cannot run, which is said.
         final: whether open placeholders are errors.
         roster: names of people, which stand in no document but as owners and in the sign-off.
-        required: keys of placeholders that a draft has from the start; one that was deleted counts as open.
         on: the day of publication; without it nothing says how late it is.
     """
     document = read(text, claims)
-    opened = set(parts.placeholders(document, frozenset(required)))
+    opened = set(parts.placeholders(document, _required()))
     hits = opened.union(*_hits(document, roster, on))
     waivers = list(_waivers(document))
     starts = [block.start for block in document.blocks]
@@ -110,6 +111,14 @@ def lint(
             )
         )
     return Linted(found, [one for one, _, _ in waivers], list(_not_run(document, roster, on)))
+
+
+@cache
+def _required() -> frozenset[str]:
+    """Keys of the placeholders that every draft has, for one that was deleted is not filled; of actions there are any."""
+    return frozenset(
+        found["key"] for found in OPEN.finditer(template("").text) if not found["key"].startswith("action_")
+    )
 
 
 def _short(text: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
+from strataline.report.closing import ACCOUNTABILITY
+from strataline.report.draft import REMAINDER, emptied
 from strataline.report.lint.claims import Hit
 from strataline.report.lint.reading import APPENDICES, Block, Document
 from strataline.report.marks import ANCHOR, BLOCK, CLOSED, OPEN, SLOT, digest
@@ -36,8 +38,6 @@ _STATED = re.compile(r"`[^`]+`|\bv?[0-9][\w.@-]*")
 _UNKNOWN = re.compile(r"\[UNK\b")
 _LAYERS = ("prompt", "retrieval", "model", "policy", "ui")
 _JUSTIFIED = re.compile(r"<!--\s*single-layer-justified[:\s]+[^\s>][^>]*-->|(?<!\w)single-layer-justified:\s*\w")
-REMAINDER = "7.2"
-ACCOUNTABILITY = "Out of scope of this document and of the tool."
 _GAP = re.compile(
     r"\bgap\b|\bno (?:records?|logs?|events?)\b|\[UNK\b|\bnothing (?:is |was )?(?:recorded|logged)\b", re.IGNORECASE
 )
@@ -210,7 +210,7 @@ def kept_by_people(document: Document) -> Iterator[Hit]:
             elif (
                 name == "14"
                 and block.prose.strip()
-                and " ".join(block.raw.split()) != ACCOUNTABILITY
+                and " ".join(block.raw.split()) not in ACCOUNTABILITY
                 and block.kind != "code"
             ):
                 yield "L-M03", block.start, block.end, "section 14 holds a fixed text and nothing else"
@@ -228,9 +228,9 @@ def remainder(document: Document) -> Iterator[Hit]:
         yield "L-S05", at.start if at else 0, at.end if at else 0, "the unexplained remainder (section 7.2) was "
         "deleted"
         return
-    bare = SLOT.sub(lambda found: f"<!-- human:{found['key']} --><!-- /human:{found['key']} -->", part["text"])
-    # A generated part ends in the line end before its closing comment, which is no part of what was hashed.
-    edited = digest(bare.removesuffix("\n")) != stood and digest(bare) != stood
+    bare = emptied(part["text"])
+    # The line end before the closing comment is no part of what was hashed.
+    edited = digest(bare.removesuffix("\n")) != stood
     if not bare.strip() or (stood is not None and edited):
         yield "L-S05", part.start("text"), part.end("text"), "the unexplained remainder is not what was drafted"
 

@@ -18,6 +18,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from strataline.report.draft import emptied
 from strataline.report.marks import BLOCK, MARK, SLOT, digest
 
 APPENDICES = ("A", "B", "C", "D", "E", "F")
@@ -322,8 +323,7 @@ def _pristine(raw: str, stood: Mapping[str, Any] | None) -> bool:
     if stood is None:
         return False
     known = set(stood["lines"])
-    bare = SLOT.sub(lambda found: f"<!-- human:{found['key']} --><!-- /human:{found['key']} -->", raw)
-    return all(digest(line)[:16] in known for line in bare.split("\n") if line.strip())
+    return all(digest(line)[:16] in known for line in emptied(raw).split("\n") if line.strip())
 
 
 def _slots_only(start: int, prose: str, slots: list[tuple[int, int, str]]) -> str:

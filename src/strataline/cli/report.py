@@ -1,0 +1,234 @@
+"""Commands that draft a postmortem from a case, and make an edited draft anew."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from strataline.case import Case
+from strataline.cli.arguments import Moment
+from strataline.cli.examine import (
+    CHECKS_DIR,
+    DECLARED,
+    FEED,
+    HELP,
+    ONLY,
+    SELECTING,
+    affected_options,
+    chosen,
+    declared_in,
+    examined,
+)
+from strataline.cli.terminal import INPUTS, echo
+from strataline.errors import CaseError
+from strataline.examine import catalogue
+from strataline.report.draft import Draft, Redaction, template
+from strataline.report.redact import Redactor
+from strataline.report.update import Updated, update
+from strataline.wording import count
+
+STATUS = """
+\b
+Exit status: 0 done; 2 nothing written (usage, no such case, a selection that names
+nothing, a file that is no draft).
+"""
+SIDECAR = ".claims.json"
+
+
+def register(group: click.Group) -> None:
+    """Add the commands of this module to `group`."""
+    group.add_command(report)
+
+
+@click.command(epilog=SELECTING + STATUS, context_settings=HELP)
+@click.argument("case", type=click.Path(path_type=Path), required=False)
+@affected_options
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE", help="Where; - prints it."
+)
+@click.option(
+    "--update",
+    "edited",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Make the generated parts of FILE anew, and keep what people wrote in it. Without -o, FILE is rewritten.",
+)
+@click.option("--template", "empty", is_flag=True, help="The same outline without a case, for a later --update.")
+@click.option("--redact/--no-redact", default=True, show_default=True, help="Replace personal data in log text.")
+@click.option(
+    "--redact-key",
+    "key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Key of the pseudonyms (16 bytes or more); without one they are numbers within this draft.",
+)
+@click.option("--redact-field", "fields", multiple=True, metavar="NAME", help="Also replace this field. Repeatable.")
+@ONLY
+@CHECKS_DIR
+@click.option(
+    "--formats",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the formats that the case was made with, to read whole texts again. Loading one runs its file:"
+    " only name folders that you trust. Repeatable.",
+)
+@DECLARED
+@FEED
+@INPUTS
+@click.option("--content", is_flag=True, help="Also run checks that read whole texts from the inputs.")
+@click.option("--signalled", type=Moment(), metavar="TIME", help="When the team first knew, as people say.")
+@click.option("--mitigated", type=Moment(), metavar="TIME", help="When the mitigation took effect, as people say.")
+def report(
+    case: Path | None,
+    selectors: tuple[str, ...],
+    chosen_by: str | None,
+    baseline: str,
+    output: Path | None,
+    edited: Path | None,
+    empty: bool,
+    redact: bool,
+    key: Path | None,
+    fields: tuple[str, ...],
+    only: tuple[str, ...],
+    folders: tuple[Path, ...],
+    formats: tuple[Path, ...],
+    declared: Path | None,
+    feed: tuple[Path, ...],
+    inputs: Path | None,
+    content: bool,
+    signalled: datetime | None,
+    mitigated: datetime | None,
+) -> None:
+    """Draft a postmortem: what the records show, cited line by line, and left open where people decide.
+
+    \b
+    strataline report CASE --affected check:F-03 --affected-by "on-call" -o postmortem.md
+    strataline report CASE --affected check:F-03 --update postmortem.md
+    strataline report --template -o postmortem.md
+
+    Beside FILE.md stands FILE.claims.json: every claim with its evidence, for `strataline lint` and --update.
+    """  # noqa: D301 - \b keeps click from folding the lines
+    target = output or edited
+    if target is None:
+        raise click.UsageError("say where: -o FILE, or -o - to print it")
+    if empty:
+        if case is not None or edited is not None:
+            raise click.UsageError("--template needs no case and updates nothing")
+        _write(target, template(version("strataline")))
+        return
+    if case is None:
+        raise click.UsageError("name a case, or ask for --template")
+    opened = Case.open(case, inputs)
+    options: dict[str, Any] = {"checks": chosen(catalogue(folders), only), "declared": declared_in(declared)}
+    options |= {"feed": feed, "signalled": signalled, "mitigated": mitigated, "content": content}
+    found = examined(opened, selectors, chosen_by, baseline, **options, formats=formats)
+    before, sidecar = (None, None) if edited is None else _edited(edited)
+    made = opened.report(
+        found,
+        _redaction(redact, key, fields),
+        sidecar,
+        content=content,
+        options=_asked(selectors, chosen_by, baseline, only, feed, signalled, mitigated, content),
+        formats=formats,
+    )
+    if before is None:
+        _write(target, made)
+        return
+    changed = update(before, sidecar, made)
+    _write(target, changed.draft)
+    _say(changed, sidecar)
+
+
+def _asked(
+    selectors: Iterable[str],
+    chosen_by: str | None,
+    baseline: str,
+    only: Iterable[str],
+    feed: Iterable[Path],
+    signalled: datetime | None,
+    mitigated: datetime | None,
+    content: bool,
+) -> list[tuple[str, str]]:
+    """What was asked for, as appendix D names it. No path of this machine is among it."""
+    given = [
+        *(("Affected", one) for one in selectors),
+        ("Chosen by", chosen_by or ""),
+        ("Compared with", baseline),
+        ("Checks, of all", ", ".join(only)),
+        ("Changes from", ", ".join(one.name for one in feed)),
+        ("First internal signal, as stated", "" if signalled is None else signalled.isoformat()),
+        ("Mitigation, as stated", "" if mitigated is None else mitigated.isoformat()),
+        ("Checks of whole texts", "on" if content else "off (`--content`)"),
+    ]
+    return [(name, value) for name, value in given if value]
+
+
+def _redaction(on: bool, key: Path | None, fields: tuple[str, ...]) -> Redaction:
+    if not on:
+        if key is not None or fields:
+            raise click.UsageError("--redact-key and --redact-field say how to redact: not with --no-redact")
+        return Redaction()
+    try:
+        redactor = Redactor(None if key is None else key.read_bytes(), fields)
+    except OSError as problem:
+        raise CaseError(f"the key cannot be read: {problem.strerror}", path=str(key)) from problem
+    how = "keyed pseudonyms" if key is not None else "numbers in the order of first sight"
+    said = (
+        f"Personal data and secrets that detectors find in log text are replaced by {how} (appendix F); ids that the "
+        "evidence needs are not."
+    )
+    return Redaction(redactor.text, lambda: [asdict(one) for one in redactor.log], said)
+
+
+def _sidecar(target: Path) -> Path:
+    return target.with_name(target.name.removesuffix(".md") + SIDECAR)
+
+
+def _edited(file: Path) -> tuple[str, dict[str, Any] | None]:
+    """An edited draft, and its sidecar if it is there."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise CaseError(f"the draft cannot be read: {problem}", path=str(file)) from problem
+    beside = _sidecar(file)
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return text, None
+    except (OSError, ValueError) as problem:
+        raise CaseError(f"the claims of the draft cannot be read: {problem}", path=str(beside)) from problem
+    if not isinstance(found, dict) or "claims" not in found:
+        raise CaseError("these are no claims of a draft", path=str(beside))
+    return text, found
+
+
+def _write(target: Path, made: Draft) -> None:
+    if str(target) == "-":
+        echo(made.text)
+        return
+    try:
+        target.write_text(made.text, encoding="utf-8")
+        _sidecar(target).write_text(made.sidecar, encoding="utf-8")
+    except OSError as problem:
+        raise CaseError(f"cannot write: {problem.strerror}", path=str(problem.filename)) from problem
+
+
+def _say(changed: Updated, sidecar: dict[str, Any] | None) -> None:
+    if sidecar is None:
+        click.echo(
+            "strataline: no claims beside the draft: lines that are not made again were taken for people's", err=True
+        )
+    said = ", ".join(changed.replaced) or "nothing"
+    click.echo(f"strataline: made anew: {count(len(changed.replaced), 'part')} ({said})", err=True)
+    for one in changed.kept:
+        click.echo(f"strataline: kept: {one}", err=True)
+    sys.stderr.flush()
