@@ -96,9 +96,7 @@ _VERBATIM = frozenset({"address", "addresses", "source", "hash", "id", "request"
 _SENTENCES = frozenset({"statement", "reason", "question", "alternatives"})
 
 
-def _choose(
-    requests: pl.DataFrame, examined: Any, affected: set[str], limit: int
-) -> tuple[list[str], int]:
+def _choose(requests: pl.DataFrame, examined: Any, affected: set[str], limit: int) -> tuple[list[str], int]:
     """The requests that are drawn, in order of start, and how many there would be.
 
     Those that findings name come first, then the affected set (without one, every request in which something was
@@ -107,9 +105,10 @@ def _choose(
     order = {request: place for place, request in enumerate(requests["request"])}
     fired = examined.findings.filter(pl.col("result") == "fired")
     behind = pl.col("attention").is_in(BACKGROUND)
-    first, last = ([one for some in part["requests"].drop_nulls() for one in some] for part in (
-        fired.filter(~behind), fired.filter(behind)
-    ))
+    first, last = (
+        [one for some in part["requests"].drop_nulls() for one in some]
+        for part in (fired.filter(~behind), fired.filter(behind))
+    )
     found = examined.hits.filter(pl.col("finding").is_in(fired.filter(~behind)["finding"].implode()))
     others = affected or set(found["request"].drop_nulls())
     distinct = [one for one in dict.fromkeys([*first, *sorted(others, key=_place(order)), *last]) if one in order]
@@ -233,7 +232,8 @@ def _event(event: Row, chain: Chain | None, shows: Mapping[str, list[str]]) -> F
             }
             for one in chain.relations.get(event["event_id"], ())
         ]
-    return {name: value for name, value in made.items() if value not in (None, [], "", False)}
+    # A place, an offset and a doubt of 0 are facts.
+    return {name: value for name, value in made.items() if value is not None and value is not False and value != []}
 
 
 def _tie(event: Row, link: Row | None) -> Facts:
