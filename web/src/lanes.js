@@ -226,7 +226,7 @@ export function lanes(pick, behind) {
       const off = timed && event.doubt && event.at !== undefined ? event.doubt / 1000 : null;
       const low = off === null ? 0 : now(event.at - zero - off);
       const high = off === null ? 0 : now(event.at - zero + off);
-      group.select(".doubt").attr("d", off === null || high - low < 2 ? "" : `M${low} 6v6M${low} 9H${high}M${high} 6v6`);
+      group.select(".doubt").attr("d", off === null || high - low < MARK + 4 ? "" : `M${low} 6v6M${low} 9H${high}M${high} 6v6`);
     });
     const seen = new Map(events.map((event) => [event.id, event]));
     const curves = [];
@@ -253,7 +253,7 @@ export function lanes(pick, behind) {
     const facts = new Map(event.facts ?? []);
     const tail = event.kind.split(".").slice(1).join(".") || event.kind;
     const told = facts.get("verdict") ?? facts.get("outcome") ?? facts.get("shown") ?? facts.get("feedback") ?? facts.get("index") ?? facts.get("model") ?? facts.get("template") ?? "";
-    const words = [tail, told, kind === "time" && event.until > event.begin ? length(event.until - event.begin) : ""].filter(Boolean).join(" ");
+    const words = [tail, told === tail ? "" : told, kind === "time" && event.until > event.begin ? length(event.until - event.begin) : ""].filter(Boolean).join(" ");
     return words.length > 46 ? `${words.slice(0, 45)}…` : words;
   }
 

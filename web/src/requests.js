@@ -1,11 +1,11 @@
 // The requests: a list with filter and sort, the lanes of the chosen one, and the evidence of the chosen event.
 import { byId, folded, h, section, table } from "./dom.js";
-import { clock, length, many, moment, number, short, since } from "./text.js";
+import { clock, day, length, many, moment, number, short, since } from "./text.js";
 import { evidence, tied } from "./evidence.js";
 import { lanes } from "./lanes.js";
 
 const COLUMNS = [
-  ["Opened (UTC)", (one) => one.start ?? Infinity, (one) => moment(one.start), ""],
+  ["Opened (UTC)", (one) => one.start ?? Infinity, (one) => one.start === null ? "" : [h("span", { class: "wide" }, `${day(one.start)} `), clock(one.start)], ""],
   ["Request", (one) => one.id, null, ""],
   ["User", (one) => one.user ?? "", (one) => one.user ?? "", "wide"],
   ["What came of it", (one) => outcome(one), (one) => outcome(one), "wide"],

@@ -232,7 +232,8 @@ def _event(event: Row, chain: Chain | None, shows: Mapping[str, list[str]]) -> F
             }
             for one in chain.relations.get(event["event_id"], ())
         ]
-    return {name: value for name, value in made.items() if value not in (None, [], "", False)}
+    # A place, an offset and a doubt of 0 are facts.
+    return {name: value for name, value in made.items() if value is not None and value is not False and value != []}
 
 
 def _tie(event: Row, link: Row | None) -> Facts:
