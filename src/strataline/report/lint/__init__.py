@@ -115,7 +115,7 @@ def lint(
 
 @cache
 def _required() -> frozenset[str]:
-    """Keys of the placeholders that every draft has, for one that was deleted is not filled; of actions there are any."""
+    """Keys of the placeholders that every draft has: one that was deleted is not filled. Of actions there are any."""
     return frozenset(
         found["key"] for found in OPEN.finditer(template("").text) if not found["key"].startswith("action_")
     )
