@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, examine, reasons
+from strataline.cli import catalogue, examine, reasons, regressions
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
@@ -83,6 +83,7 @@ def main() -> None:
     strataline doctor CASE                    which checks can run, and which field is missing
     strataline compare CASE_A CASE_B          an incident against a good day
     strataline check CASE --require F-01=0    checks as a gate: exit status 3 if not met
+    strataline regressions CASE -o DIR        affected requests as tests, checks as a gate
     strataline verify CASE                    whether case and inputs are what they were
     strataline formats                        every log that is known at sight
     strataline new-format LOG -o DIR          draft a format for a log that is not
@@ -472,3 +473,4 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
 reasons.register(main)
 examine.register(main)
 catalogue.register(main)
+regressions.register(main)
