@@ -1,6 +1,8 @@
 # make demo    the sample incident, from logs to timeline
 # make test    every test
 # make check   everything that CI asks: format, lint, types, contracts, tests
+# make web     the script of the offline page, from web/ (Node and npm)
+# make screenshots   of that page (Chromium and Playwright)
 #
 # All three make .venv first, if need be, from git, make and Python 3.11 or later alone.
 
@@ -22,7 +24,7 @@ LOCKED := $(VENV)/locked-$(VERSION)
 INSTALLED := $(VENV)/installed
 IN_PLACE := $(VENV)/in-place
 
-.PHONY: demo test check tests format lock clean
+.PHONY: demo test check tests format lock clean web screenshots
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -87,6 +89,14 @@ lock:
 	    -e '1i # Everything that it takes to run, build and test, by version and hash. Made by `make lock`.' requirements.lock
 	rm -rf .lock-venv
 
+# The built script is committed: nobody needs Node to install or to use this.
+web:
+	cd web && npm install --no-package-lock --no-audit --no-fund && npm run build
+
+screenshots: $(IN_PLACE)
+	$(PIP) install playwright
+	$(BIN)/python docs/screenshots.py
+
 clean:
-	rm -rf $(VENV) .lock-venv build dist $(CASE) src/*.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf web/node_modules $(VENV) .lock-venv build dist $(CASE) src/*.egg-info .mypy_cache .ruff_cache .pytest_cache \
 	    .hypothesis .import_linter_cache

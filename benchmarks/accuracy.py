@@ -282,11 +282,7 @@ def score(
     names = _file_names(_texts(events["source"]), _texts(truth["file"]), source_prefix)
     at = _positions(events, names, sound)
     placed = _place(at, sound)
-    match = _match_requests(
-        placed.filter(pl.col("reach") == "id", pl.col("request").is_not_null())
-        .group_by("request", "true_request")
-        .agg(shared=pl.len())
-    )
+    match = _matched(placed)
     owner = _owners(_openings(requests, at), placed)
     rows = (
         placed.join(match, on="request", how="left", maintain_order="left")
@@ -305,6 +301,19 @@ def score(
         damaged_rows=truth.height - sound.height,
         missing_files=tuple(sorted(set(_texts(truth["file"])) - set(names.values()))),
     )
+
+
+def matched(events: pl.DataFrame, truth: pl.DataFrame, *, source_prefix: str | None = None) -> pl.DataFrame:
+    """The requests of a case and the true ones that they were matched with: (request, match); arguments as `score`."""
+    events, truth = _narrow(events, EVENTS, "events"), _narrow(truth, TRUTH, "ground truth")
+    sound = _sound(truth)
+    names = _file_names(_texts(events["source"]), _texts(truth["file"]), source_prefix)
+    return _matched(_place(_positions(events, names, sound), sound))
+
+
+def _matched(placed: pl.DataFrame) -> pl.DataFrame:
+    by_id = placed.filter(pl.col("reach") == "id", pl.col("request").is_not_null())
+    return _match_requests(by_id.group_by("request", "true_request").agg(shared=pl.len()))
 
 
 def _narrow(frame: pl.DataFrame, schema: pl.Schema, what: str) -> pl.DataFrame:

@@ -1,19 +1,32 @@
 """CPU time and peak memory of one whole reconstruction, beside a rival on the same logs in the same run.
 
     python benchmarks/speed.py LOGS [--formats DIR] [FURTHER OPTIONS OF reconstruct]
+    python benchmarks/speed.py --correlate 14000 [--preset clean]     of the correlation, step by step
 
 The rival does far less: it decompresses the same files, decodes each line with the standard library's JSON decoder and
 throws the result away. Machines are noisy: read the ratio, not the seconds.
+
+With ``--correlate`` so many requests of a simulated product are correlated in this very process. Peak memory holds the
+events that go in and those that come out, all columns of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+import polars as pl
+import simulate
+
+from strataline import correlate as engine
+from strataline.correlate.work import Work
 
 RIVAL = """
 import gzip, json, os, sys
@@ -45,12 +58,54 @@ def measure(command: list[str]) -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
+def peak() -> float:
+    """Peak resident MiB of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def correlation(preset: str, requests: int) -> None:
+    """Print CPU seconds of each step of the correlation, and of all of it, of one simulated product."""
+    parts = simulate.simulate_parts(simulate.PRESETS[preset](), requests, seed=1)
+    events = pl.concat([part.events for part in parts]).sort("source", "line")
+    spent: list[tuple[str, float]] = []
+
+    def timed(step: Callable[[Work], Work]) -> Callable[[Work], Work]:
+        def run(work: Work) -> Work:
+            began = time.process_time()
+            done = step(work)
+            spent.append((step.__name__, time.process_time() - began))
+            return done
+
+        return run
+
+    before = peak()
+    began = time.process_time()
+    steps, engine.STEPS = engine.STEPS, tuple(timed(step) for step in engine.STEPS)
+    try:
+        engine.correlate(events)
+    finally:
+        engine.STEPS = steps
+    whole = time.process_time() - began
+    spent.append(("before and after the steps", whole - sum(seconds for _, seconds in spent)))
+    print(f"{'':<28}{'CPU s':>8}{'us/event':>10}")
+    for name, seconds in [*spent, ("all", whole)]:
+        print(f"{name:<28}{seconds:>8.2f}{seconds / events.height * 1e6:>10.2f}")
+    print(f"{events.height} events; peak {peak():.0f} MiB, {before:.0f} MiB of them before correlation")
+
+
 def main() -> None:
     """Measure both and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("logs", type=Path, help="folder of logs")
+    parser.add_argument("logs", type=Path, nargs="?", help="folder of logs")
+    parser.add_argument("--correlate", type=int, metavar="REQUESTS", help="correlate a simulated product instead")
+    parser.add_argument("--preset", choices=list(simulate.PRESETS), default="clean", help="which product")
     parser.add_argument("--formats", type=Path, help="folder of further formats")
     chosen, further = parser.parse_known_args()
+    if chosen.correlate is not None:
+        correlation(chosen.preset, chosen.correlate)
+        return
+    if chosen.logs is None:
+        parser.error("name a folder of logs")
     strataline = str(Path(sys.executable).with_name("strataline"))
     formats = ["--formats", str(chosen.formats)] if chosen.formats else []
     with tempfile.TemporaryDirectory() as folder:

@@ -119,3 +119,19 @@ def test_order_of_rows_does_not_matter() -> None:
     values = frame(("template", "8", range(20)), ("template", "7", range(15, 120)), ("client", "a", range(0, 120, 2)))
     expected = compare(values, AFFECTED, BASELINE)
     assert compare(values.sample(fraction=1, shuffle=True, seed=3), AFFECTED, BASELINE[::-1]).equals(expected)
+
+
+def test_chance_shows_nothing() -> None:
+    draw = np.random.default_rng(4)
+    names = [f"r{n}" for n in range(400)]
+    values = pl.concat(
+        pl.DataFrame({"request": names, "dimension": f"d{d}", "value": draw.choice(k, 400, p=p).astype(str)})
+        for d in range(30)
+        for k in [int(draw.integers(2, 9))]
+        for p in [draw.dirichlet(np.full(k, 0.5))]
+    )
+    shown = 0
+    for size in draw.integers(3, 200, 60):
+        order = pl.Series(draw.permutation(names))
+        shown += compare(values, order[:size], order[size:])["shown"].any()
+    assert shown <= 4

@@ -60,7 +60,7 @@ def modules(request: pytest.FixtureRequest) -> Path:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("no node and npm here")
-    folder = Path(request.config.cache.mkdir("mermaid")) if request.config.cache else Path()
+    folder = Path(request.config.cache.mkdir("mermaid"))
     known = folder / "node_modules" / "mermaid" / "package.json"
     if not known.is_file():
         command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]

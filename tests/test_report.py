@@ -23,11 +23,11 @@ from markdown_it.token import Token
 import strataline
 from strataline import Case
 from strataline.cli import main
+from strataline.cli.report import redaction
 from strataline.event import PRODUCT_LAYERS
-from strataline.report.draft import OUTLINE, Draft, Redaction, template
+from strataline.report.draft import OUTLINE, Draft, template
 from strataline.report.marks import ANCHOR, BLOCK, EVIDENCE, MARK, OPEN, SLOT, digest, numbers, visible
 from strataline.report.pen import Pen, cells, fence, prose, quoted, slot_cell, unmarked
-from strataline.report.redact import Redactor
 from strataline.wording import banned
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,13 +60,11 @@ def case() -> Case:
     )
 
 
-def drafted(case: Case, *selectors: str, redactor: Redactor | None = None, **options: Any) -> Draft:
+def drafted(case: Case, *selectors: str, **options: Any) -> Draft:
     chosen = case.affected(list(selectors), chosen_by=ROLE) if selectors else None
     found = case.examine(chosen, **options)
-    how = Redactor() if redactor is None else redactor
-    said = Redaction(how.text, lambda: [vars(one) for one in how.log], "Personal data is replaced.")
     asked = [("Affected", one) for one in selectors]
-    return case.report(found, said, options=asked, formats=[SAMPLE / "formats"])
+    return case.report(found, redaction(True, None, ()), options=asked, formats=[SAMPLE / "formats"])
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -41,7 +41,8 @@ from strataline.examine import (
     examine,
     run,
 )
-from strataline.export import clocks, markdown, parquet, why
+from strataline.export import clocks, html, markdown, notebook, parquet, targets, why
+from strataline.export.targets import TARGETS, Exported
 from strataline.read import Input, Options, Source, at, read, rows_at
 from strataline.report.draft import Draft, Redaction, draft
 from strataline.report.material import Material
@@ -90,6 +91,7 @@ class Case:
         self.inputs = dict(inputs)
         self._covered = covered
         self._compared: dict[str, bool] = {}
+        self._last: Facts | None = None
         if spooled is not None:
             weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
 
@@ -147,24 +149,11 @@ class Case:
         Returns:
             One request for an id that names one; all requests of a session or user; none if nothing is tied to it.
         """
-        requests, events = self.frames["requests"], self.frames["events"]
-        own = requests.filter(pl.col("request") == name)
-        if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
-            own = requests.filter(pl.col("request").str.starts_with(name))
-        if own.is_empty():
-            carried = self._carrying(name)
-            found = pl.concat([carried, events.filter(pl.col("event_id") == name)["request"].drop_nulls()]).unique()
-            own = requests.filter(pl.col("request").is_in(found.implode()))
-        return own["request"].to_list()
-
-    def _carrying(self, name: str) -> pl.Series:
-        """Requests with an event that carries `name`, in whatever role: a session may be sent as a trace id too."""
-        return self._ids.filter(_spelled(name))["request"].drop_nulls()
+        return named(name, self.frames["requests"], self.frames["events"].lazy(), self._ids.lazy())
 
     @cached_property
     def _ids(self) -> pl.DataFrame:
-        long = self.frames["events"].select("event_id", "request", "ids").explode("ids").unnest("ids")
-        return long.filter(pl.col("value").is_not_null())
+        return _long(self.frames["events"].lazy()).collect()
 
     def carries(self, name: str) -> pl.DataFrame:
         """The events (as in ``events``) that carry `name`, tied to a request or not."""
@@ -426,11 +415,72 @@ class Case:
             wrappers=lambda source: sources.get(source, {}).get("envelopes") or (),
         )
 
-    def markdown(self, limit: int = LIMIT) -> str:
-        """The timeline as Markdown: what was read, coverage, then up to `limit` requests."""
-        covered = coverage(self.frames["events"]) if self._covered is None else self._covered
-        tables = {**self.frames, "coverage": covered}
-        return markdown.timeline(tables, self.manifest, limit)
+    def markdown(self, limit: int | None = LIMIT, requests: Sequence[str] | None = None) -> str:
+        """The timeline as Markdown: what was read, coverage, then up to `limit` requests.
+
+        Args:
+            limit: how many requests are shown; null for all.
+            requests: ids of those that are shown; null for any.
+        """
+        return markdown.timeline({**self.frames, "coverage": self._coverage()}, self.manifest, limit, requests)
+
+    def export(
+        self, to: str, out: str | os.PathLike[str] | BinaryIO, requests: Sequence[str] | None = None
+    ) -> Exported:
+        """Write the events, or those of some requests, for another tool (``docs/exports.md``).
+
+        Args:
+            to: parquet, jsonl, csv, markdown, timesketch, timesketch-csv, perfetto or otlp.
+            out: a file, by its name, or open for writing bytes.
+            requests: ids of requests, as `which` gives them; null for all events, tied to a request or not.
+
+        Returns:
+            How many events were written, and how many were left out, by reason.
+
+        Raises:
+            CaseError: if `to` is none of these.
+        """
+        if isinstance(out, (str, os.PathLike)):
+            with Path(out).open("wb") as file:
+                return self.export(to, file, requests)
+        if to == "markdown":
+            out.write(self.markdown(None, requests).encode())
+            tied = self.frames["events"].filter(pl.col("request").is_not_null())
+            if requests is not None:
+                return Exported(tied.filter(pl.col("request").is_in(list(requests))).height, {})
+            lone = self.frames["events"].height - tied.height
+            return Exported(tied.height, {"of no request": lone} if lone else {})
+        if to not in TARGETS:
+            raise CaseError(f"no such target: {to}", hint=", ".join((*TARGETS, "markdown")))
+        return targets.export(self.frames, to, out, requests)
+
+    def show(self, name: str) -> notebook.Shown:
+        """The one request that `name` means, to look at: as text, or as a table in a notebook.
+
+        Raises:
+            CaseError: as `timeline`.
+        """
+        events = self.request_events(name)
+        request = self.frames["requests"].filter(pl.col("request") == events["request"][0])
+        return notebook.Shown(rows.chains(request, events, self.links_of(events))[0])
+
+    def _repr_html_(self) -> str:
+        return notebook.case(self.summary(), self.frames["requests"])
+
+    def html(self, examined: Examined, *, limit: int = html.LIMIT, title: str = "Incident record") -> str:
+        """One offline page of the case and an examination of it; see `export.html.page`.
+
+        Args:
+            examined: what `examine` gave.
+            limit: how many requests are drawn; the page says how many it leaves out.
+            title: heading of the page.
+        """
+        doubts = self.facts().events.select("event_id", "doubt")
+        tables = {**self.frames, "coverage": self._coverage(), "doubts": doubts}
+        return html.page(tables, self.manifest, examined, limit=limit, title=title)
+
+    def _coverage(self) -> pl.DataFrame:
+        return coverage(self.frames["events"]) if self._covered is None else self._covered
 
     def summary(self) -> dict[str, Any]:
         """The figures of the case, as plain numbers and texts (what ``--json`` prints)."""
@@ -535,15 +585,7 @@ class Case:
             CaseError: if the folder is no case, or a table of it cannot be read.
         """
         path = Path(folder)
-        try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        except OSError as problem:
-            hint = "strataline reconstruct LOGS -o CASE makes one"
-            raise CaseError("not a case: no manifest.json that can be read", path=str(path), hint=hint) from problem
-        except ValueError as problem:
-            raise CaseError(f"the manifest is no JSON: {problem}", path=str(path / MANIFEST)) from problem
-        if not isinstance(manifest, dict) or manifest.get(KIND) != "case":
-            raise CaseError("not a case: its manifest is of something else", path=str(path / MANIFEST))
+        manifest = read_manifest(path)
         frames = {}
         for table in TABLES:
             file = path / f"{table.name}.parquet"
@@ -673,6 +715,7 @@ class Case:
         files = [feed] if isinstance(feed, str | os.PathLike) else list(feed)
         read_ = pl.concat([_feed(Path(file)) for file in files]) if files else None
         facts = self.facts(affected, declared, content=content, formats=formats)
+        self._last = facts
         return examine(facts, checks, feed=read_, signalled=signalled, mitigated=mitigated)
 
     def report(
@@ -699,13 +742,15 @@ class Case:
             FormatError: if a format cannot be loaded.
             InputError: if an input cannot be read.
         """
-        facts = self.facts(found.affected)
+        # What was computed of the tables for the examination is not computed again.
+        last = self._last
+        facts = last if last is not None and last.affected is found.affected else self.facts(found.affected)
         folders = list(formats)
         material = Material(
             examined=found,
             frames=self.frames,
             events=facts.events,
-            values=dimensions.dimensions(facts),
+            values=facts.once(dimensions.dimensions).with_columns(pl.col("dimension", "value").cast(pl.String)),
             coverage=coverage(self.frames["events"]) if self._covered is None else self._covered,
             version=self.manifest["version"],
             texts=lambda event_ids: self.texts(event_ids, folders),
@@ -823,6 +868,51 @@ class Case:
     def links_of(self, events: pl.DataFrame) -> pl.DataFrame:
         """The links (as in ``links``) that begin at one of `events`."""
         return LINKS.conform(self.frames["links"].filter(pl.col("from_event").is_in(events["event_id"].implode())))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of the case in `folder`.
+
+    Raises:
+        CaseError: if the folder is no case.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except OSError as problem:
+        hint = "strataline reconstruct LOGS -o CASE makes one"
+        raise CaseError("not a case: no manifest.json that can be read", path=str(folder), hint=hint) from problem
+    except ValueError as problem:
+        raise CaseError(f"the manifest is no JSON: {problem}", path=str(folder / MANIFEST)) from problem
+    if not isinstance(manifest, dict) or manifest.get(KIND) != "case":
+        raise CaseError("not a case: its manifest is of something else", path=str(folder / MANIFEST))
+    return manifest
+
+
+def named(name: str, requests: pl.DataFrame, events: pl.LazyFrame, ids: pl.LazyFrame | None = None) -> list[str]:
+    """The requests that `name` means, as `Case.which` says.
+
+    Args:
+        name: any id.
+        requests: ``requests``; its column ``request`` is enough.
+        events: ``events``, of which event_id, request and ids are read.
+        ids: the ids of the events one by one, where they are known already.
+    """
+    own = requests.filter(pl.col("request") == name)
+    if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
+        own = requests.filter(pl.col("request").str.starts_with(name))
+    if own.is_empty():
+        # Whatever the role: a session may be sent as a trace id too.
+        carried = (_long(events) if ids is None else ids).filter(_spelled(name)).select("request")
+        itself = events.filter(pl.col("event_id") == name).select("request")
+        found = pl.concat([carried, itself]).drop_nulls().unique().collect(engine="streaming")["request"]
+        own = requests.filter(pl.col("request").is_in(found.implode()))
+    return own["request"].to_list()
+
+
+def _long(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Each id of each event: event_id, request, kind, value, role."""
+    long = events.select("event_id", "request", "ids").explode("ids").unnest("ids")
+    return long.filter(pl.col("value").is_not_null())
 
 
 def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike[str] | None) -> dict[str, Input]:

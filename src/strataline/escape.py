@@ -6,6 +6,7 @@ replace is shown, never dropped; the text as it was logged stays in the evidence
 
 from __future__ import annotations
 
+import json
 import re
 
 # Control characters, bidirectional overrides, zero-width and other invisible characters, lone surrogates: all that
@@ -18,6 +19,15 @@ _UNSEEN = re.compile(
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "]"
 )
+
+# RE2, which DuckDB runs, wants code points in braces and knows no surrogates: UTF-8 holds none.
+UNSEEN = re.sub("[^-\\[\\]]", lambda char: f"\\x{{{ord(char[0]):x}}}", _UNSEEN.pattern.replace("\ud800-\udfff", ""))
+"""The same characters, as a pattern for DuckDB and Arrow."""
+UNSEEN_IN_LINE = f"(?s:{UNSEEN}.)"
+"""One of them that is not the end of the line."""
+
+# An escape of JSON: what nobody sees is told from a quote, a slash and a backslash, which is no beginning of the next.
+_ESCAPED = re.compile(r"\\(?:([bfnrt]|u00[01][0-9a-fA-F])|.)")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 _URL = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9+.-]*)://([^\s/?#\\]*)", re.IGNORECASE)
@@ -39,6 +49,28 @@ def _visible(match: re.Match[str]) -> str:
     code = ord(char)
     wide = f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
     return _SHORT.get(char, wide)
+
+
+def json_line(line: str) -> str:
+    r"""Return a line of JSON with control, bidirectional and invisible characters escaped: the values stay the same.
+
+    >>> json_line('{"a":"x\u202ey"}')
+    '{"a":"x\\u202ey"}'
+    """
+    return _UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], line)
+
+
+def json_shown(line: str) -> str:
+    r"""As `json_line`, but so that whoever decodes the line sees the escapes: for what is read, not computed with.
+
+    >>> json.loads(json_shown('{"a":"x\u202ey\\nz\\u001b \\\\n"}'))["a"]
+    'x\\u202ey\\nz\\x1b \\n'
+    """
+    return _UNSEEN.sub(lambda match: "\\" + printable(match[0]), _ESCAPED.sub(_shown, line))
+
+
+def _shown(match: re.Match[str]) -> str:
+    return match[0] if match[1] is None else "\\\\" + match[1].replace("u00", "x")
 
 
 def defang(text: str) -> str:

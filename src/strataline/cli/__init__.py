@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, examine, lint, reasons, report
+from strataline.cli import catalogue, examine, exports, html, lint, reasons, report
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
@@ -83,6 +83,8 @@ def main() -> None:
     strataline doctor CASE                    which checks can run, and which field is missing
     strataline compare CASE_A CASE_B          an incident against a good day
     strataline check CASE --require F-01=0    checks as a gate: exit status 3 if not met
+    strataline query CASE "SELECT …"          any question to the tables, in SQL
+    strataline export CASE --to FORMAT -o F   Timesketch, Perfetto, OTLP, CSV, JSONL, Parquet, Markdown
     strataline lint postmortem.md             an edited draft: blame, hindsight, changed claims
     strataline verify CASE                    whether case and inputs are what they were
     strataline formats                        every log that is known at sight
@@ -472,6 +474,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
 
 reasons.register(main)
 examine.register(main)
+exports.register(main)
 report.register(main)
+html.register(main)
 lint.register(main)
 catalogue.register(main)

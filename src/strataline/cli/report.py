@@ -134,7 +134,7 @@ def report(
     before, sidecar = (None, None) if edited is None else _edited(edited)
     made = opened.report(
         found,
-        _redaction(redact, key, fields),
+        redaction(redact, key, fields),
         sidecar,
         content=content,
         options=_asked(selectors, chosen_by, baseline, only, feed, signalled, mitigated, content),
@@ -172,7 +172,13 @@ def _asked(
     return [(name, value) for name, value in given if value]
 
 
-def _redaction(on: bool, key: Path | None, fields: tuple[str, ...]) -> Redaction:
+def redaction(on: bool, key: Path | None, fields: tuple[str, ...]) -> Redaction:
+    """How log text is redacted, as the options ask.
+
+    Raises:
+        CaseError: if the key cannot be read.
+        StrataError: if it is too short.
+    """
     if not on:
         if key is not None or fields:
             raise click.UsageError("--redact-key and --redact-field say how to redact: not with --no-redact")

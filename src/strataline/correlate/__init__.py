@@ -184,30 +184,28 @@ def _told(events: pl.DataFrame, work: Work, links: pl.DataFrame) -> pl.DataFrame
 def _by_evidence(work: Work, links: pl.DataFrame) -> pl.Series:
     """The rows of the links in the order of their sort key."""
     place = work.events["place"]
-    keys = pl.DataFrame(
-        {
-            "at": place.gather(links["from"]),
-            "relation": as_words(links["relation"]).to_physical(),
-            "by": place.gather(links["to"]),
-            "to_request": links["to_request"],
-        }
-    )
-    ordered = keys.with_row_index("row").sort(keys.columns, nulls_last=True)
-    tied = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in keys.columns)
-    again = ordered.select(tied & (pl.int_range(pl.len()) > 0)).to_series()
-    row = ordered["row"]
+    relation = as_words(links["relation"]).to_physical().cast(pl.Int64)
+    first = place.gather(links["from"]) * ((relation.max() or 0) + 1) + relation  # type: ignore[operator]
+    row = first.arg_sort()
+    first = first.gather(row)
+    again = (first == first.shift(1)).fill_null(value=False)
     if not again.any():
         return row
-    # Text is compared only where all else is equal.
-    group = (~again).cum_sum()
+    # The rest, and text above all, is compared only where that is not enough.
     at = (again | again.shift(-1, fill_value=False)).arg_true()
-    some = pl.DataFrame({"group": group.gather(at), "row": row.gather(at)}).with_columns(
-        id_kind=work.values["kind"].gather(links["id"].gather(row.gather(at))),
-        id_value=work.values["value"].gather(links["id"].gather(row.gather(at))),
-        method=links["method"].gather(row.gather(at)),
+    some = row.gather(at)
+    tied = links.select("to", "to_request", "id", "method")[some]
+    tied = tied.select(
+        "to_request",
+        "method",
+        row=some,
+        group=first.gather(at),
+        by=place.gather(tied["to"]),
+        id_kind=work.values["kind"].gather(tied["id"]),
+        id_value=work.values["value"].gather(tied["id"]),
     )
-    some = some.sort("group", "id_kind", "id_value", "method", nulls_last=True)
-    return row.scatter(at, some["row"])
+    tied = tied.sort("group", "by", "to_request", "id_kind", "id_value", "method", nulls_last=True)
+    return row.scatter(at, tied["row"])
 
 
 def _clocks(work: Work) -> pl.DataFrame:

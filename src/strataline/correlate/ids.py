@@ -147,17 +147,22 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
         "uuid": size.is_between(36, 47),
         "x_ray": (size >= 35) & pl.col("_lower").str.contains("1-", literal=True),
     }
-    form, core = pl.lit(None, pl.String), pl.lit(None, pl.String)
-    for name, pattern in reversed(_FORMS):
-        # Most values are of no such form, which their length tells at once.
-        found = pl.when(may[name]).then("_lower").str.extract(pattern, 1)
-        form = pl.when(found.is_not_null()).then(pl.lit(name)).otherwise(form)
-        core = pl.when(found.is_not_null()).then(found).otherwise(core)
+    # Most values are of no such form, which their length tells at once.
+    rest = table.select("_lower", row=pl.int_range(pl.len()))
+    read = [pl.DataFrame(schema={"row": pl.Int64, "form": pl.String, "core": pl.String})]
+    for name, pattern in _FORMS:
+        some = rest.filter(may[name]).select("row", form=pl.lit(name), core=pl.col("_lower").str.extract(pattern, 1))
+        found = some.filter(pl.col("core").is_not_null())
+        read.append(found)
+        rest = rest.join(found, on="row", how="anti", maintain_order="left") if found.height else rest
+    table = table.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    table = table.join(pl.concat(read), on="row", how="left", maintain_order="left").drop("row")
+    core = pl.col("core")
     dashed = core.str.contains("-", literal=True)
     core = pl.when(dashed).then(core.str.replace_all("-", "", literal=True)).otherwise(core)
     # A 64-bit id in a 128-bit field is the same id, as B3 and Jaeger write it.
     core = pl.when(core.str.contains("^0{16}[0-9a-f]{16}$")).then(core.str.slice(16)).otherwise(core)
-    table = table.with_columns(form=form, core=core)
+    table = table.with_columns(core=core)
     table = _base64(table)
     # Sixteen decimal digits are a number (a time in microseconds) before they are 64 bits of hex.
     hexes = pl.col("core").is_not_null() & (

@@ -2,12 +2,12 @@
 
 A value that events state (a template's version, the model behind an alias, a parameter) is taken for a *setting* by
 what the records of one program show, in order of time. A *stay* of a value is a run of its records without an absence
-that its own frequency makes unlikely (`ABSENT`). It is a setting if the records are many for the values (four to each
-of up to four values, else ten), the stays few for the values (at most two each, and two more), and the values do not
-lie beside one another throughout (`BESIDE`, but for a few values). Where a stay begins, and not by chance where it does
-(`CHANCE`), a value was first seen or came back: a change from the value whose stay ends there, else from the most
-frequent one beside it. Where a stay ends and none begins, what remains is the new value. Two values that share a while
-are therefore two rows with a share, and not one row for each record.
+that its own frequency makes unlikely (`ABSENT`, `ABSENCES`). It is a setting if the records are many for the values
+(four to each of up to four values, else ten), the stays few (at most two for each value, and two more), and the values
+do not lie beside one another throughout (`BESIDE`, but for a few values). Where a stay begins, and not by chance where
+it does (`CHANCE`), a value was first seen or came back: a change from the value whose stay ends there, else from the
+most frequent one beside it. Where a stay ends and none begins, what remains is the new value. Two values that share a
+while are therefore two rows with a share, and not one row for each record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
+from scipy.special import gammaln
 
 from strataline.errors import InputError
 from strataline.event import CHANGES, PRODUCT_LAYERS, TIME, address
@@ -27,7 +29,11 @@ from strataline.examine.facts import Facts
 
 ABSENT = 1e-4
 """An absence ends a stay if the value's frequency gives it less chance than this."""
-CHANCE = 0.01
+ABSENCES = 5
+"""And if it is so many times as long as nine in ten of the value's others."""
+LEAST = 2
+"""Records of a stay, for its place to say anything."""
+CHANCE = 0.001
 """A stay begins or ends at its place by chance with less than this, or it is no change."""
 BESIDE = 1.5
 FEW = 8
@@ -73,7 +79,7 @@ def changes(facts: Facts, feed: pl.DataFrame | None = None) -> pl.DataFrame:
     recorded = _recorded(facts)
     seen = _first_seen(facts)
     # The first record with a value that a change record announced is no second change.
-    announced = stated(facts).select("layer", "service", "clock", new="value", announced="t")
+    announced = facts.once(stated).select("layer", "service", "clock", new="value", announced="t")
     by = ["layer", "service", "clock", "new"]
     seen = (
         seen.with_columns(latest=pl.col("t") + 10**9)
@@ -92,8 +98,12 @@ def changes(facts: Facts, feed: pl.DataFrame | None = None) -> pl.DataFrame:
 
 def _placed(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows as `event.CHANGES`, all but ``reverts``: with time, doubt and address, and services told apart by clock."""
-    known = facts.events.select("event_id", "doubt", place=address())
-    clocks = facts.events.group_by(pl.col("service").fill_null("")).agg(clocks=pl.col("clock").drop_nulls().n_unique())
+    known = facts.events.select("event_id", "doubt", "source", "line", "offset")
+    known = known.filter(pl.col("event_id").is_in(rows["event_id"].drop_nulls().implode()))
+    known = known.select("event_id", "doubt", place=address())
+    clocks = (
+        facts.once(_programs).group_by("service").agg(clocks=pl.col("clock").filter(pl.col("clock") != "").n_unique())
+    )
     rows = rows.join(known, on="event_id", how="left", maintain_order="left")
     rows = rows.join(clocks, on="service", how="left", maintain_order="left")
     service, clock = (pl.when(pl.col(name) != "").then(pl.col(name)) for name in ("service", "clock"))
@@ -141,10 +151,8 @@ def stated(facts: Facts) -> pl.DataFrame:
         scope=pl.col("change_scope").fill_null("change"),
         key=pl.coalesce("change_key", "name", pl.lit("setting")),
     )
-    used = facts.events.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other"))
-    used = used.group_by(pl.col("service", "clock").fill_null("")).agg(
-        of=pl.col("layer").mode().sort().first(), since=pl.col("t").min()
-    )
+    used = facts.once(_programs).filter(pl.col("of").is_in(PRODUCT_LAYERS)).sort("n", "of", descending=[True, False])
+    used = used.group_by("service", "clock", maintain_order=True).agg(pl.col("of").first(), pl.col("since").min())
     events = events.join(used, on=["service", "clock"], how="left", maintain_order="left")
     scope = pl.col("scope").str.to_lowercase()
     said = (pl.when(scope.str.contains(words)).then(pl.lit(layer)) for layer, words in LAYER_WORDS.items())
@@ -169,9 +177,22 @@ def stated(facts: Facts) -> pl.DataFrame:
     return rows.sort("t", *own, "event_id").select(*SETTINGS, "before", "initial")
 
 
+def _programs(facts: Facts) -> pl.DataFrame:
+    """service, clock (empty where none is stated), of (layer), n (events), since (the first, ns)."""
+    events = facts.events.lazy().filter(pl.col("kind") != "log.other")
+    columns = (pl.col(name).cast(pl.Categorical) for name in ("service", "clock", "layer"))
+    counted = (
+        events.select(*columns, "t").group_by("service", "clock", "layer").agg(n=pl.len(), since=pl.col("t").min())
+    )
+    found = counted.select(
+        pl.col("service", "clock").cast(pl.String).fill_null(""), "n", "since", of=pl.col("layer").cast(pl.String)
+    )
+    return found.collect().sort("service", "clock", "of")
+
+
 def _recorded(facts: Facts) -> pl.DataFrame:
     """Changes that records state; what is stated again is none."""
-    rows = stated(facts)
+    rows = facts.once(stated)
     changed = ~pl.col("initial") & pl.col("value").ne_missing(pl.col("before"))
     return rows.filter(changed).select(
         *(name for name in SETTINGS if name != "value"),
@@ -235,7 +256,10 @@ def keys(events: pl.DataFrame, column: str) -> list[str]:
 
 
 def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value: pl.Expr) -> pl.DataFrame:
-    rows = events.lazy().select(
+    if events.select(value.drop_nulls().n_unique()).item() < 2:
+        events = events.clear()
+    # Not lazily: the streaming engine of Polars 2.1 panics where texts are put together and a part of them is empty.
+    rows = events.select(
         layer=pl.lit(layer),
         scope=pl.lit(scope),
         key=key,
@@ -245,11 +269,7 @@ def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value
         t="t",
         event_id="event_id",
     )
-    rows = rows.filter(pl.col("value").is_not_null() & pl.col("key").is_not_null() & pl.col("t").is_not_null())
-    found = rows.collect()
-    if found["value"].n_unique() < 2:
-        return found.clear()
-    return found
+    return rows.drop_nulls(["value", "key", "t"])
 
 
 def _by_program(rows: pl.DataFrame) -> pl.DataFrame:
@@ -282,8 +302,11 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     of = ["g", "value"]
     count, first, last = pl.len().over(of), pl.col("i").min().over(of), pl.col("i").max().over(of)
     share = ((count - 1) / (last - first).cast(pl.Float64)).fill_nan(1.0).clip(0.0, 1 - 1e-9)
-    absence = (pl.lit(ABSENT).log() / (1 - share).log()).ceil().clip(5, None)
-    gone = (pl.col("i") - pl.col("i").shift().over(of)) > absence
+    gap = pl.col("i") - pl.col("i").shift().over(of)
+    absence = (pl.lit(ABSENT).log() / (1 - share).log()).ceil()
+    # A value may be rarer in one part than in another: its longer absences say how rare.
+    absence = pl.max_horizontal(pl.lit(5.0), absence, ABSENCES * gap.quantile(0.9).over(of))
+    gone = gap > absence
     rows = rows.with_columns(stay=gone.fill_null(value=False).cast(pl.Int64).cum_sum().over(of))
     stays = rows.group_by("g", "value", "stay").agg(
         start=pl.col("i").min(), end=pl.col("i").max(), count=pl.len().cast(pl.Int64), n=pl.col("n").first()
@@ -291,21 +314,24 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     stays = stays.sort("g", "start", "value").with_columns(
         latest=pl.col("stay") == pl.col("stay").max().over(of), length=pl.col("end") - pl.col("start") + 1
     )
-    kept = stays.group_by("g").agg(
-        (pl.len() <= 2 * pl.col("value").n_unique() + 2)
-        & ((pl.col("length").sum() <= BESIDE * pl.col("n").first()) | (pl.col("value").n_unique() <= FEW))
-    )
-    kept = kept.filter(pl.col(kept.columns[1]))
-    stays = stays.join(kept.select("g"), on="g", how="semi", maintain_order="left").with_columns(
-        begins=(pl.col("stay") > 0) | _unlikely(1 - pl.col("start") / pl.col("n")),
-        ends=~pl.col("latest") | _unlikely((pl.col("end") + 1) / pl.col("n")),
+    values = pl.col("value").n_unique()
+    few = pl.len() <= 2 * values + 2
+    apart = (pl.col("length").sum() <= BESIDE * pl.col("n").first()) | (values <= FEW)
+    kept = stays.group_by("g").agg(setting=few & apart).filter("setting")
+    stays = stays.join(kept, on="g", how="semi", maintain_order="left")
+    stays = stays.with_columns(
+        begins=(pl.col("stay") > 0) | _unlikely(stays, stays["n"] - stays["start"]),
+        ends=~pl.col("latest") | _unlikely(stays, stays["end"] + 1),
     )
     return _changed(_turns(stays).join(rows.select("g", "i", "t", "event_id", *setting), on=["g", "i"], how="left"))
 
 
-def _unlikely(share: pl.Expr) -> pl.Expr:
-    """Whether all records of a stay lie within `share` of the records by chance with less than `CHANCE`."""
-    return (share > 0) & (pl.col("count") * share.log() < pl.lit(CHANCE).log()) & (share < 1)
+def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
+    """Whether chance puts all records of a stay within `room` records of its setting with less than `CHANCE`."""
+    count, n, within = (one.to_numpy().astype(np.float64) for one in (stays["count"], stays["n"], room))
+    # Of all ways to lay `count` records among `n`, those that lie within the room.
+    ways = gammaln(within + 1) - gammaln(within - count + 1) - gammaln(n + 1) + gammaln(n - count + 1)
+    return pl.Series((ways < np.log(CHANCE)) & (count >= LEAST))
 
 
 def _turns(stays: pl.DataFrame) -> pl.DataFrame:
@@ -370,20 +396,22 @@ def in_force(facts: Facts) -> pl.DataFrame:
         elsewhere), event_id (the first such event of the request), t, since (event id of the record that states it):
         one row for each value and stage of a request. Status DER.
     """
-    states = stated(facts).filter(pl.col("clock") != "")
+    states = facts.once(stated).filter(pl.col("clock") != "")
     columns = ["request", "dimension", "value", "stage", "event_id", "t", "since"]
-    worked = facts.events.filter(
-        pl.col("request").is_not_null() & pl.col("t").is_not_null() & (pl.col("layer") != "change")
-    ).select("request", "event_id", "t", "clock", "layer", stage="policy_stage")
-    worked = worked.filter(pl.col("clock").is_in(states["clock"].unique().implode()))
     settings = states.select("layer", "scope", "key", "service", "clock").unique(maintain_order=True)
+    columns_of = ("request", "event_id", "t", "clock")
+    worked: dict[tuple[str, str], pl.DataFrame] = {}
+    for layer, clock in settings.select("layer", "clock").unique(maintain_order=True).iter_rows():
+        events = facts.of(layer).lazy().select(*columns_of, stage="policy_stage").filter(pl.col("clock") == clock)
+        worked[layer, clock] = events.drop_nulls(["request", "t"]).drop("clock").collect().sort("t", "event_id")
     parts = []
     for layer, scope, key, service, clock in settings.iter_rows():
         here = states.filter(layer=layer, scope=scope, key=key, service=service, clock=clock)
-        events = worked.filter((pl.col("clock") == clock) & (pl.col("layer") == layer)).sort("t", "event_id")
-        found = events.join_asof(
-            here.select("t", "value", since="event_id").sort("t"), on="t", check_sortedness=False
-        ).drop_nulls("value")
+        found = (
+            worked[layer, clock]
+            .join_asof(here.select("t", "value", since="event_id").sort("t"), on="t", check_sortedness=False)
+            .drop_nulls("value")
+        )
         found = found.unique(["request", "value", "stage"], keep="first", maintain_order=True)
         label = f"{key} in force" if scope in key.lower() else f"{scope} {key} in force"
         parts.append(found.with_columns(dimension=pl.lit(label)).select(columns))

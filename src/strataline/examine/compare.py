@@ -86,7 +86,12 @@ def _values(facts: Facts) -> pl.DataFrame:
     )
     shown = tied.filter(pl.col("shown").is_not_null()).select("request", dimension=pl.lit("shown"), value="shown")
     settings = dimensions(facts).select("request", "dimension", "value")
-    return pl.concat([settings, verdicts, outcomes, shown]).unique().sort("request", "dimension", "value")
+    text = pl.Schema({"request": pl.String(), "dimension": pl.String(), "value": pl.String()})
+    return (
+        pl.concat([one.cast(text) for one in (settings, verdicts, outcomes, shown)])
+        .unique()
+        .sort("request", "dimension", "value")
+    )
 
 
 def _variants(facts: Facts) -> pl.DataFrame:

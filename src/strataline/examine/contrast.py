@@ -79,13 +79,16 @@ def compare(
     if "dimension" not in values.columns:
         values = values.with_columns(dimension=pl.lit(dimension, dtype=pl.String))
     sets = [one.unique().sort().to_frame("request") for one in (affected, baseline)]
-    sides = pl.concat([sets[0].with_columns(one=True), sets[1].with_columns(one=False)]).with_row_index("r")
+    sides = pl.concat(sets).with_row_index("r")
     values = values.filter(pl.col("request").is_not_null() & pl.col("value").is_not_null())
+    values = values.with_columns(pl.col("dimension", "value").cast(pl.Categorical))
     first = values.group_by("dimension", "value").agg(pl.col("t").min()) if "t" in values.columns else None
     rows = values.join(sides, on="request", how="inner")
-    rows = rows.select("r", "one", "dimension", "value").unique()
-    side = {"affected": pl.col("one"), "baseline": ~pl.col("one")}
-    known = rows.unique(["r", "dimension"]).group_by("dimension")
+    # The affected are numbered first: a number says which side it is of.
+    rows = rows.select("r", "dimension", "value").unique()
+    one = pl.col("r") < sets[0].height
+    side = {"affected": one, "baseline": ~one}
+    known = rows.select("r", "dimension").unique().group_by("dimension")
     totals = known.agg(**{f"{name}_total": of.sum().cast(pl.Int64) for name, of in side.items()})
     counted = rows.group_by("dimension", "value").agg(
         **{f"{name}_with": of.sum().cast(pl.Int64) for name, of in side.items()}
@@ -97,7 +100,11 @@ def compare(
         pl.col("baseline_with") == pl.col("baseline_total")
     )
     table = table.filter(carried & ~alike & (pl.col("affected_total") > 0) & (pl.col("baseline_total") > 0))
-    table = table.sort("dimension", "value", nulls_last=True)
+    table = (
+        table.with_columns(text=pl.col("value").cast(pl.String))
+        .sort(pl.col("dimension").cast(pl.String), "text", nulls_last=True)
+        .drop("text")
+    )
     if table.is_empty():
         return CONTRASTS.empty()
     table = _tested(table)
@@ -108,12 +115,13 @@ def compare(
         table = table.join(times, on=["dimension", "value"], how="left", nulls_equal=True, maintain_order="left")
     shown = table.filter("shown").sort("q", "p", "dimension", "value", nulls_last=True)
     shown = shown.select("dimension", "value", "difference").with_row_index("v")
-    members = rows.join(shown, on=["dimension", "value"], nulls_equal=True).select("v", "r", "one", "dimension")
+    members = rows.join(shown, on=["dimension", "value"], nulls_equal=True).select("v", "r")
     marks = shown.join(_groups(members, shown.height, sides.height), on="v", how="left", maintain_order="left")
     if routes is not None:
-        marks = marks.join(_flips(members, rows, sides, shown, routes), on="v", how="left", maintain_order="left")
+        marks = marks.join(_flips(members, rows, sides, shown, routes, one), on="v", how="left", maintain_order="left")
     marks = marks.drop("v", "difference")
     table = table.join(marks, on=["dimension", "value"], how="left", nulls_equal=True, maintain_order="left")
+    table = table.with_columns(pl.col("dimension", "value").cast(pl.String))
     return CONTRASTS.conform(table.sort(~pl.col("shown"), "q", "p", "dimension", "value", nulls_last=True))
 
 
@@ -226,13 +234,19 @@ def _groups(members: pl.DataFrame, values: int, requests: int) -> pl.DataFrame:
 
 
 def _flips(
-    members: pl.DataFrame, rows: pl.DataFrame, sides: pl.DataFrame, shown: pl.DataFrame, routes: pl.DataFrame
+    members: pl.DataFrame,
+    rows: pl.DataFrame,
+    sides: pl.DataFrame,
+    shown: pl.DataFrame,
+    routes: pl.DataFrame,
+    one: pl.Expr,
 ) -> pl.DataFrame:
     """v, flips: whether the difference has the other sign in a route; no row without two routes of `ENOUGH` of both."""
     one_each = routes.drop_nulls().unique("request", keep="first", maintain_order=True)
     of = sides.join(one_each, on="request").select("r", "route")
-    counts = {"a": pl.col("one").sum(), "b": (~pl.col("one")).sum()}
-    known = rows.select("r", "one", "dimension").unique().join(of, on="r").group_by("dimension", "route").agg(**counts)
+    counts = {"a": one.sum(), "b": (~one).sum()}
+    known = rows.join(shown.select("dimension").unique(), on="dimension", how="semi", nulls_equal=True)
+    known = known.select("r", "dimension").unique().join(of, on="r").group_by("dimension", "route").agg(**counts)
     known = known.rename({"a": "n1", "b": "n0"}).filter((pl.col("n1") >= ENOUGH) & (pl.col("n0") >= ENOUGH))
     known = known.filter(pl.len().over("dimension") > 1)
     have = members.join(of, on="r").group_by("v", "route").agg(**counts)

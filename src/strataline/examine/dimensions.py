@@ -18,13 +18,13 @@ from strataline.examine.facts import Facts
 DIMENSIONS = pl.Schema(
     {
         "request": pl.String(),
-        "dimension": pl.String(),
+        "dimension": pl.Categorical(),
         "value": pl.String(),
         "event_id": pl.String(),
         "t": pl.Int64(),
     }
 )
-"""Columns of `dimensions`: the event states the value; null where the table of requests does."""
+"""Columns of `dimensions`: the event that states the value, else the one that the request is named after."""
 
 COLUMNS: tuple[tuple[str, str, pl.Expr], ...] = (
     (
@@ -87,7 +87,7 @@ def dimensions(facts: Facts) -> pl.DataFrame:
     parts = [_stated(facts.of(layer), name, value) for name, layer, value in COLUMNS]
     parts.append(facts.once(in_force).select(DIMENSIONS.names()))
     for layer in PRODUCT_LAYERS:
-        events = facts.of(layer).filter(pl.col("request").is_not_null())
+        events = facts.of(layer)
         if events.is_empty():
             continue
         for column in ("parameters", "attributes"):
@@ -100,15 +100,19 @@ def dimensions(facts: Facts) -> pl.DataFrame:
         parts.append(_few(facts, _stated(events, f"{layer} attempt", pl.col("attempt").cast(pl.String))))
         parts.append(_replicas(events, layer))
     parts += [_documents(facts), _of_requests(facts), _sequences(facts)]
-    rows = pl.concat(parts).cast(DIMENSIONS)
+    rows = pl.concat([part.cast(DIMENSIONS) for part in parts if part.height] or [pl.DataFrame(schema=DIMENSIONS)])
+    if facts.total == facts.tables["requests"].height:
+        return rows
     return rows.join(facts.requests.select("request"), on="request", how="semi")
 
 
 def _stated(events: pl.DataFrame, name: str, value: pl.Expr) -> pl.DataFrame:
     """The values that `events` state, each with the first event of the request that does."""
-    rows = events.lazy().select("request", pl.lit(name).alias("dimension"), value.alias("value"), "event_id", "t")
-    rows = rows.filter(pl.col("request").is_not_null() & pl.col("value").is_not_null())
-    return rows.unique(["request", "value"], keep="first", maintain_order=True).collect()
+    # Not lazily: see `changes`.
+    rows = events.select(
+        "request", pl.lit(name, dtype=pl.Categorical).alias("dimension"), value.alias("value"), "event_id", "t"
+    )
+    return rows.drop_nulls(["request", "value"]).unique(["request", "value"], keep="first", maintain_order=True)
 
 
 def _few(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
@@ -121,8 +125,8 @@ def _replicas(events: pl.DataFrame, layer: str) -> pl.DataFrame:
     """By which of a few clocks of one service a request was worked on."""
     clocks = pl.col("clock").drop_nulls().n_unique()
     several = events.group_by("service").agg(n=clocks).filter(pl.col("n").is_between(2, CLOCKS))
-    found = events.filter(pl.col("service").is_in(several["service"].implode()))
-    return _stated(found, f"{layer} replica", pl.col("clock"))
+    of = pl.col("service").is_in(several["service"].implode())
+    return _stated(events, f"{layer} replica", pl.when(of).then("clock"))
 
 
 def _documents(facts: Facts) -> pl.DataFrame:
@@ -159,7 +163,7 @@ def _of_requests(facts: Facts) -> pl.DataFrame:
         t=pl.col("start_time").dt.epoch("ns"),
     )
     long = wide.unpivot(index=["request", "t"], variable_name="dimension", value_name="value").drop_nulls("value")
-    return long.select("request", "dimension", "value", event_id=pl.lit(None, dtype=pl.String), t="t")
+    return long.select("request", "dimension", "value", event_id="request", t="t")
 
 
 def _bucket(number: pl.Expr, edges: tuple[int, ...]) -> pl.Expr:
@@ -174,22 +178,23 @@ def _bucket(number: pl.Expr, edges: tuple[int, ...]) -> pl.Expr:
 
 def _sequences(facts: Facts) -> pl.DataFrame:
     """The steps of each request up to its answer, repeats drawn together, as ``prompt.received > model.call``."""
-    order = {"request", "seq"}
     steps = facts.events.lazy().filter(
         pl.col("request").is_not_null()
         & pl.col("layer").is_in(["prompt", "retrieval", "model", "policy"])
         & (pl.col("kind") != "log.other")
     )
-    steps = steps.select(*sorted(order), "kind").sort("request", "seq")
+    # Sorted by a number for each request: its text is long.
+    steps = steps.select("request", "seq", pl.col("kind").cast(pl.Categorical))
+    steps = steps.sort(pl.col("request").cast(pl.Categorical).to_physical(), "seq")
     again = (pl.col("kind") == pl.col("kind").shift()) & (pl.col("request") == pl.col("request").shift())
     steps = steps.filter(~again.fill_null(value=False))
-    rows = steps.group_by("request").agg(pl.col("kind").head(STEPS), n=pl.len()).collect()
+    rows = steps.group_by("request").agg(pl.col("kind").cast(pl.String).head(STEPS), n=pl.len()).collect()
     more = pl.when(pl.col("n") > STEPS).then(pl.format(" > {} more", pl.col("n") - STEPS)).otherwise(pl.lit(""))
     return rows.select(
         "request",
         dimension=pl.lit("sequence"),
         value=pl.col("kind").list.join(" > ") + more,
-        event_id=pl.lit(None, dtype=pl.String),
+        event_id="request",
         t=pl.lit(None, dtype=pl.Int64),
     )
 
@@ -207,5 +212,6 @@ def routes(values: pl.DataFrame) -> pl.DataFrame | None:
     for name in ROUTES:
         rows = values.filter(pl.col("dimension") == name)
         if rows["value"].n_unique() > 1:
-            return rows.sort("t", "value", nulls_last=True).select("request", route="value")
+            firsts = rows.group_by("request").agg(route=pl.col("value").sort_by("t", "value", nulls_last=True).first())
+            return firsts.sort("request")
     return None

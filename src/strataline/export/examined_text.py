@@ -25,6 +25,7 @@ READ = {
 """Headings, by attention. They say what to read when; not what weighs more."""
 
 _ADDRESSES = 4
+_OF_ONE_CHECK = 3
 _CONTRASTS = 20
 _CHANGES = 30
 _VARIANTS = 12
@@ -48,7 +49,20 @@ def page(examined: Any, case: str, *, every: bool = False, width: int | None = N
     fired = examined.findings.filter(pl.col("result") == "fired")
     for attention, heading in READ.items():
         some = fired.filter(pl.col("attention") == attention)
-        lines = [line for row in some.to_dicts() for line in _finding(row, case, examined, page)]
+        if not every:
+            # What was different has a section of its own.
+            some = some.filter(pl.col("check") != "C-01")
+        few = some if every else some.filter(pl.int_range(pl.len()).over("check") < _OF_ONE_CHECK)
+        lines = []
+        seen: set[str] = set()
+        for row in few.to_dicts():
+            # What else it may be and what to ask is said once of a check; of what is background, on request.
+            told = every or (row["check"] not in seen and attention not in ("EG", "CX"))
+            lines += _finding(row, case, page, told=told)
+            seen.add(row["check"])
+        more = some.join(few, on="finding", how="anti").group_by("check", maintain_order=True).len()
+        for check, number in more.iter_rows():
+            lines += page.labelled("", [(f"{number:,} more of {check}: --all", "dim")])
         text += page.section(heading, lines)
     if fired.is_empty():
         text += page.section("Findings", page.prose([("  ", "")], "no check fired"))
@@ -115,7 +129,7 @@ def _impact(found: Any, page: Page) -> list[str]:
     return text
 
 
-def _finding(row: Row, case: str, examined: Any, page: Page) -> list[str]:
+def _finding(row: Row, case: str, page: Page, *, told: bool) -> list[str]:
     numbers = count(row["count"], "request") if row["requests"] else f"{row['count']:,}"
     if row["evaluable"]:
         numbers += f" of {row['evaluable']:,} it could be asked of"
@@ -126,20 +140,22 @@ def _finding(row: Row, case: str, examined: Any, page: Page) -> list[str]:
         parts.append((f"{row['affected']:,} affected", ""))
     if row["inferred"] and row["status"] != "INF":
         parts.append((f"{row['inferred']:,} joined by text or time", ""))
-    text = page.fold([(f"  {row['finding']:<7}", "strong")], parts, 9)
-    text += page.prose([("         ", "")], defang(row["statement"]))
+    text = page.fold([(f"  {row['finding']:<7} ", "strong")], parts, 10)
+    text += page.prose([("          ", "")], defang(row["statement"]))
     named = list(dict.fromkeys(row["addresses"]))
     places = [(one, "dim") for one in named[:_ADDRESSES]]
     if len(named) > _ADDRESSES:
         places.append((f"and {len(named) - _ADDRESSES} more", "dim"))
-    text += page.fold([("         evidence  ", "dim")], places, 19) if places else []
+    text += page.fold([("          evidence  ", "dim")], places, 20) if places else []
+    if not told:
+        return text
     if row["requests"]:
-        text += page.prose([("         ", "")], f"strataline show {shlex.quote(case)} {row['requests'][0][:12]}", "dim")
-    text += [
-        line for one in row["alternatives"] for line in page.prose([("         ", ""), ("or: ", "dim")], one, "dim")
-    ]
-    del examined
-    return [*text, *page.prose([("         ", ""), ("ask: ", "dim")], row["question"])]
+        text += page.prose(
+            [("          ", "")], f"strataline show {shlex.quote(case)} {row['requests'][0][:12]}", "dim"
+        )
+    for one in row["alternatives"]:
+        text += page.prose([("          ", ""), ("or: ", "dim")], one, "dim")
+    return [*text, *page.prose([("          ", ""), ("ask: ", "dim")], row["question"])]
 
 
 def _contrasts(examined: Any, every: bool, page: Page) -> list[str]:

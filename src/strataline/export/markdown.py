@@ -46,14 +46,20 @@ _TIED_BY = (
 _STEPS = (("minute", "1m"), ("hour", "1h"), ("day", "1d"))
 
 
-def timeline(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], limit: int) -> str:
+def timeline(
+    tables: Mapping[str, pl.DataFrame],
+    manifest: Mapping[str, Any],
+    limit: int | None,
+    chosen: Sequence[str] | None = None,
+) -> str:
     """Return the timeline of a case as Markdown (GitHub tables).
 
     Args:
         tables: the tables of the case by name (events, requests, links, sources, rejects, notes), and
             ``coverage`` as `examine.coverage` gives it.
         manifest: the case's manifest; its ``version`` is named.
-        limit: how many requests are shown, in the order of their start.
+        limit: how many requests are shown, in the order of their start; null for all.
+        chosen: ids of the requests that are shown; null for any. All that stands before them is of the whole case.
     """
     requests = tables["requests"].sort("start_time", "request", nulls_last=True)
     parts = [
@@ -64,7 +70,7 @@ def timeline(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], li
         _clocks(tables["clocks"]),
         _coverage(tables["coverage"]),
         _changes(tables["events"]),
-        _requests(requests, tables["events"], tables["links"], limit),
+        _requests(requests, tables["events"], tables["links"], limit, chosen),
         _left_open(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -251,12 +257,20 @@ def _changes(events: pl.DataFrame) -> str:
     return "\n\n".join(["## Changes", _CHANGES, _table(["UTC", "service", "what", "evidence"], lines), *more])
 
 
-def _requests(requests: pl.DataFrame, events: pl.DataFrame, links: pl.DataFrame, limit: int) -> str:
-    shown = requests.head(limit)
+def _requests(
+    requests: pl.DataFrame,
+    events: pl.DataFrame,
+    links: pl.DataFrame,
+    limit: int | None,
+    chosen: Sequence[str] | None,
+) -> str:
+    picked = requests if chosen is None else requests.filter(pl.col("request").is_in(list(chosen)))
+    shown = picked if limit is None else picked.head(limit)
     text = ["## Requests", ""]
     if requests.is_empty():
         return "\n".join([*text, "None."])
-    text.append(_how_many(shown.height, requests.height))
+    asked = f"{picked.height:,} of {wording.count(requests.height, 'request')} were asked for, and are here."
+    text.append(_how_many(shown.height, requests.height) if chosen is None else asked)
     text += ["", _TIED_BY]
     chains = rows.chains(shown, events, links)
     return "\n".join([*text, *(f"\n{_request(number, chain)}" for number, chain in enumerate(chains, 1))])

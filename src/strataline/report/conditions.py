@@ -17,6 +17,8 @@ CONTRASTS = 40
 CHANGES = 80
 PER_LAYER = 4
 SETS = 12
+SILENT = 20
+"""Sources of which so many sentences say what no record of them states."""
 REMAINDER = (
     "Whatever the listed conditions go with, the logs hold what was logged and nothing else: the list is not complete, "
     "none of it is shown to be sufficient, and an order in time is not an effect."
@@ -336,6 +338,11 @@ def _records(pen: Pen, m: Material) -> list[str]:
             "DER", f"{lone:,} of {wording.count(m.events.height, 'event')} are tied to no request.", note="events"
         )
     )
+    silent = m.examined.unseen.filter(pl.col("layer").is_null() & (pl.col("topic") != "reject")).to_dicts()
+    lines += [
+        pen.claim("UNK", f"{pen.place(one['subject'])}: {pen.prose(one['sentence'])}", note="no such field in it")
+        for one in silent[:SILENT]
+    ]
     if m.gone:
         listed = ", ".join(pen.place(one) for one in list(m.gone)[:6])
         lines.append(

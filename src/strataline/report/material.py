@@ -198,9 +198,30 @@ class Material:
     @cached_property
     def layer_of_dimension(self) -> dict[str, str]:
         """Dimension → the layer whose events state it; those that requests state are not there."""
-        first = self.values.drop_nulls("event_id").group_by("dimension").agg(pl.col("event_id").min())
+        first = self.counted.drop_nulls("event_id").group_by("dimension").agg(pl.col("event_id").min())
         found = first.join(self.events.select("event_id", "layer"), on="event_id")
         return dict(found.select("dimension", "layer").sort("dimension").iter_rows())
+
+    @cached_property
+    def counted(self) -> pl.DataFrame:
+        """dimension, value, affected, compared (requests of each set that have it), event_id (the first), t (ns)."""
+        sides = pl.concat(
+            [
+                self.affected.to_frame("request").with_columns(one=True),
+                self.baseline.to_frame("request").with_columns(one=False),
+            ]
+        )
+        # A request may have a value at several stages.
+        rows_ = self.values.join(sides, on="request", how="left").sort("t", "event_id", nulls_last=True)
+        rows_ = rows_.unique(["request", "dimension", "value"], keep="first", maintain_order=True)
+        grouped = rows_.group_by("dimension", "value", maintain_order=True).agg(
+            affected=pl.col("one").sum(),
+            compared=(~pl.col("one")).sum(),
+            event_id=pl.col("event_id").first(),
+            t=pl.col("t").first(),
+        )
+        order = ["dimension", "affected", "compared", "value"]
+        return grouped.sort(order, descending=[False, True, True, False])
 
     def when(self, t: int | None) -> str:
         """A corrected time (ns) as text."""

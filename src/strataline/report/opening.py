@@ -144,7 +144,7 @@ def what_was_seen(pen: Pen, m: Material) -> list[str]:
     signals = m.impact.signals if m.impact is not None else {}
     did = ", ".join(f"{pen.code(name)} in {number:,}" for name, number in signals.items())
     inferred = ui.filter(pl.col("link_method").is_in(FILTER_ONLY))["request"].n_unique()
-    by_time = f" In {inferred:,} of them the display is tied to the request by time or text." if inferred else ""
+    by_time = f" In {inferred:,} requests the display is tied by time or text." if inferred else ""
     return [
         pen.claim(
             "DER",
@@ -175,16 +175,9 @@ def version_rows(m: Material, dimensions: tuple[str, ...]) -> pl.DataFrame:
 def value_counts(m: Material, dimension: str) -> pl.DataFrame:
     """value, affected, compared, event_id, t: how many requests of each set have each value; most affected first.
 
-    ``event_id`` is the first record that states it, ``t`` its time (ns).
+    ``event_id`` is the first record that states it, ``t`` its time (ns); null where requests state it.
     """
-    here = m.values.filter(pl.col("dimension") == dimension)
-    counted = here.group_by("value").agg(
-        affected=pl.col("request").filter(pl.col("request").is_in(m.affected.implode())).n_unique(),
-        compared=pl.col("request").filter(pl.col("request").is_in(m.baseline.implode())).n_unique(),
-        event_id=pl.col("event_id").sort_by("t", "event_id", nulls_last=True).first(),
-        t=pl.col("t").min(),
-    )
-    return counted.sort(["affected", "compared", "value"], descending=[True, True, False])
+    return m.counted.filter(pl.col("dimension") == dimension).drop("dimension")
 
 
 def _versions(pen: Pen, m: Material) -> list[str]:
@@ -290,7 +283,7 @@ def impact(pen: Pen, m: Material) -> list[str]:
         text.append(
             pen.claim(
                 "DER",
-                f"Per user: {found.median:g} affected requests in the middle, {found.most:,} at most; "
+                f"Affected requests per user: {found.median:g} in the middle, {found.most:,} at most; "
                 f"{wording.count(found.repeated, 'user')} met it more than once.",
                 note="requests",
             )

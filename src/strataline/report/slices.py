@@ -463,6 +463,11 @@ def _absent(layer: str, pen: Pen, m: Material) -> list[str]:
                 pen.claim("UNK", f"{wording.count(some, 'affected request')}: {words}.", note=f"{layer} of {some:,}")
             )
     lines += [
+        pen.claim("UNK", pen.prose(one["sentence"]), note=f"no {layer} record states it")
+        for one in m.examined.unseen.to_dicts()
+        if one["layer"] == layer
+    ]
+    lines += [
         pen.claim(
             "UNK", f"{one['check']} {one['name']} could not run: {pen.prose(one['reason'])}.", note="not evaluable"
         )

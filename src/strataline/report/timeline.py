@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ CHANGES = 60
 SILENT_MINUTES = 5
 """A layer without a record for so many minutes, while its log goes on before and after, is a row."""
 UNMARKED_MS = 30 * 60_000
+_PLACE = ("source", "line", "offset", "item")
 _TROUBLE = ("error", "timeout", "blocked", "cancelled")
 _VERDICTS = ("error", "block", "not_evaluated")
 
@@ -36,12 +38,13 @@ def timeline(pen: Pen, m: Material) -> list[str]:
     """Section 3."""
     made = [*_ends(m), *_moments(m), *_changes(pen, m), *_findings(pen, m), *_silences(m)]
     ordered = sorted(made, key=lambda row: (row.at, row.layer, row.text))
+    places = _addresses(m, [event for row in ordered for event in row.events[:1]])
     lines, before = [], None
     for row in ordered:
         if before is not None and row.at - before > UNMARKED_MS:
             lines.append(_quiet(pen, m, before, row.at))
         before = row.at
-        lines.append(_line(pen, m, row))
+        lines.append(_line(pen, m, row, places))
     left = m.examined.changes.height - CHANGES
     more = ["", f"{left:,} further changes are in section 6 and in `strataline examine --all`."] if left > 0 else []
     if not lines:
@@ -49,10 +52,10 @@ def timeline(pen: Pen, m: Material) -> list[str]:
     return [*table(["UTC", "phase", "layer", "event", "mark", "where"], lines), *more]
 
 
-def _line(pen: Pen, m: Material, row: _Row) -> str:
+def _line(pen: Pen, m: Material, row: _Row, places: Mapping[str, str]) -> str:
     at = wording.date_time(row.at)
     off = f" ±{wording.length(row.doubt)}" if row.doubt else ""
-    where = ", ".join(pen.place(one) for one in _addresses(m, row.events[:1]))
+    where = ", ".join(pen.place(places.get(one, one.removeprefix("at:"))) for one in row.events[:1])
     return pen.row(
         row.status,
         [f"{at}{off}", _phase(m, row.at), row.layer, row.text, where],
@@ -81,17 +84,23 @@ def _phase(m: Material, at: int) -> str:
     return "after"
 
 
-def _addresses(m: Material, events: list[str]) -> list[str]:
-    found = m.events.filter(pl.col("event_id").is_in(events)).select("source", "line", "offset", "item").to_dicts()
-    return [rows.address(one) for one in found]
+def _addresses(m: Material, events: Sequence[str]) -> dict[str, str]:
+    """Event id → its evidence address."""
+    found = m.events.filter(pl.col("event_id").is_in(list(events)))
+    return {one["event_id"]: rows.address(one) for one in found.select("event_id", *_PLACE).to_dicts()}
 
 
 def _ends(m: Material) -> list[_Row]:
     """Where the logs of each layer begin and end."""
-    timed = m.events.drop_nulls("t").sort("t", "event_id")
-    spans = timed.group_by("layer").agg(
-        first=pl.col("event_id").first(), last=pl.col("event_id").last(), a=pl.col("t").min(), b=pl.col("t").max()
-    )
+    timed = m.events.select("layer", "t", "event_id").drop_nulls("t")
+    ends = timed.group_by("layer").agg(a=pl.col("t").min(), b=pl.col("t").max())
+    parts = [
+        timed.join(ends, left_on=["layer", "t"], right_on=["layer", of])
+        .group_by("layer")
+        .agg(pl.col("event_id").min().alias(name))
+        for of, name in (("a", "first"), ("b", "last"))
+    ]
+    spans = ends.join(parts[0], on="layer").join(parts[1], on="layer")
     made = []
     for layer in PRODUCT_LAYERS:
         one = next(iter(spans.filter(pl.col("layer") == layer).to_dicts()), None)

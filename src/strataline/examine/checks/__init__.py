@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strataline.examine.check import Check
-from strataline.examine.checks import change, content, cross, evidence, model, policy, prompt, retrieval, ui
+from strataline.examine.checks import baseline, change, content, cross, evidence, model, policy, prompt, retrieval, ui
 
 _GROUPS = "PRMFUXCE"
 
@@ -25,6 +25,7 @@ CHECKS: tuple[Check, ...] = tuple(
             *change.CHECKS,
             *evidence.CHECKS,
             *content.CHECKS,
+            *baseline.CHECKS,
         ),
         key=_place,
     )

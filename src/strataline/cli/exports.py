@@ -1,0 +1,124 @@
+"""Commands that hand a case to other tools: exports, and SQL over its tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from strataline import folder
+from strataline.cli.terminal import COMPLAINT, echo, page
+from strataline.errors import CaseError
+from strataline.escape import printable
+from strataline.export.query import FORMATS
+from strataline.wording import count
+
+HELP = {"help_option_names": ["-h", "--help"]}
+STATUS = """
+\b
+Exit status: 0 done; 1 done with a complaint (there was no event, or no row, to write);
+2 nothing written (usage; no such case or request; a query that cannot be answered; a
+file that is there already or cannot be written).
+"""
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace the file that is there already.")
+
+
+def register(group: click.Group) -> None:
+    """Add the commands of this module to `group`."""
+    for command in (export, query):
+        group.add_command(command)
+
+
+@click.command(epilog=STATUS, context_settings=HELP)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.option(
+    "--to", type=click.Choice(folder.FORMATS), required=True, metavar="FORMAT", help=f"{', '.join(folder.FORMATS)}."
+)
+@click.option(
+    "--request",
+    "ids",
+    multiple=True,
+    metavar="ID",
+    help="Only the request that ID names, by any of its ids; of a session or user, all its requests. Repeatable.",
+)
+@click.option("-o", "--output", required=True, metavar="FILE", help="File to write; - for standard output.")
+@OVERWRITE
+def export(case: Path, to: str, ids: tuple[str, ...], output: str, overwrite: bool) -> None:
+    """Write the events of CASE for another tool; what each target leaves out is in docs/exports.md.
+
+    Without --request: all events, tied to a request or not. What the target has no place for is counted on standard
+    error.
+
+    \b
+    strataline export CASE --to timesketch -o case.jsonl
+    strataline export CASE --to perfetto --request chatcmpl-6rQlB1eO -o trace.json
+    strataline export CASE --to jsonl -o - | jq .kind
+    """  # noqa: D301 - \b keeps click from folding the lines
+    requests: list[str] | None = None
+    if ids:
+        found = {name: folder.which(case, name) for name in ids}
+        for name, meant in found.items():
+            if not meant:
+                raise CaseError(f"no request is known by {name!r}", hint="strataline show CASE ID, or strataline find")
+        requests = list(dict.fromkeys(one for meant in found.values() for one in meant))
+    _refuse(output, overwrite=overwrite)
+    made = folder.export(case, to, sys.stdout.buffer if output == "-" else output, requests)
+    sys.stdout.flush()
+    said = count(made.events, "event") + ("" if requests is None else f" of {count(len(requests), 'request')}")
+    left = "".join(f"; left out {number:,} {reason}" for reason, number in made.left_out.items())
+    click.echo(f"{printable(output)}: {said}{left}", err=True)
+    sys.exit(0 if made.events else COMPLAINT)
+
+
+@click.command(epilog=STATUS, context_settings=HELP)
+@click.argument("case", type=click.Path(path_type=Path))
+@click.argument("sql", metavar="SQL")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="table is for reading; json is one object on each line.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="How many rows a table shows; the other forms have them all.",
+)
+@click.option("-o", "--output", default="-", metavar="FILE", help="File to write.  [default: standard output]")
+@OVERWRITE
+def query(case: Path, sql: str, form: str, limit: int, output: str, overwrite: bool) -> None:
+    """Ask the tables of CASE one question in SQL (DuckDB); docs/queries.md has fifteen that responders ask.
+
+    The tables are events, requests, links, clocks, sources, rejects, notes and findings. A query reads these and
+    nothing else: no other file, no network; and it changes nothing.
+
+    \b
+    strataline query CASE "SELECT verdict, count(*) FROM events GROUP BY ALL ORDER BY ALL"
+    strataline query CASE "DESCRIBE events"
+    strataline query CASE "FROM requests WHERE list_contains(outcomes, 'error')" --format csv -o errors.csv
+    """  # noqa: D301 - \b keeps click from folding the lines
+    _refuse(output, overwrite=overwrite)
+    if form == "table":
+        text, rows = folder.query_table(case, sql, page(), limit)
+        if output == "-":
+            echo(text)
+        else:
+            with folder.written(output) as file:
+                file.write(text.encode())
+    else:
+        rows = folder.query(case, sql, form, sys.stdout.buffer if output == "-" else output)
+        sys.stdout.flush()
+    if output != "-":
+        click.echo(f"{printable(output)}: {count(rows, 'row')}", err=True)
+    sys.exit(0 if rows else COMPLAINT)
+
+
+def _refuse(output: str, *, overwrite: bool) -> None:
+    if output != "-" and not overwrite and Path(output).exists():
+        raise CaseError("something is there already", path=output, hint="--overwrite replaces a file")

@@ -1,0 +1,150 @@
+"""A case as it lies in its folder, used without holding all of it in memory: export, queries, and what an id names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from strataline.case import Case, named, read_manifest
+from strataline.errors import CaseError, InputError
+from strataline.event import TABLES
+from strataline.export import query as answers
+from strataline.export.page import Page
+from strataline.export.sql import Tables, over
+from strataline.export.targets import TARGETS, Exported, export as export_tables
+
+FORMATS = (*TARGETS, "markdown")
+"""What a case can be exported to."""
+
+
+def which(case: str | os.PathLike[str], name: str) -> list[str]:
+    """The requests that `name` means, as `Case.which`.
+
+    Raises:
+        CaseError: if the folder is no case, or its tables cannot be read.
+    """
+    files = _files(Path(case), ("requests", "events"))
+    try:
+        return named(name, pl.read_parquet(files["requests"], columns=["request"]), pl.scan_parquet(files["events"]))
+    except pl.exceptions.PolarsError as problem:
+        raise CaseError(f"cannot read the tables: {problem}", path=str(case)) from problem
+
+
+def export(
+    case: str | os.PathLike[str], to: str, out: str | os.PathLike[str] | BinaryIO, requests: Sequence[str] | None = None
+) -> Exported:
+    """Export the events of a case, or of some of its requests.
+
+    Args:
+        case: its folder.
+        to: one of `FORMATS`.
+        out: a file that is written beside and renamed into place, or a binary file.
+        requests: ids of requests, as `which` gives them; null for all events, tied to a request or not.
+
+    Raises:
+        CaseError: if the folder is no case, its tables cannot be read, or `to` is no target.
+        InputError: if `out` cannot be written.
+    """
+    if to not in FORMATS:
+        raise CaseError(f"no such target: {to}", hint=", ".join(FORMATS))
+    folder = Path(case)
+    files = _files(folder, ("events", "requests", "links"))
+    with written(out) as file:
+        if to == "markdown":
+            return Case.open(folder).export(to, file, requests)
+        try:
+            return export_tables(files, to, file, requests)
+        except (duckdb.Error, pa.ArrowException) as problem:
+            said = str(problem).partition("\n")[0]
+            hint = "a case of another version: strataline reconstruct makes it anew"
+            raise CaseError(f"cannot read the tables: {said}", path=str(folder), hint=hint) from problem
+
+
+def query(case: str | os.PathLike[str], sql: str, form: str, out: str | os.PathLike[str] | BinaryIO) -> int:
+    """Write the result of one SELECT over the tables of a case; return how many rows.
+
+    Args:
+        case: its folder.
+        sql: the query.
+        form: csv, json (one object on each line) or parquet.
+        out: as for `export`.
+
+    Raises:
+        CaseError: if the folder is no case, or the query is none, or cannot be answered.
+        InputError: if `out` cannot be written.
+    """
+    with _asked(case) as tables:
+        result = answers.ask(tables, sql)
+        with written(out) as file:
+            return answers.write(result, form, file)
+
+
+def query_table(case: str | os.PathLike[str], sql: str, page: Page, limit: int) -> tuple[str, int]:
+    """The first `limit` rows of the result, as a table for reading, and how many rows there are.
+
+    Raises:
+        CaseError: as `query`.
+    """
+    with _asked(case) as tables:
+        return answers.table(answers.ask(tables, sql), page, limit)
+
+
+@contextmanager
+def _asked(case: str | os.PathLike[str]) -> Iterator[Tables]:
+    files = _files(Path(case), tuple(table.name for table in TABLES))
+    with ExitStack() as stack:
+        try:
+            # Aggregates without an order of their own come in the same order from one thread alone.
+            tables = stack.enter_context(over(files, threads=1))
+        except duckdb.Error as problem:
+            said = str(problem).partition("\n")[0]
+            raise CaseError(f"cannot read the tables: {said}", path=str(case)) from problem
+        yield tables
+
+
+def _files(folder: Path, names: tuple[str, ...]) -> dict[str, Path]:
+    read_manifest(folder)
+    files = {name: folder / f"{name}.parquet" for name in names}
+    gone = [file for file in files.values() if not file.is_file()]
+    if gone:
+        raise CaseError("cannot read the table: it is not there", path=str(gone[0]))
+    return files
+
+
+@contextmanager
+def written(out: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+    """A file to write to: `out` itself, or one that takes the place of `out` once all is written.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    if not isinstance(out, (str, os.PathLike)):
+        yield out
+        return
+    target = Path(out)
+    try:
+        with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}-", delete=False) as file:
+            made = Path(file.name)
+            try:
+                yield file  # type: ignore[misc]
+                file.close()
+                made.chmod(0o666 & ~_umask())
+                made.replace(target)
+            finally:
+                made.unlink(missing_ok=True)
+    except OSError as problem:
+        raise InputError(f"cannot be written: {problem.strerror or problem}", path=str(target)) from problem
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
