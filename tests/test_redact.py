@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -14,6 +16,7 @@ from hypothesis import given, strategies as st
 from strataline.errors import StrataError
 from strataline.report.redact import Redactor, Replaced
 
+ROOT = Path(__file__).resolve().parent.parent
 KEY = b"sixteen bytes or more"
 
 
@@ -172,6 +175,8 @@ def test_names_by_presidio() -> None:
     redactor = Redactor(names=True)
     made = redactor.text("My name is John Smith and I live in Boston.")
     assert made == "My name is [name 1] and I live in Boston."
+    ids = "template help_answer@8 served acme-chat-2026-10-01 to u_99907"
+    assert redactor.text(ids) == ids
 
 
 @pytest.mark.skipif(importlib.util.find_spec("presidio_analyzer") is not None, reason="Presidio is installed")
@@ -255,6 +260,19 @@ def test_time_grows_with_the_length_and_no_faster(piece: str) -> None:
     # Eight times the text: eight times the time, and room for a noisy machine; quadratic would be 64 times.
     assert long < 0.1 or long < 28 * short, (short, long)
     assert long < 8
+
+
+def test_the_page_holds_what_is_measured() -> None:
+    spec = importlib.util.spec_from_file_location("redaction", ROOT / "benchmarks" / "redaction.py")
+    assert spec is not None
+    assert spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = benchmark  # a dataclass asks for its module
+    spec.loader.exec_module(benchmark)
+    assert "\n".join(benchmark.table()) in (ROOT / "docs" / "lint.md").read_text(encoding="utf-8")
+    for kind, (found, missed, wrong) in benchmark.measured()[0].items():
+        assert found / (found + missed) >= 0.99, kind
+        assert found / (found + wrong) >= 0.97, kind
 
 
 def test_no_detector_of_the_page_is_missing() -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, examine, exports, html, lint, reasons, report
+from strataline.cli import catalogue, examine, exports, html, lint, reasons, regressions, report
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.terminal import (
     ASSUME_ZONE,
@@ -83,9 +83,12 @@ def main() -> None:
     strataline doctor CASE                    which checks can run, and which field is missing
     strataline compare CASE_A CASE_B          an incident against a good day
     strataline check CASE --require F-01=0    checks as a gate: exit status 3 if not met
+    strataline report CASE -o postmortem.md   the draft of a postmortem, cited line by line
+    strataline lint postmortem.md             an edited draft: blame, hindsight, changed claims
+    strataline html CASE -o page.html         one offline page for people who read no terminal
+    strataline regressions CASE -o DIR        affected requests as tests, checks as a gate
     strataline query CASE "SELECT …"          any question to the tables, in SQL
     strataline export CASE --to FORMAT -o F   Timesketch, Perfetto, OTLP, CSV, JSONL, Parquet, Markdown
-    strataline lint postmortem.md             an edited draft: blame, hindsight, changed claims
     strataline verify CASE                    whether case and inputs are what they were
     strataline formats                        every log that is known at sight
     strataline new-format LOG -o DIR          draft a format for a log that is not
@@ -479,3 +482,4 @@ report.register(main)
 html.register(main)
 lint.register(main)
 catalogue.register(main)
+regressions.register(main)

@@ -115,7 +115,7 @@ def lint(
 
 @cache
 def _required() -> frozenset[str]:
-    """Keys of the placeholders that every draft has, for one that was deleted is not filled; of actions there are any."""
+    """Keys of the placeholders that every draft has; of actions there may be any number."""
     return frozenset(
         found["key"] for found in OPEN.finditer(template("").text) if not found["key"].startswith("action_")
     )
@@ -147,7 +147,7 @@ def _words(document: Document) -> Iterator[Hit]:
     for block in document.blocks:
         for rule, (start, end) in words(block):
             said = " ".join(block.prose[start:end].split())
-            yield rule, block.start + start, block.start + end, f"{said!r}: {RULES[rule].detects}"
+            yield rule, block.start + start, block.start + end, f"{said!r}: {RULES[rule].detects.partition(':')[0]}"
         if delivered is not None and delivered > 0.5 and not block.quoted and block.section not in APPENDICES:
             for found in _DOWN.finditer(block.prose):
                 at = block.start + found.start()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -51,7 +51,7 @@ _NUMBERED = re.compile(r"(?P<name>[0-9]{1,2}(?:\.[0-9]{1,2})?|[A-F])[.:)]?\s")
 _FRONT = re.compile(r"\A---\n(?P<text>.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _FENCE = re.compile(
-    r"^ {0,12}(?P<mark>`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,12}(?P=mark)[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+    r"^ {0,12}(?P<mark>`{3,}+|~{3,}+)[^\n]*\n.*?(?:^ {0,12}(?P=mark)[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
 _TICKS = re.compile(r"(?<![\\`])(`+)(?!`)")
 _SLOT_OPEN = re.compile(r"<<HUMAN:.*?>>", re.DOTALL)
@@ -103,12 +103,12 @@ class Block:
     @cached_property
     def marks(self) -> list[re.Match[str]]:
         """The marks of its statements, in code not."""
-        return list(MARK.finditer(self.shown))
+        return list(MARK.finditer(self.shown, 0, self.shown.rfind("]") + 1))
 
     @cached_property
     def shown(self) -> str:
         """As it is written, with blanks for comments and code."""
-        return _blank_code(_COMMENT.sub(_spaces, self.raw))
+        return _blank_code(_closed(_COMMENT, "-->", _spaces, self.raw))
 
     def cells(self) -> list[tuple[int, str]]:
         """The cells of a row: (place in the block, prose)."""
@@ -275,11 +275,17 @@ def _without_comments(text: str) -> str:
         fill = "\xa0" if leads and not alone else " "
         return re.sub(r"[^\n]", fill, found[0])
 
-    return _COMMENT.sub(blank, text)
+    return _closed(_COMMENT, "-->", blank, text)
 
 
 def _spaces(found: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", found[0])
+
+
+def _closed(pattern: re.Pattern[str], end: str, by: Callable[[re.Match[str]], str], text: str) -> str:
+    """`text` with what `pattern` finds replaced; behind the last `end` nothing can be found, so nothing is tried."""
+    last = text.rfind(end) + len(end) if end in text else 0
+    return pattern.sub(by, text[:last]) + text[last:]
 
 
 def _blank(text: str, start: int, end: int) -> str:
@@ -290,7 +296,9 @@ def _prose(raw: str) -> str:
     """`raw` with blanks for what is not its author's prose."""
     made = _blank_code(raw).replace("\xa0", " ")
     made = _LEAD.sub(lambda found: " " * len(found[0]), made)
-    for pattern in (_SLOT_OPEN, MARK, *_BLANKED, _EMPHASIS):
+    made = _closed(_SLOT_OPEN, ">>", _spaces, made)
+    made = _closed(MARK, "]", _spaces, made)
+    for pattern in (*_BLANKED, _EMPHASIS):
         made = pattern.sub(_spaces, made)
     return made
 

@@ -31,7 +31,8 @@ def people(document: Document, roster: Sequence[str]) -> Iterator[Hit]:
         if block.section in ("16", *APPENDICES) or block.quoted or block.kind == "code" or block.pristine:
             continue
         apart = _owners(document, block)
-        hits = [(start, end) for start, end, kind in find(block.prose) if kind == "email"]
+        found_in = find(block.prose) if "@" in block.prose else []
+        hits = [(start, end) for start, end, kind in found_in if kind == "email"]
         hits += [found.span() for found in _HANDLE.finditer(block.prose)]
         hits += [found.span() for found in known.finditer(block.prose)] if known else []
         last = 0
