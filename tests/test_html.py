@@ -21,6 +21,7 @@ from click.testing import CliRunner
 import strataline
 from strataline.case import Case
 from strataline.cli import main
+from strataline.cli.redaction import redaction
 from strataline.examine import Affected, Examined, Facts, coverage, examine
 from strataline.export import html
 from strataline.wording import LEFT_OPEN, banned
@@ -140,7 +141,11 @@ def hostile(facts: Made) -> str:
         alternatives=pl.lit([HOSTILE[4]]),
     )
     findings = pl.concat([finding.cast(found.findings.schema), found.findings.slice(1)])
-    return page_of(made, replace(found, findings=findings), title=HOSTILE[0])
+    draft = ["## <img src=x onerror=window.pwned=1>", *HOSTILE, "| a |", "| - |", *(f"| {one} |" for one in HOSTILE)]
+    draft += ["- `<!-- <script>window.pwned=1</script> -->` [OBS EV-0001]", "```text", *HOSTILE, "## no heading", "```"]
+    evidence = {"EV-0001": {"event": "e0", "address": HOSTILE[0]}}
+    text = "\n".join(line.replace("\n", " ") for line in draft)
+    return page_of(made, replace(found, findings=findings), title=HOSTILE[0], draft=(text, evidence))
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +244,10 @@ def test_hostile_text_is_data_and_no_markup(facts: Made) -> None:
     for char in ("\x1b", "\u202e", "\u200b", "\x00", "\x85"):
         assert char not in page
         assert char not in json.dumps(data(page), ensure_ascii=False)
-    assert "https://evil.example" not in json.dumps(data(page)["findings"])
-    assert len(page) < 600_000  # words of a megabyte are cut, and say so
+    # An address of evidence is copied to look it up again, so that alone is not defanged; it is no link either.
+    free = [{name: one[name] for name in one if name != "addresses"} for one in data(page)["findings"]]
+    assert "https://evil.example" not in json.dumps(free)
+    assert len(page) < 600_000  # words of a megabyte are cut, and say so; in a draft they were cut before
     assert "(1,000,000 characters)" in json.dumps(data(page))
 
 
@@ -309,7 +316,7 @@ def test_the_command_writes_it(case: Case, page: str, tmp_path: Path) -> None:
     case.write(tmp_path / "CASE")
     chosen = ("--affected", SELECTOR, "--affected-by", "on-call, retrieval")
     target = tmp_path / "page.html"
-    found = CliRunner().invoke(main, ["html", str(tmp_path / "CASE"), "-o", str(target), *chosen])
+    found = CliRunner().invoke(main, ["html", str(tmp_path / "CASE"), "-o", str(target), *chosen, "--no-redact"])
     assert found.exit_code == 0, found.output
     told, direct = data(target.read_text(encoding="utf-8")), data(page)
     assert list(told.pop("files"))[:2] == ["clocks.parquet", "events.parquet"]
@@ -321,6 +328,37 @@ def test_the_command_writes_it(case: Case, page: str, tmp_path: Path) -> None:
     missing = CliRunner().invoke(main, ["html", str(tmp_path / "CASE"), "-o", str(tmp_path / "no" / "page.html")])
     assert missing.exit_code == 2
     assert "cannot write" in missing.output
+
+
+def test_personal_data_is_replaced_unless_somebody_says_otherwise(case: Case, examined: Examined) -> None:
+    mail = pl.lit("write to ana@corp.example")
+    frames = case.frames["events"].with_columns(
+        input_excerpt=pl.when(pl.col("input_excerpt").is_not_null()).then(mail), user=pl.lit("ana@corp.example")
+    )
+    tables = {**case.frames, "events": frames, "coverage": coverage(frames)}
+    tables["doubts"] = case.facts().events.select("event_id", "doubt")
+    assert "ana@corp.example" in json.dumps(data(html.page(tables, case.manifest, examined)))
+    redacted = json.dumps(data(html.page(tables, case.manifest, examined, redact=redaction(True, None, ()).text)))
+    assert "ana@corp.example" not in redacted
+    assert "write to " in redacted
+
+
+def test_report_writes_it_with_the_draft(case: Case, tmp_path: Path) -> None:
+    case.write(tmp_path / "CASE")
+    target, beside = tmp_path / "page.html", tmp_path / "draft.md"
+    command = ["report", str(tmp_path / "CASE"), "--affected", SELECTOR, "--html", str(target)]
+    found = CliRunner().invoke(main, [*command, "-o", str(beside)])
+    assert found.exit_code == 0, found.output
+    told = data(target.read_text(encoding="utf-8"))["draft"]
+    assert "\n".join(told["lines"]) == beside.read_text(encoding="utf-8")
+    evidence = json.loads((tmp_path / "draft.claims.json").read_text(encoding="utf-8"))["evidence"]
+    assert {name: (event, address) for name, event, address in told["evidence"]} == {
+        name: (one["event"], one["address"]) for name, one in evidence.items()
+    }
+    first = target.read_bytes()
+    assert CliRunner().invoke(main, command).exit_code == 0  # the page alone
+    assert target.read_bytes() == first
+    assert CliRunner().invoke(main, ["report", "--template", "--html", str(target)]).exit_code == 2
 
 
 def test_the_sentences_of_the_page_use_no_word_that_reports_never_use() -> None:
@@ -555,6 +593,31 @@ def test_hostile_text_does_nothing_in_a_browser(browser: Any, facts: Made, tmp_p
     assert all(link.startswith("#") for link in links)
     assert "onerror=window.pwned" in page.text_content("main")
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    made.close()
+
+
+@pytest.mark.slow
+def test_a_draft_on_the_page_reads_as_it_was_written(
+    browser: Any, case: Case, examined: Examined, tmp_path: Path
+) -> None:
+    draft = case.report(examined)
+    file = tmp_path / "page.html"
+    file.write_text(case.html(examined, draft=draft), encoding="utf-8")
+    made = Tab(browser, file, viewport={"width": 1280, "height": 900})
+    page = made.open()
+    headings = [line[3:] for line in draft.text.split("\n") if line.startswith("## ")]
+    assert page.locator("#draft > details > summary").all_text_contents() == headings
+    shown = page.text_content("#draft")
+    assert "<!--" not in shown
+    assert shown.count("For people: ") == len(
+        re.findall(r"^<<HUMAN:|[^`]<<HUMAN:", draft.text.partition("## ")[2], re.M)
+    )
+    assert "**" not in shown
+    page.locator("#draft summary", has_text="1. Summary").click()
+    cite = page.locator("#draft .cite:visible").first
+    address = cite.get_attribute("title")
+    cite.click()
+    assert address in page.text_content("#evidence")
     made.close()
 
 

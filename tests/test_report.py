@@ -23,7 +23,7 @@ from markdown_it.token import Token
 import strataline
 from strataline import Case
 from strataline.cli import main
-from strataline.cli.report import redaction
+from strataline.cli.redaction import redaction
 from strataline.event import PRODUCT_LAYERS
 from strataline.report.draft import OUTLINE, Draft, template
 from strataline.report.marks import ANCHOR, BLOCK, EVIDENCE, MARK, OPEN, SLOT, digest, numbers, visible

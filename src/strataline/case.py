@@ -467,17 +467,35 @@ class Case:
     def _repr_html_(self) -> str:
         return notebook.case(self.summary(), self.frames["requests"])
 
-    def html(self, examined: Examined, *, limit: int = html.LIMIT, title: str = "Incident record") -> str:
+    def html(
+        self,
+        examined: Examined,
+        *,
+        limit: int = html.LIMIT,
+        title: str = "Incident record",
+        redaction: Redaction | None = None,
+        draft: Draft | None = None,
+    ) -> str:
         """One offline page of the case and an examination of it; see `export.html.page`.
 
         Args:
             examined: what `examine` gave.
             limit: how many requests are drawn; the page says how many it leaves out.
             title: heading of the page.
+            redaction: how log text is redacted; by default not at all.
+            draft: the draft that the page is to hold too, as `report` gave it.
         """
         doubts = self.facts().events.select("event_id", "doubt")
         tables = {**self.frames, "coverage": self._coverage(), "doubts": doubts}
-        return html.page(tables, self.manifest, examined, limit=limit, title=title)
+        return html.page(
+            tables,
+            self.manifest,
+            examined,
+            limit=limit,
+            title=title,
+            redact=str if redaction is None else redaction.text,
+            draft=None if draft is None else (draft.text, draft.claims["evidence"]),
+        )
 
     def _coverage(self) -> pl.DataFrame:
         return coverage(self.frames["events"]) if self._covered is None else self._covered

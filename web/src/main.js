@@ -4,6 +4,7 @@ import { requests } from "./requests.js";
 import { changes } from "./changes.js";
 import { contrasts } from "./contrasts.js";
 import { coverage } from "./coverage.js";
+import { draft } from "./draft.js";
 import { findings } from "./findings.js";
 import { clocks, lede, leftOpen, leftOut, reached, sources } from "./words.js";
 
@@ -39,6 +40,7 @@ async function start() {
     chain.section,
     coverage(facts),
     clocks(facts),
+    draft(facts, open),
     leftOpen(facts),
     leftOut(facts),
     sources(facts),
@@ -47,10 +49,10 @@ async function start() {
   navigate(parts);
   state.remove();
   parts.forEach((part) => part.dispatchEvent(new CustomEvent("placed")));
-  // What is folded is part of the record on paper.
+  // What is folded is part of the record on paper; the draft has a file of its own.
   let before = [];
   addEventListener("beforeprint", () => {
-    before = [...document.querySelectorAll("main details:not([open])")];
+    before = [...document.querySelectorAll("main details:not([open])")].filter((one) => !one.closest("#draft"));
     before.forEach((one) => (one.open = true));
   });
   addEventListener("afterprint", () => before.forEach((one) => (one.open = false)));

@@ -19,8 +19,10 @@ from strataline.cli.examine import (
     declared_in,
     examined,
 )
+from strataline.cli.redaction import redaction
 from strataline.cli.terminal import INPUTS
 from strataline.errors import CaseError
+from strataline.escape import printable
 from strataline.examine import catalogue
 from strataline.export.html import LIMIT
 from strataline.wording import count
@@ -30,6 +32,20 @@ STATUS = """
 Exit status: 0 done; 2 nothing written (usage, no such case, a selection that names
 nothing, a file that cannot be written).
 """
+
+
+def write(target: Path, page: str) -> None:
+    """Write a page, and say how large it is.
+
+    Raises:
+        CaseError: if it cannot be written.
+    """
+    made = page.encode()
+    try:
+        target.write_bytes(made)
+    except OSError as problem:
+        raise CaseError(f"cannot write: {problem.strerror or problem}", path=str(target)) from problem
+    click.echo(f"{count(len(made), 'byte')}: {printable(str(target))}", err=True)
 
 
 def register(group: click.Group) -> None:
@@ -52,6 +68,15 @@ def register(group: click.Group) -> None:
     help="How many requests to draw; the page says how many it leaves out.",
 )
 @click.option("--title", default="Incident record", show_default=True, metavar="TEXT", help="Heading of the page.")
+@click.option("--redact/--no-redact", default=True, show_default=True, help="Replace personal data in log text.")
+@click.option(
+    "--redact-key",
+    "key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Key of the pseudonyms (16 bytes or more); without one they are numbers within this page.",
+)
+@click.option("--redact-field", "fields", multiple=True, metavar="NAME", help="Also replace this field. Repeatable.")
 @CHECKS_DIR
 @DECLARED
 @FEED
@@ -66,6 +91,9 @@ def html(
     baseline: str,
     limit: int,
     title: str,
+    redact: bool,
+    key: Path | None,
+    fields: tuple[str, ...],
     folders: tuple[Path, ...],
     declared: Path | None,
     feed: tuple[Path, ...],
@@ -79,7 +107,7 @@ def html(
     strataline html CASE -o page.html --affected 'ui.feedback == "down"' --affected-by "on-call, retrieval"
 
     The page holds all that it needs and fetches nothing. It holds excerpts of the logs: make the case with
-    --excerpts none for a page without them.
+    --excerpts none for a page without them. `strataline report CASE --html FILE` is the same with the draft in it.
     """  # noqa: D301 - \b keeps click from folding the lines
     opened = Case.open(case, inputs)
     found = examined(
@@ -93,9 +121,5 @@ def html(
         signalled=signalled,
         mitigated=mitigated,
     )
-    text = opened.html(found, limit=limit, title=title).encode()
-    try:
-        output.write_bytes(text)
-    except OSError as problem:
-        raise CaseError(f"cannot write: {problem.strerror or problem}", path=str(output)) from problem
-    click.echo(f"{count(len(text), 'byte')}: {output}", err=True)
+    text = opened.html(found, limit=limit, title=title, redaction=redaction(redact, key, fields))
+    write(output, text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,11 +26,12 @@ from strataline.cli.examine import (
     declared_in,
     examined,
 )
+from strataline.cli.html import write as write_page
+from strataline.cli.redaction import redaction
 from strataline.cli.terminal import INPUTS, echo
 from strataline.errors import CaseError
 from strataline.examine import catalogue
-from strataline.report.draft import Draft, Redaction, template
-from strataline.report.redact import Redactor
+from strataline.report.draft import Draft, template
 from strataline.report.update import Updated, update
 from strataline.wording import count
 
@@ -53,6 +53,13 @@ def register(group: click.Group) -> None:
 @affected_options
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE", help="Where; - prints it."
+)
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write it as one offline page, with the lanes of the requests: docs/html.md.",
 )
 @click.option(
     "--update",
@@ -93,6 +100,7 @@ def report(
     chosen_by: str | None,
     baseline: str,
     output: Path | None,
+    page: Path | None,
     edited: Path | None,
     empty: bool,
     redact: bool,
@@ -113,16 +121,19 @@ def report(
     \b
     strataline report CASE --affected check:F-03 --affected-by "on-call" -o postmortem.md
     strataline report CASE --affected check:F-03 --update postmortem.md
+    strataline report CASE --affected check:F-03 --html postmortem.html
     strataline report --template -o postmortem.md
 
     Beside FILE.md stands FILE.claims.json: every claim with its evidence, for `strataline lint` and --update.
     """  # noqa: D301 - \b keeps click from folding the lines
     target = output or edited
-    if target is None:
-        raise click.UsageError("say where: -o FILE, or -o - to print it")
+    if target is None and page is None:
+        raise click.UsageError("say where: -o FILE, -o - to print it, or --html FILE")
     if empty:
-        if case is not None or edited is not None:
-            raise click.UsageError("--template needs no case and updates nothing")
+        if case is not None or edited is not None or page is not None:
+            raise click.UsageError("--template needs no case and updates nothing; it has no page")
+        if target is None:
+            raise click.UsageError("say where: -o FILE, or -o - to print it")
         _write(target, template(version("strataline")))
         return
     if case is None:
@@ -132,14 +143,19 @@ def report(
     options |= {"feed": feed, "signalled": signalled, "mitigated": mitigated, "content": content}
     found = examined(opened, selectors, chosen_by, baseline, **options, formats=formats)
     before, sidecar = (None, None) if edited is None else _edited(edited)
+    how = redaction(redact, key, fields)
     made = opened.report(
         found,
-        redaction(redact, key, fields),
+        how,
         sidecar,
         content=content,
         options=_asked(selectors, chosen_by, baseline, only, feed, signalled, mitigated, content),
         formats=formats,
     )
+    if page is not None:
+        write_page(page, opened.html(found, redaction=how, draft=made))
+    if target is None:
+        return
     if before is None:
         _write(target, made)
         return
@@ -170,29 +186,6 @@ def _asked(
         ("Checks of whole texts", "on" if content else "off (`--content`)"),
     ]
     return [(name, value) for name, value in given if value]
-
-
-def redaction(on: bool, key: Path | None, fields: tuple[str, ...]) -> Redaction:
-    """How log text is redacted, as the options ask.
-
-    Raises:
-        CaseError: if the key cannot be read.
-        StrataError: if it is too short.
-    """
-    if not on:
-        if key is not None or fields:
-            raise click.UsageError("--redact-key and --redact-field say how to redact: not with --no-redact")
-        return Redaction()
-    try:
-        redactor = Redactor(None if key is None else key.read_bytes(), fields)
-    except OSError as problem:
-        raise CaseError(f"the key cannot be read: {problem.strerror}", path=str(key)) from problem
-    how = "keyed pseudonyms" if key is not None else "numbers in the order of first sight"
-    said = (
-        f"Personal data and secrets that detectors find in log text are replaced by {how} (appendix F); ids that the "
-        "evidence needs are not."
-    )
-    return Redaction(redactor.text, lambda: [asdict(one) for one in redactor.log], said)
 
 
 def _sidecar(target: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -32,7 +33,15 @@ _MINUTE_US = 60_000_000
 Facts = dict[str, Any]
 
 
-def gather(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], examined: Any, *, limit: int) -> Facts:
+def gather(
+    tables: Mapping[str, pl.DataFrame],
+    manifest: Mapping[str, Any],
+    examined: Any,
+    *,
+    limit: int,
+    redact: Callable[[str], str] = str,
+    draft: tuple[str, Mapping[str, Any]] | None = None,
+) -> Facts:
     """Everything that the page holds, as JSON has it. Times are UTC in microseconds since 1970, null where unknown.
 
     Args:
@@ -40,10 +49,13 @@ def gather(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], exam
         manifest: of the case.
         examined: what an examination gave.
         limit: how many requests.
+        redact: see `page`.
+        draft: see `page`.
     """
     affected = set() if examined.affected is None else set(examined.affected.requests)
     chosen, wanted = _choose(tables["requests"], examined, affected, limit)
-    loose = _cited(examined)
+    cited = {} if draft is None else draft[1]
+    loose = _cited(examined) | {one["event"] for one in cited.values() if one.get("event")}
     drawn = _chains(tables, chosen)
     inside = {event["event_id"] for chain in drawn for event in chain.events}
     beside = _events(tables, pl.col("event_id").is_in(sorted(loose - inside)))
@@ -74,21 +86,40 @@ def gather(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], exam
         "unknowable": clocks.UNKNOWABLE,
         "left_out": _left_out(tables, examined, len(chosen), wanted),
     }
-    safe: Facts = _safe(facts, _LONGEST)
+    safe: Facts = _Safe(redact).value(facts)
+    if draft is not None:
+        # Its log text was made safe and redacted where it was drafted; cut, a table would lose its cells.
+        safe["draft"] = {
+            "lines": [printable(line) for line in draft[0].split("\n")],
+            "evidence": [
+                [name, one.get("event"), printable(one.get("address") or "")] for name, one in sorted(cited.items())
+            ],
+        }
     return safe
 
 
-def _safe(value: Any, longest: int, name: str = "") -> Any:
-    """`value` with every text printable and of bounded length, and free text with web addresses defanged."""
-    if isinstance(value, str):
-        text = printable(value) if name in _VERBATIM else excerpt(value)
-        longest = 3 * longest if name in _SENTENCES else longest
-        return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"
-    if isinstance(value, Mapping):
-        return {_safe(str(key), longest): _safe(one, longest, str(key)) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_safe(one, longest, name) for one in value]
-    return value
+class _Safe:
+    """Makes texts printable and of bounded length, and free text redacted, with its web addresses defanged."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = cache(redact)
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """`value` with every text in it made safe; `name` is the key that it stands at."""
+        if isinstance(value, str):
+            return self._text(value, name)
+        if isinstance(value, Mapping):
+            return {self._text(str(key), ""): self.value(one, str(key)) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(one, name) for one in value]
+        return value
+
+    def _text(self, value: str, name: str) -> str:
+        longest = 3 * _LONGEST if name in _SENTENCES else _LONGEST
+        # A cut through an address would hide it from who looks for addresses: what is seen is a little longer.
+        seen = value[: 2 * longest]
+        text = printable(seen) if name in _VERBATIM else excerpt(self._redact(seen))
+        return text if len(text) <= longest else f"{text[:longest]}… ({len(value):,} characters)"
 
 
 _VERBATIM = frozenset({"address", "addresses", "source", "hash", "id", "request", "event", "events", "requests"})

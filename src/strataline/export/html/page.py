@@ -11,7 +11,7 @@ import hashlib
 import html
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from string import Template
 from typing import Any
@@ -34,6 +34,8 @@ def page(
     *,
     limit: int = LIMIT,
     title: str = "Incident record",
+    redact: Callable[[str], str] = str,
+    draft: tuple[str, Mapping[str, Any]] | None = None,
 ) -> str:
     """Return `examined` (an ``examine.Examined``) and the chains it speaks of as one HTML file.
 
@@ -44,11 +46,14 @@ def page(
         examined: what an examination of it gave.
         limit: how many requests are drawn; the page says how many it leaves out.
         title: heading of the page.
+        redact: what becomes of free log text before it stands here; by default nothing.
+        draft: the draft of a postmortem that the page is to hold too: its text, and its evidence by name (``EV-0001``),
+            each with ``event`` and ``address``.
 
     Returns:
         The same bytes for the same arguments.
     """
-    facts = gather(tables, manifest, examined, limit=limit)
+    facts = gather(tables, manifest, examined, limit=limit, redact=redact, draft=draft)
     facts["title"] = printable(title)
     packed = zlib.compress(json.dumps(facts, ensure_ascii=True, separators=(",", ":")).encode(), 9)
     text = base64.b64encode(packed).decode("ascii")
