@@ -610,7 +610,7 @@ def test_a_draft_on_the_page_reads_as_it_was_written(
     shown = page.text_content("#draft")
     assert "<!--" not in shown
     assert shown.count("For people: ") == len(
-        re.findall(r"^<<HUMAN:|[^`]<<HUMAN:", draft.text.partition("## ")[2], re.M)
+        re.findall(r"^<<HUMAN:|[^`]<<HUMAN:", draft.text.partition("## ")[2], re.MULTILINE)
     )
     assert "**" not in shown
     page.locator("#draft summary", has_text="1. Summary").click()
