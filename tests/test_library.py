@@ -54,7 +54,7 @@ def tables(case: Case) -> dict[str, pa.Table]:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(strataline.__all__) == [
-        "Case", "CaseError", "Format", "FormatError", "InputError", "StrataError", "Survey", "reconstruct",
+        "Case", "CaseError", "CheckError", "Format", "FormatError", "InputError", "StrataError", "Survey", "reconstruct",
         "survey",
     ]  # fmt: skip
     assert all(getattr(strataline, name) for name in strataline.__all__)
