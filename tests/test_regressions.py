@@ -324,7 +324,7 @@ def test_the_headline_request_is_handed_over_whole(folder: Path, tmp_path: Path)
     settings = {(one["service"], one["key"]): one["value"] for one in case["settings"]}
     assert settings["policyd (policy-a)", "policy_rev on_error"] == "allow"
     assert settings["kb-retrieval", "kb-current"] == "kb_v12"
-    assert {one["finding"] for one in case["findings"]} == {"F-03", "M-02", "R-04"}
+    assert {one["finding"] for one in case["findings"]} >= {"F-03", "M-02", "R-04"}
     assert case["todo"].startswith("TODO(human)")
 
 
