@@ -485,6 +485,9 @@ def test_the_lanes_are_walked_by_keyboard_and_zoomed(tab: Any) -> None:
     whole = width()
     tab.keyboard.press("+")
     assert width() > 1.5 * whole
+    seen = tab.locator("svg.lanes").bounding_box()
+    mark = tab.locator("g.mark:focus .shape").bounding_box()
+    assert seen["x"] < mark["x"] < seen["x"] + seen["width"]  # about what has the focus
     tab.keyboard.press("0")
     assert width() == pytest.approx(whole)
     tab.click("button:has-text('By order')")
@@ -610,7 +613,7 @@ def test_a_draft_on_the_page_reads_as_it_was_written(
     shown = page.text_content("#draft")
     assert "<!--" not in shown
     assert shown.count("For people: ") == len(
-        re.findall(r"^<<HUMAN:|[^`]<<HUMAN:", draft.text.partition("## ")[2], re.M)
+        re.findall(r"^<<HUMAN:|[^`]<<HUMAN:", draft.text.partition("## ")[2], re.MULTILINE)
     )
     assert "**" not in shown
     page.locator("#draft summary", has_text="1. Summary").click()
