@@ -54,8 +54,8 @@ def tables(case: Case) -> dict[str, pa.Table]:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(strataline.__all__) == [
-        "Case", "CaseError", "Format", "FormatError", "InputError", "StrataError", "Survey", "reconstruct",
-        "survey",
+        "Case", "CaseError", "CheckError", "Format", "FormatError", "InputError", "StrataError", "Survey",
+        "reconstruct", "survey",
     ]  # fmt: skip
     assert all(getattr(strataline, name) for name in strataline.__all__)
     assert inspect.isfunction(strataline.reconstruct)

@@ -328,6 +328,20 @@ def test_the_headline_request_is_handed_over_whole(folder: Path, tmp_path: Path)
     assert case["todo"].startswith("TODO(human)")
 
 
+def test_settings_before_a_change_are_those_that_it_replaced(folder: Path, tmp_path: Path) -> None:
+    # The first turn of the sample, before any change.
+    done = cli(
+        "regressions", folder, "--affected", "time:2026-11-21T23:01:30..2026-11-21T23:02", *CHOSEN[2:], "-o", tmp_path
+    )
+    assert done.exit_code == 0, done.output
+    for file in tmp_path.glob("cases/*/case.json"):
+        settings = {(one["service"], one["key"]): one for one in json.loads(file.read_text("utf-8"))["settings"]}
+        found = settings["policyd (policy-a)", "policy_rev on_error"]
+        assert (found["value"], found["since"]) == ("deny", None)
+        assert found["until"].startswith("2026-11-21T23:03:3")
+        assert settings["kb-retrieval", "kb-current"]["value"] == "kb_v14"
+
+
 def test_exemplars_are_of_each_combination_first(folder: Path, tmp_path: Path) -> None:
     done = cli("regressions", folder, *CHOSEN, "--limit", 4, "-o", tmp_path)
     assert "hands all of them over" in done.stdout

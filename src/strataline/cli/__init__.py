@@ -80,6 +80,7 @@ def main() -> None:
     strataline rejects CASE                   what could not be read, and what to do about it
     strataline evidence CASE EVENT            the very bytes that an event is from
     strataline examine CASE                   what checks find, what changed, what differed
+    strataline report CASE -o postmortem.md   a draft of the postmortem, cited line by line
     strataline doctor CASE                    which checks can run, and which field is missing
     strataline compare CASE_A CASE_B          an incident against a good day
     strataline check CASE --require F-01=0    checks as a gate: exit status 3 if not met

@@ -21,6 +21,9 @@ MOST_STATES = 256
 MOST_AT_HAND = 24
 """Places at hand at once beyond which the number of ways need not even be counted."""
 
+FEW = 24
+"""A connected group of so many candidates is walked whole: what looks negligible in a loop may not be."""
+
 NEGLIGIBLE = (1e-5, 1e-4, 1e-3, 1e-2)
 """Candidates less likely than this take part in no walk; the next number holds for the groups that are too wide."""
 
@@ -50,20 +53,21 @@ def marginals(
         return chance
     likely = np.maximum(alone, chance)
     kept = np.arange(len(event))
-    for least in NEGLIGIBLE:
+    for least, most in ((0.0, FEW), *((least, len(event)) for least in NEGLIGIBLE)):
         kept = kept[likely[kept] >= least]
-        done, kept = _walks(event[kept], place[kept], odds[kept], kept)
+        done, kept = _walks(event[kept], place[kept], odds[kept], kept, most)
         for which, found in done:
             chance[which] = found
     return chance
 
 
 def _walks(
-    event: np.ndarray, place: np.ndarray, odds: np.ndarray, number: np.ndarray
+    event: np.ndarray, place: np.ndarray, odds: np.ndarray, number: np.ndarray, most: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Numbers of candidates, and their marginals, of each connected group in which events want one place.
 
-    Groups that too many ways lead through are left: their numbers come beside.
+    Groups of more than `most` candidates, and those that too many ways lead through, are left: their numbers come
+    beside.
     """
     if not len(event):
         return [], number
@@ -81,7 +85,7 @@ def _walks(
         # Where no two events want one place each event stands alone, and message passing was exact.
         if last - first == 1 or not (wanted[place[some]] > 1).any():
             continue
-        walked = _walk(event[some], place[some], odds[some])
+        walked = _walk(event[some], place[some], odds[some]) if len(some) <= most else None
         if walked is None:
             rest.append(number[some])
         else:

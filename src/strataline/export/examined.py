@@ -8,7 +8,15 @@ import polars as pl
 
 from strataline.wording import ASSOCIATION, LEFT_OPEN
 
-_TIMES = ("time",)
+READ = {
+    "RU": "Read first: reached a user although a record holds a stop condition",
+    "SG": "Read first: safeguards not evidenced",
+    "DV": "Read next: what differs",
+    "CC": "Read next: conditions known to widen outcomes",
+    "EG": "Background: gaps in the evidence",
+    "CX": "Background: context",
+}
+"""Headings, by attention. They say what to read when; not what weighs more."""
 
 
 def rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -9,20 +9,11 @@ from typing import Any
 import polars as pl
 
 from strataline.escape import defang
+from strataline.export.examined import READ
 from strataline.export.page import Page
 from strataline.wording import ABSENCE, ASSOCIATION, LEFT_OPEN, count, date_time, duration, epoch_ms
 
 Row = Mapping[str, Any]
-
-READ = {
-    "RU": "Read first: reached a user although a record holds a stop condition",
-    "SG": "Read first: safeguards not evidenced",
-    "DV": "Read next: what differs",
-    "CC": "Read next: conditions known to widen outcomes",
-    "EG": "Background: gaps in the evidence",
-    "CX": "Background: context",
-}
-"""Headings, by attention. They say what to read when; not what weighs more."""
 
 _ADDRESSES = 4
 _OF_ONE_CHECK = 3

@@ -271,9 +271,11 @@ def held(pen: Pen, m: Material) -> list[str]:
         else "No check ran without finding something."
     )
     if not near:
-        why = next((one["reason"] for one in m.not_run if one["check"] == "X-08"), None)
-        said = f"could not be told: {pen.prose(why)}" if why else "no request shows one"
-        near = [pen.claim("UNK", f"Same condition, stopped by a later layer (X-08): {said}.", note="X-08")]
+        why = next((one["reason"] for one in m.not_run if one["check"] == "X-08"), "the check was not asked for")
+        ran_ = any(one["check"] == "X-08" for one in m.clear)
+        said = "no request shows one" if ran_ else f"could not be told: {pen.prose(why)}"
+        sentence = f"Same condition, stopped by a later layer (X-08): {said}."
+        near = [pen.claim("DER" if ran_ else "UNK", sentence, note="findings")]
     return [*near, pen.claim("DER", text, note="findings")]
 
 

@@ -38,8 +38,8 @@ def fixed(redacts: str) -> list[str]:
     return [
         (
             "Each statement that came from the logs begins with a mark, or has one in its row. A mark speaks for its "
-            "list item, paragraph or row. `EV-…` leads to the evidence register (appendix A), which names file, line, "
-            "offset and hash of the record. An id such as `F-03` is a check (appendix C)."
+            "list item, paragraph or row. `EV-…` is a row of the evidence register (appendix A), which names file, "
+            "line, offset and hash of the record. An id such as `F-03` is a check (appendix C)."
         ),
         "",
         *table(["mark", "the statement is"], marks),

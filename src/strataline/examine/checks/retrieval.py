@@ -645,7 +645,7 @@ CHECKS: tuple[Check, ...] = (
         " than {most}.",
         question="Which version of the index was meant to answer at that time, and how is a switch made?",
         alternatives=(
-            "The index was switched on purpose, or two versions run side by side by plan.",
+            "The index was switched by plan, or two versions run side by side by plan.",
             "Queries that name no index are of several.",
         ),
         parameters={"window_s": WINDOW_S},

@@ -12,7 +12,7 @@ from strataline import rows, wording
 from strataline.escape import excerpt, printable
 from strataline.event import LAYERS, PRODUCT_LAYERS, TIME
 from strataline.export import clocks
-from strataline.export.examined_text import READ
+from strataline.export.examined import READ
 from strataline.export.why import STATUSES
 from strataline.rows import Chain, Row
 

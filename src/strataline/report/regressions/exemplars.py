@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from strataline import rows
+from strataline.event import TIME
 from strataline.report.regressions.expectations import Expectation, Recorded, folded, mechanical, todo
 
 Row = Mapping[str, Any]
@@ -45,7 +47,7 @@ IDS = frozenset(
             "name",
             "kind",
         ),
-        *("attention", "status", "began", "since", "layer", "texts", "verdict", "stage"),
+        *("attention", "status", "began", "since", "until", "layer", "texts", "verdict", "stage"),
     }
 )
 """Keys of a case whose values are ids, addresses or words of the tool: nothing in them is redacted."""
@@ -102,13 +104,14 @@ def names(requests: Sequence[str]) -> list[str]:
     """A name of a folder for each request, made of nothing but lower-case hex digits.
 
     >>> names(["86088d64650012345678", "../x"])
-    ['86088d646500', 'bc0ee0ef93ea']
+    ['86088d646500', 'cb3093418359']
     """
     plain = [
         one if re.fullmatch(r"[0-9a-f]{12,64}", one) else hashlib.blake2b(one.encode(), digest_size=16).hexdigest()
         for one in requests
     ]
-    return [one[:12] if sum(other[:12] == one[:12] for other in plain) == 1 else one for one in plain]
+    shared = Counter(one[:12] for one in plain)
+    return [one[:12] if shared[one[:12]] == 1 else one for one in plain]
 
 
 def exemplar(
@@ -378,24 +381,31 @@ def _stated(events: Sequence[Row], columns: Mapping[str, str], kinds: Sequence[s
 
 
 def _settings(changes: pl.DataFrame, began: datetime | None) -> list[dict[str, Any]]:
-    """Settings by the last change before the request, as records, feeds or values first seen tell of it."""
+    """Settings in force when the request began, as far as records, feeds or values first seen tell of changes.
+
+    Each by the last change before it; else by what the first change after it replaced.
+    """
     if began is None:
         return []
     keys = ["layer", "scope", "key", "service"]
-    before = changes.filter(pl.col("time") <= began).sort("time", *keys, "new", nulls_last=True)
-    last = before.unique(keys, keep="last", maintain_order=True).sort(*keys, nulls_last=True)
-    return [
-        {
-            **{key: row[key] for key in keys},
-            "value": row["new"],
-            "before": row["old"],
-            "since": _iso(row["time"]),
-            "basis": row["basis"],
-            "event": row["event"],
-            "address": row["address"],
-        }
-        for row in last.iter_rows(named=True)
-    ]
+    known = changes.drop_nulls("time").sort("time", *keys, "new", nulls_last=True)
+    before = known.filter(pl.col("time") <= began).unique(keys, keep="last", maintain_order=True)
+    after = known.filter(pl.col("time") > began).join(
+        before, on=keys, how="anti", nulls_equal=True, maintain_order="left"
+    )
+    after = after.unique(keys, keep="first", maintain_order=True).drop_nulls("old")
+    rest = ("basis", "event", "address")
+    in_force = pl.concat(
+        [
+            before.select(*keys, *rest, value="new", before="old", since="time", until=pl.lit(None, TIME)),
+            after.select(
+                *keys, *rest, value="old", before=pl.lit(None, pl.String), since=pl.lit(None, TIME), until="time"
+            ),
+        ],
+        how="diagonal",
+    )
+    rows_ = in_force.sort(*keys, nulls_last=True).iter_rows(named=True)
+    return [{**row, "since": _iso(row["since"]), "until": _iso(row["until"])} for row in rows_]
 
 
 def _finding(row: Row, hit: Row, places: Mapping[str, str], without: Mapping[str, str]) -> dict[str, Any]:
