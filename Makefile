@@ -41,14 +41,15 @@ demo: $(INSTALLED)
 test: $(IN_PLACE)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Cheapest first.
+# Cheapest first; what takes long, or needs a browser, npm or a capture, is a step of its own before the suite.
 check: $(IN_PLACE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=src:. $(BIN)/lint-imports
 	$(BIN)/python docs/build_pages.py --check
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
 
 format: $(IN_PLACE)
 	$(BIN)/ruff format .

@@ -567,6 +567,7 @@ def test_without_excerpts_no_text_of_a_user_or_a_model_is_in_the_case(logs: Path
     assert texts(case.find(text="Gutschein")) == [("app/prompt.jsonl", 7)], "the evidence is searched all the same"
 
 
+@pytest.mark.slow
 def test_without_excerpts_no_excerpt_of_any_sample_is_in_its_tables() -> None:
     """Every format's sample, in one case: no text of a user or a model in any table but by its hash."""
     samples = REPOSITORY / "sample_logs" / "formats"

@@ -120,6 +120,7 @@ def test_a_run_writes_the_case_says_what_it_read_and_where_to_look(exports: Path
     assert cli("verify", case).status == 0
 
 
+@pytest.mark.slow
 def test_threads_and_hashes_and_the_order_of_names_change_no_byte(exports: Path, tmp_path: Path) -> None:
     names = [*sorted((exports / "app").iterdir()), exports / "gateway", exports / "policy", exports / "ui"]
     for number, order in (("1", names), ("2", names[::-1])):
@@ -614,6 +615,7 @@ def test_without_a_terminal_there_is_no_bar_no_colour_and_nothing_on_standard_er
     assert "\x1b" not in made.out
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_bar_goes_to_standard_error_and_json_stays_alone(exports: Path, tmp_path: Path) -> None:
     for option in ([], ["--json"]):
         main_end, other_end = pty.openpty()

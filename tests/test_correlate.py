@@ -975,6 +975,7 @@ print(done.requests.height, time.process_time() - begun)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "requests"),
     [("model.call", 1), ("prompt.received", 100_000)],
@@ -1112,6 +1113,7 @@ def hold_turn_laws(done: Correlated, tied: pl.DataFrame) -> None:
     assert sum(counted.values()) - len(counted) == resent.height
 
 
+@pytest.mark.slow
 @given(logs)
 def test_laws_hold_for_any_log(log: str) -> None:
     events, _ = read(log)
@@ -1137,6 +1139,7 @@ STRANGER = """
 """
 
 
+@pytest.mark.slow
 @given(logs)
 @settings(max_examples=FEWER)
 def test_a_request_that_shares_nothing_changes_nothing(log: str) -> None:

@@ -176,6 +176,7 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
 
 
+@pytest.mark.slow
 def test_the_program_prints_json_and_draws(tmp_path: Path) -> None:
     chart = tmp_path / "chart.svg"
     done = program("--seeds", "4", "--requests", "20", "--fast", "--json", "--chart", str(chart))

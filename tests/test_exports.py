@@ -246,6 +246,7 @@ TIMES = st.none() | st.integers(-(2**62), 2**62)
 TEXTS = st.none() | st.text(max_size=30)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -247,6 +247,7 @@ HEADS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_megabyte_is_read_in_about_a_second(name: str, hostile: str) -> None:

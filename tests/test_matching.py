@@ -59,6 +59,7 @@ def per_event(group: list[Candidate], chance: np.ndarray) -> np.ndarray:
     return np.bincount([event for event, *_ in group], chance)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(groups())
 @example([(0, 0, 0.0)])

@@ -125,6 +125,7 @@ def allowed(source: str) -> set[str]:
     return OWN.get(name, one)
 
 
+@pytest.mark.slow
 def test_every_file_is_what_its_folder_says() -> None:
     wrong = {}
     for source, row in sources().items():

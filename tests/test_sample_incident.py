@@ -369,6 +369,7 @@ def test_every_address_in_the_page_is_a_line_that_was_read(case: Case, events: p
     assert not [one for one in named if one[2] is not None and (*one[:2], int(one[2])) not in items]
 
 
+@pytest.mark.slow
 def test_the_case_verifies_and_is_the_same_whatever_the_order_of_names(tmp_path: Path) -> None:
     """No zone is given here: what the demo does. It is assumed for the access log, and said."""
     folders = sorted(LOGS.iterdir())

@@ -339,6 +339,7 @@ def test_a_cache_hit_names_an_earlier_response() -> None:
     assert (origin["output_hash"] == origin["output_hash_origin"]).all()
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_run(tmp_path: Path) -> None:
     command = [sys.executable, str(FOLDER), "--seed", "3", "--requests", "40", "-o", str(tmp_path / "run")]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout

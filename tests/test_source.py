@@ -285,6 +285,7 @@ def damaged(lines: tuple[bytes, ...], befalls: list[Damage], *, mark: bool) -> t
     return data, whole
 
 
+@pytest.mark.slow
 @given(name=st.sampled_from(NAMES), befalls=damages, mark=st.booleans(), forced=st.booleans())
 def test_damage_costs_the_damaged_line_and_no_other(
     scratch: Path, name: str, befalls: list[Damage], mark: bool, forced: bool
