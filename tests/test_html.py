@@ -485,6 +485,9 @@ def test_the_lanes_are_walked_by_keyboard_and_zoomed(tab: Any) -> None:
     whole = width()
     tab.keyboard.press("+")
     assert width() > 1.5 * whole
+    seen = tab.locator("svg.lanes").bounding_box()
+    mark = tab.locator("g.mark:focus .shape").bounding_box()
+    assert seen["x"] < mark["x"] < seen["x"] + seen["width"]  # about what has the focus
     tab.keyboard.press("0")
     assert width() == pytest.approx(whole)
     tab.click("button:has-text('By order')")

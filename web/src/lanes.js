@@ -68,7 +68,12 @@ export function lanes(pick, behind) {
     draw();
   }
 
-  const scaled = (by) => svg && behaviour.scaleBy(svg, by);
+  // By keyboard, about the event that has the focus.
+  function scaled(by) {
+    if (!svg) return;
+    const within = host.contains(document.activeElement) && drawn.events[focused];
+    behaviour.scaleBy(svg, by, within ? [transform.rescaleX(drawn.x)(drawn.from(within)), 0] : undefined);
+  }
   const moved = (by) => svg && behaviour.translateBy(svg, (by * host.clientWidth) / transform.k, 0);
   const reset = () => svg && behaviour.transform(svg, zoomIdentity);
 
