@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +41,9 @@ def copied(case: Path, folder: Path, events: int) -> None:
     table = {one.name: pl.read_parquet(case / f"{one.name}.parquet") for one in TABLES}
     times = table["events"]["corrected_time"]
     first, last = times.min(), times.max()
-    span = timedelta(minutes=1) + (last - first if first is not None and last is not None else timedelta())  # type: ignore[operator]
+    span = timedelta(minutes=1)
+    if isinstance(first, datetime) and isinstance(last, datetime):
+        span += last - first
     copies = max(1, round(events / times.len()))
     for one in TABLES:
         frame = table[one.name]
