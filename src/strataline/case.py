@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from strataline import rows
 from strataline.errors import CaseError, InputError
-from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address
+from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow
 from strataline.examine import (
     CHECKS,
     Affected,
@@ -70,7 +70,7 @@ class Case:
     """The tables of a reconstruction. Tables are ``pyarrow.Table``; their columns are in ``docs/tables.md``.
 
     Args:
-        frames: table name → frame.
+        frames: table name → frame; those of a case that was opened are read when they are asked for.
         manifest: what was read, with which options.
         inputs: source → where it lies on this machine; what lies in archives is reached through them.
         covered: `examine.coverage` of all that was read, where the tables hold a part of it.
@@ -86,7 +86,7 @@ class Case:
         *,
         spooled: Path | None = None,
     ) -> None:
-        self.frames = dict(frames)
+        self.frames = frames if isinstance(frames, parquet.Stored) else dict(frames)
         self.manifest = dict(manifest)
         self.inputs = dict(inputs)
         self._covered = covered
@@ -149,11 +149,12 @@ class Case:
         Returns:
             One request for an id that names one; all requests of a session or user; none if nothing is tied to it.
         """
-        return named(name, self.frames["requests"], self.frames["events"].lazy(), self._ids.lazy())
+        events = narrow(self.frames, "events", ("event_id", "request"))
+        return named(name, self.frames["requests"], events.lazy(), self._ids.lazy())
 
     @cached_property
     def _ids(self) -> pl.DataFrame:
-        return _long(self.frames["events"].lazy()).collect()
+        return _long(narrow(self.frames, "events", ("event_id", "request", "ids")).lazy()).collect()
 
     def carries(self, name: str) -> pl.DataFrame:
         """The events (as in ``events``) that carry `name`, tied to a request or not."""
@@ -498,7 +499,11 @@ class Case:
         )
 
     def _coverage(self) -> pl.DataFrame:
-        return coverage(self.frames["events"]) if self._covered is None else self._covered
+        return (
+            coverage(narrow(self.frames, "events", ("layer", "source", "request", "corrected_time")))
+            if self._covered is None
+            else self._covered
+        )
 
     def summary(self) -> dict[str, Any]:
         """The figures of the case, as plain numbers and texts (what ``--json`` prints)."""
@@ -600,18 +605,12 @@ class Case:
             inputs: where the inputs are now, if not where they were.
 
         Raises:
-            CaseError: if the folder is no case, or a table of it cannot be read.
+            CaseError: if the folder is no case, or a table of it cannot be read; a table is read when it is first
+                asked for, and what only then shows is said then.
         """
         path = Path(folder)
         manifest = read_manifest(path)
-        frames = {}
-        for table in TABLES:
-            file = path / f"{table.name}.parquet"
-            try:
-                frames[table.name] = parquet.read(table, file)
-            except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as problem:
-                raise CaseError(f"cannot read the table: {problem}", path=str(file)) from problem
-        return cls(frames, manifest, _places(path, manifest, inputs))
+        return cls(parquet.Stored(path, TABLES), manifest, _places(path, manifest, inputs))
 
     def verify(self, folder: str | os.PathLike[str]) -> list[str]:
         """Hash the files of the case and its inputs again, and count its records again.
@@ -769,7 +768,7 @@ class Case:
             frames=self.frames,
             events=facts.events,
             values=facts.once(dimensions.dimensions).with_columns(pl.col("dimension", "value").cast(pl.String)),
-            coverage=coverage(self.frames["events"]) if self._covered is None else self._covered,
+            coverage=self._coverage(),
             version=self.manifest["version"],
             texts=lambda event_ids: self.texts(event_ids, folders),
             records=self._records_at_hand,

@@ -6,8 +6,10 @@ declarations here. Times are UTC nanoseconds; null always means "not known", nev
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 import pyarrow as pa
@@ -198,6 +200,20 @@ def _flag(name: str, meaning: str) -> Column:
 
 def _time(name: str, meaning: str) -> Column:
     return Column(name, TIME, meaning, "UTC ns")
+
+
+@runtime_checkable
+class Narrow(Protocol):
+    """Tables that can give some columns of one without reading the others."""
+
+    def narrow(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
+        """The table called `name`, with `columns` alone."""
+        ...
+
+
+def narrow(tables: Mapping[str, pl.DataFrame], name: str, columns: Sequence[str]) -> pl.DataFrame:
+    """The table called `name`, with `columns` alone: all that is read of it, where `tables` lie in files."""
+    return tables.narrow(name, columns) if isinstance(tables, Narrow) else tables[name].select(columns)
 
 
 def address() -> pl.Expr:

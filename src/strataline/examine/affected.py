@@ -22,9 +22,9 @@ import duckdb
 import polars as pl
 
 from strataline.errors import InputError
-from strataline.event import TABLES
+from strataline.event import EVENTS, TABLES
 from strataline.examine.check import Check
-from strataline.examine.facts import Affected, Facts
+from strataline.examine.facts import LOOKED_AT, Affected, Facts
 from strataline.examine.run import run
 from strataline.examine.selection import LOOKS_LIKE, chosen, moment
 
@@ -159,7 +159,7 @@ def _named(facts: Facts, ids: Sequence[str], which: Names) -> pl.Series:
     parts: list[pl.Series] = []
     rest = list(ids)
     if len(ids) > UNKNOWN_NAMED:
-        events = facts.tables["events"]
+        events = facts.table("events", "event_id", "request", "ids")
         carried = events.select("request", "ids").explode("ids").unnest("ids").select("request", "value")
         own = [
             facts.tables["requests"].select("request", value="request"),
@@ -180,7 +180,7 @@ def _named(facts: Facts, ids: Sequence[str], which: Names) -> pl.Series:
     if unknown:
         more = ", …" if len(unknown) > UNKNOWN_NAMED else ""
         listed = ", ".join(repr(one) for one in unknown[:UNKNOWN_NAMED]) + more
-        values = facts.tables["events"].select(pl.col("ids").list.eval(pl.element().struct.field("value")))["ids"]
+        values = facts.table("events", "ids").select(pl.col("ids").list.eval(pl.element().struct.field("value")))["ids"]
         lone = values.list.contains(unknown[0]).sum()
         hint = (
             f"{lone} events carry {unknown[0]!r} and are tied to no request"
@@ -245,8 +245,8 @@ def _seen(facts: Facts, selectors: Sequence[str]) -> str:
         found = LOOKS_LIKE.match(selector)
         name = found[0].strip(" (").rstrip("=!<>~ ").split() if found else []
         layer, _, column = name[-1].rpartition(".") if name else ("", "", "")
-        frame = facts.of(layer)
-        if column in frame.columns and frame.schema[column] == pl.String():
+        if column in LOOKED_AT and EVENTS.schema[column] == pl.String():
+            frame = facts.of(layer, columns=(column,))
             counts = frame[column].drop_nulls().value_counts().sort(["count", column], descending=[True, False])
             values = ", ".join(repr(one) for one in counts[column].head(8))
             if values:

@@ -98,8 +98,7 @@ def changes(facts: Facts, feed: pl.DataFrame | None = None) -> pl.DataFrame:
 
 def _placed(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows as `event.CHANGES`, all but ``reverts``: with time, doubt and address, and services told apart by clock."""
-    known = facts.events.select("event_id", "doubt", "source", "line", "offset")
-    known = known.filter(pl.col("event_id").is_in(rows["event_id"].drop_nulls().implode()))
+    known = facts.named(rows["event_id"], "doubt", "source", "line", "offset")
     known = known.select("event_id", "doubt", place=address())
     clocks = (
         facts.once(_programs).group_by("service").agg(clocks=pl.col("clock").filter(pl.col("clock") != "").n_unique())
@@ -145,7 +144,10 @@ def stated(facts: Facts) -> pl.DataFrame:
         `SETTINGS` (service and clock empty where none is stated), ``before`` (the value before, as this or the last
         record says; null if neither does) and ``initial`` (whether a program read it as it started), in order of time.
     """
-    events = facts.of("change").filter(pl.col("change_new").is_not_null() & pl.col("t").is_not_null())
+    told = ("event_id", "name", "service", "clock", "t", "change_scope", "change_key", "change_old", "change_new")
+    events = facts.of("change", columns=(*told, "attributes")).filter(
+        pl.col("change_new").is_not_null() & pl.col("t").is_not_null()
+    )
     events = events.with_columns(
         pl.col("service", "clock").fill_null(""),
         scope=pl.col("change_scope").fill_null("change"),
@@ -179,7 +181,7 @@ def stated(facts: Facts) -> pl.DataFrame:
 
 def _programs(facts: Facts) -> pl.DataFrame:
     """service, clock (empty where none is stated), of (layer), n (events), since (the first, ns)."""
-    events = facts.events.lazy().filter(pl.col("kind") != "log.other")
+    events = facts.look("kind", "service", "clock", "layer", "t").lazy().filter(pl.col("kind") != "log.other")
     columns = (pl.col(name).cast(pl.Categorical) for name in ("service", "clock", "layer"))
     counted = (
         events.select(*columns, "t").group_by("service", "clock", "layer").agg(n=pl.len(), since=pl.col("t").min())
@@ -226,9 +228,12 @@ def _values(facts: Facts) -> pl.DataFrame:
         ("policy", "policy threshold", policy, number),
         ("ui", "client", pl.lit("client_version"), pl.col("client_version")),
     ]
-    parts = [_differing(facts.of(layer), layer, scope, key, value) for layer, scope, key, value in columns]
+    parts = []
+    for layer, scope, key, value in columns:
+        needed = ("service", "clock", "t", "event_id", *key.meta.root_names(), *value.meta.root_names())
+        parts.append(_differing(facts.of(layer, columns=needed), layer, scope, key, value))
     for layer in PRODUCT_LAYERS:
-        events = facts.of(layer)
+        events = facts.of(layer, columns=("service", "clock", "t", "event_id", "parameters", "attributes"))
         for column, scope, wanted in (("parameters", "parameter", None), ("attributes", "attribute", SETTING_WORDS)):
             parts += [
                 _differing(events, layer, scope, pl.lit(name), pl.col(column).map.get(name))
@@ -402,7 +407,8 @@ def in_force(facts: Facts) -> pl.DataFrame:
     columns_of = ("request", "event_id", "t", "clock")
     worked: dict[tuple[str, str], pl.DataFrame] = {}
     for layer, clock in settings.select("layer", "clock").unique(maintain_order=True).iter_rows():
-        events = facts.of(layer).lazy().select(*columns_of, stage="policy_stage").filter(pl.col("clock") == clock)
+        events = facts.of(layer, columns=(*columns_of, "policy_stage")).lazy().rename({"policy_stage": "stage"})
+        events = events.filter(pl.col("clock") == clock)
         worked[layer, clock] = events.drop_nulls(["request", "t"]).drop("clock").collect().sort("t", "event_id")
     parts = []
     for layer, scope, key, service, clock in settings.iter_rows():

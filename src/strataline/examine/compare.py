@@ -76,7 +76,8 @@ def _prefixed(values: pl.DataFrame, side: str) -> pl.DataFrame:
 
 def _values(facts: Facts) -> pl.DataFrame:
     """Settings, and what became of requests: verdicts, outcomes, what was shown."""
-    tied = facts.events.filter(pl.col("request").is_not_null())
+    tied = facts.look("request", "kind", "outcome", "verdict", "policy_stage", "shown")
+    tied = tied.filter(pl.col("request").is_not_null())
     stage = pl.col("policy_stage").fill_null("unstated")
     verdicts = tied.filter(pl.col("verdict").is_not_null()).select(
         "request", dimension=pl.format("verdict ({})", stage), value="verdict"
@@ -97,7 +98,8 @@ def _values(facts: Facts) -> pl.DataFrame:
 def _variants(facts: Facts) -> pl.DataFrame:
     """(variant, n): kinds of a request's events in order, repeats side by side drawn together."""
     of = facts.requests.select("request")
-    tied = facts.events.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other"))
+    tied = facts.look("request", "seq", "layer", "kind")
+    tied = tied.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other"))
     tied = tied.join(of, on="request", how="semi").sort("request", "seq").select("request", "kind")
     new = (pl.col("kind") != pl.col("kind").shift().over("request")).fill_null(value=True)
     sequences = tied.filter(new).group_by("request", maintain_order=True).agg(pl.col("kind").str.join(" > "))
@@ -106,7 +108,8 @@ def _variants(facts: Facts) -> pl.DataFrame:
 
 def _steps(facts: Facts) -> pl.DataFrame:
     """(step, ns): one row per operation, and per request and kind."""
-    tied = facts.events.filter(pl.col("request").is_not_null() & pl.col("t").is_not_null())
+    tied = facts.look("request", "kind", "link_method", "duration_ns", "t", "t_end")
+    tied = tied.filter(pl.col("request").is_not_null() & pl.col("t").is_not_null())
     took = pl.coalesce("duration_ns", pl.when(pl.col("t_end") > pl.col("t")).then(pl.col("t_end") - pl.col("t")))
     operations = tied.select(step="kind", ns=took).drop_nulls()
     opening = tied.filter(pl.col("link_method") == "opening").group_by("request").agg(start=pl.col("t").min())

@@ -74,7 +74,8 @@ class Contents:
 
 def gather(facts: Facts) -> Contents:
     """Read the texts of the affected requests, or of all where none were named."""
-    events = facts.events.filter(pl.col("request").is_not_null())
+    texts_of = ("input_hash", "output_hash", "documents", "attributes")
+    events = facts.look("request", "event_id", "layer", "kind", *texts_of).filter(pl.col("request").is_not_null())
     if facts.affected is not None:
         events = events.filter(pl.col("request").is_in(facts.affected.requests.implode()))
     of = ["request", "event_id", "layer", "kind"]

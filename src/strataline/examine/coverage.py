@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -376,12 +376,16 @@ def stating(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     return events.filter(pl.col("format").is_in(formats.implode(), nulls_equal=True))
 
 
-def unseen(events: pl.DataFrame, sources: pl.DataFrame) -> pl.DataFrame:
+def unseen(
+    events: pl.DataFrame, sources: pl.DataFrame, states: Callable[[str, str], bool] | None = None
+) -> pl.DataFrame:
     """What no log of the case shows, whatever happened: say it before absence is read as an answer.
 
     Args:
-        events: an ``events`` table; layer, source, request, corrected_time and the fields of `TELLS` are used.
+        events: an ``events`` table; layer, source, request, corrected_time and, without `states`, the fields of
+            `TELLS` are used.
         sources: a ``sources`` table; source, lacks, zone_basis, rejected and with_events are used.
+        states: whether some event of a layer states a column, where that is known already.
 
     Returns:
         A frame with the columns of `UNSEEN`, ordered by (layer as requests pass them, topic, subject), what is about a
@@ -391,17 +395,17 @@ def unseen(events: pl.DataFrame, sources: pl.DataFrame) -> pl.DataFrame:
         or no zone) or ``reject`` (records of the source that became no event).
     """
     rows: list[dict[str, object]] = []
-    by_layer = {str(layer): part for (layer,), part in events.group_by("layer")}
+    layers = set(events["layer"].unique())
+    told = states or (lambda layer, column: says(events.filter(pl.col("layer") == layer)[column]))
     covered = coverage(events).filter(pl.col("minute").is_not_null())
     total = int(covered.filter(pl.col("layer") == PRODUCT_LAYERS[0])["minutes"].sum())
     for layer in PRODUCT_LAYERS:
-        part = by_layer.get(layer)
-        if part is None:
+        if layer not in layers:
             sentence = f"No {layer} log is among the supplied logs: what that layer did is not in them."
             rows.append({"layer": layer, "topic": "layer", "subject": layer, "sentence": sentence})
             continue
         for column, what in TELLS[layer].items():
-            if not _stated(part[column]):
+            if not told(layer, column):
                 sentence = f"No {layer} record states {what}."
                 rows.append({"layer": layer, "topic": "field", "subject": column, "sentence": sentence})
         open_ = covered.filter(pl.col("layer") == layer, ~pl.col("covered"))
@@ -421,7 +425,7 @@ def unseen(events: pl.DataFrame, sources: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=UNSEEN)
 
 
-def _stated(values: pl.Series) -> bool:
+def says(values: pl.Series) -> bool:
     """Whether one of `values` says something: an empty list or map does not."""
     known = values.drop_nulls()
     if isinstance(known.dtype, pl.Map):

@@ -84,10 +84,14 @@ def dimensions(facts: Facts) -> pl.DataFrame:
     Returns:
         `DIMENSIONS`, one row for each value of a request of `Facts.requests`, in no order that means anything.
     """
-    parts = [_stated(facts.of(layer), name, value) for name, layer, value in COLUMNS]
+    own = ("request", "event_id", "t")
+    parts = [
+        _stated(facts.of(layer, columns=(*own, *value.meta.root_names())), name, value)
+        for name, layer, value in COLUMNS
+    ]
     parts.append(facts.once(in_force).select(DIMENSIONS.names()))
     for layer in PRODUCT_LAYERS:
-        events = facts.of(layer)
+        events = facts.of(layer, columns=(*own, "service", "clock", "attempt", "parameters", "attributes"))
         if events.is_empty():
             continue
         for column in ("parameters", "attributes"):
@@ -131,7 +135,8 @@ def _replicas(events: pl.DataFrame, layer: str) -> pl.DataFrame:
 
 def _documents(facts: Facts) -> pl.DataFrame:
     """The documents that most requests were given."""
-    events = facts.of("retrieval").filter(pl.col("request").is_not_null() & (pl.col("documents").list.len() > 0))
+    events = facts.of("retrieval", columns=("request", "event_id", "t", "documents"))
+    events = events.filter(pl.col("request").is_not_null() & (pl.col("documents").list.len() > 0))
     rows = events.select("request", "event_id", "t", document=pl.col("documents").list.eval(_document()))
     rows = (
         rows.explode("document")
@@ -178,10 +183,14 @@ def _bucket(number: pl.Expr, edges: tuple[int, ...]) -> pl.Expr:
 
 def _sequences(facts: Facts) -> pl.DataFrame:
     """The steps of each request up to its answer, repeats drawn together, as ``prompt.received > model.call``."""
-    steps = facts.events.lazy().filter(
-        pl.col("request").is_not_null()
-        & pl.col("layer").is_in(["prompt", "retrieval", "model", "policy"])
-        & (pl.col("kind") != "log.other")
+    steps = (
+        facts.look("request", "seq", "layer", "kind")
+        .lazy()
+        .filter(
+            pl.col("request").is_not_null()
+            & pl.col("layer").is_in(["prompt", "retrieval", "model", "policy"])
+            & (pl.col("kind") != "log.other")
+        )
     )
     # Sorted by a number for each request: its text is long.
     steps = steps.select("request", "seq", pl.col("kind").cast(pl.Categorical))

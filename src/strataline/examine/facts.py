@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import polars as pl
 
+from strataline.event import EVENTS, narrow
 from strataline.examine.check import Examination
 from strataline.examine.contents import Contents, gather
+from strataline.examine.coverage import says
 
 LOOKED_AT = (
     *("event_id", "layer", "kind", "name", "service", "outcome", "error_type"),
@@ -26,6 +28,26 @@ LOOKED_AT = (
     *("request", "call", "seq", "link_method", "link_confidence", "order_basis"),
 )
 """Columns of ``events`` that rules may look at. Texts are not among them: see `Facts.texts`."""
+
+MADE = ("t", "t_end", "sure", "doubt")
+"""And what `Facts` adds to each: ``t`` and ``t_end`` (corrected time and end, ns; null if unknown; an event without an
+end ends when it begins), ``doubt`` (how far ``t`` may be off the reference clock, ns; 0 by the reference itself, null
+where nothing bounds its clock), ``sure`` (whether it is tied to its request by ids; null if to none)."""
+
+_MADE_OF = {
+    "t": ("corrected_time",),
+    "t_end": ("corrected_time", "end_time", "clock_offset"),
+    "sure": ("link_method",),
+    "doubt": (),
+}
+_SCHEMA = {**EVENTS.schema, "t": pl.Int64(), "t_end": pl.Int64(), "sure": pl.Boolean(), "doubt": pl.Int64()}
+_BY_LAYER = ("ids", "refs")
+
+ENDS = 200
+"""Records of a format, at either end, that tell which attributes it writes."""
+
+TIED = ("opening", "id", "span", "resend")
+"""Ways in which an event is tied to its request by ids."""
 
 STOPS = ("block", "redact", "challenge")
 """Verdicts that hold back what they are about, or a part of it."""
@@ -45,6 +67,27 @@ _DISPLAYED = (
     *("response_id", "output_hash", "output_chars"),
 )
 """What is kept of a verdict, and of a record of display, where many are joined."""
+
+_TOLD = (
+    *("event_id", "request", "call", "seq", "kind", "name", "service", "format", "source", "outcome", "attributes"),
+    *("session", "user", "t", "t_end", "sure", "doubt", "clock", "clock_offset"),
+    *("response_id", "input_hash", "output_hash", "input_chars", "output_chars"),
+)
+CALLED = (
+    *_TOLD,
+    *("tenant", "span_id", "parent_id", "error_type", "end_time", "duration_ns", "time_kind", "parameters"),
+    *("requested_model", "served_model", "provider", "finish_reason", "input_tokens", "output_tokens"),
+    *("attempt", "fallback", "cache", "stream", "http_status"),
+)
+"""Columns of events in `Facts.responses`."""
+DECIDED = (
+    *_TOLD,
+    *("policy_name", "policy_version", "policy_stage", "policy_mode", "verdict", "enforced", "delivered"),
+    *("score", "threshold"),
+)
+"""Columns of events in `Facts.verdicts`."""
+SHOWN = (*_TOLD, "corrected_time", "shown", "citations", "feedback", "client_version")
+"""Columns of events in `Facts.renders`."""
 
 _NO_ANSWER = r"(?i)block|notice|error|placeholder|refus|removed|retract"
 _AN_ANSWER = r"(?i)^(?:answer|partial)"
@@ -120,25 +163,83 @@ class Facts:
 
     @cached_property
     def events(self) -> pl.DataFrame:
-        """`LOOKED_AT` of all events but redeliveries, in the order of ``events``.
+        """`LOOKED_AT` and `MADE` of all events but redeliveries, in the order of ``events``.
 
-        Besides: ``t`` and ``t_end`` (corrected time and end, ns; null if unknown; an event without an end ends when it
-        begins), ``doubt`` (how far ``t`` may be off the reference clock, ns; 0 by the reference itself, null where
-        nothing bounds its clock), ``sure`` (whether it is tied to its request by ids; null if to none).
+        All of it is much: who needs a few columns looks at those (`look`), or at one layer (`of`).
         """
-        events = self.tables["events"].select(LOOKED_AT)
-        links = self.tables["links"]
-        again = links.filter(pl.col("relation").is_in(["redelivery_of", "repeats"]))["from_event"]
-        if again.len():
-            events = events.filter(~pl.col("event_id").is_in(again.unique().implode()))
+        return self.look(*LOOKED_AT, *MADE)
+
+    def look(self, *columns: str) -> pl.DataFrame:
+        """`columns` (of ``events``, or of `MADE`) of all events but redeliveries, in the order of ``events``."""
+        wanted = dict.fromkeys(name for column in columns for name in _MADE_OF.get(column, (column,)))
+        events = narrow(self.tables, "events", tuple(wanted) or ("layer",))
+        if self._again is not None:
+            events = events.filter(~self._again)
         t = pl.col("corrected_time").dt.epoch("ns")
-        end = pl.col("end_time").dt.epoch("ns") - pl.col("clock_offset")
-        events = events.with_columns(
-            t=t,
-            t_end=pl.max_horizontal(t, end),
-            sure=pl.col("link_method").is_in(["opening", "id", "span", "resend"]),
-        )
-        return events.with_columns(doubt=self._doubts(events))
+        made = {
+            "t": t,
+            "t_end": pl.max_horizontal(t, pl.col("end_time").dt.epoch("ns") - pl.col("clock_offset")),
+            "sure": pl.col("link_method").is_in(TIED),
+        }
+        events = events.with_columns(**{name: made[name] for name in made if name in columns})
+        if "doubt" in columns:
+            events = events.with_columns(doubt=self._doubt)
+        return events.select(columns)
+
+    def named(self, ids: pl.Series, *columns: str) -> pl.DataFrame:
+        """event_id and `columns` of the events with one of `ids`, as `look`: few are asked of many."""
+        wanted = ids.drop_nulls().unique()
+        events = self.look("event_id", *columns) if wanted.len() else self.look("event_id", *columns).clear()
+        return events.filter(pl.col("event_id").is_in(wanted.implode()))
+
+    def table(self, name: str, *columns: str) -> pl.DataFrame:
+        """`columns` of one of the `tables`: what lies in a file is read as far as it is asked for."""
+        return narrow(self.tables, name, columns)
+
+    def stating(self, attributes: Sequence[str], *columns: str) -> pl.DataFrame:
+        """format, attributes and `columns` of the events of the formats that write one of `attributes`, as `look`.
+
+        Who writes such an attribute writes it into nearly each record: `ENDS` records at either end tell. Looking into
+        the attributes of every record costs more than all else.
+        """
+        known = self._written.filter(pl.col("key").is_in(attributes))["format"].unique()
+        names = ("format", "attributes", *columns)
+        parts = [
+            self.of(layer, columns=names)
+            .with_columns(n=rows.arg_true())
+            .filter(pl.col("format").is_in(known.implode(), nulls_equal=True))
+            for layer, rows in self._layers.items()
+            if known.len()
+        ]
+        return pl.concat(parts).sort("n").drop("n") if parts else self.of("", columns=names)
+
+    @cached_property
+    def _written(self) -> pl.DataFrame:
+        """format, key: attributes that the first and last records of each format have."""
+        rows = self.look("format").with_row_index("n").group_by("format")
+        ends = rows.agg(pl.col("n").head(ENDS), last=pl.col("n").tail(ENDS))
+        places = pl.concat([ends["n"].explode(), ends["last"].explode()]).unique().implode()
+        parts = [
+            self.of(layer, columns=("format", "attributes")).filter(rows.arg_true().is_in(places))
+            for layer, rows in self._layers.items()
+        ]
+        if not parts:
+            return pl.DataFrame(schema={"format": pl.String, "key": pl.String})
+        held = pl.concat(parts).select("format", key=pl.col("attributes").map.keys())
+        return held.explode("key").drop_nulls("key").unique()
+
+    @cached_property
+    def _again(self) -> pl.Series | None:
+        """Which rows of ``events`` are redeliveries; null if none is."""
+        links = self.table("links", "from_event", "relation")
+        again = links.filter(pl.col("relation").is_in(["redelivery_of", "repeats"]))["from_event"]
+        if not again.len():
+            return None
+        return self.table("events", "event_id")["event_id"].is_in(again.unique().implode())
+
+    @cached_property
+    def _doubt(self) -> pl.Series:
+        return self._doubts(self.look("clock", "event_time"))
 
     def _doubts(self, events: pl.DataFrame) -> pl.Series:
         """How far each event's corrected time may be off (ns)."""
@@ -174,35 +275,70 @@ class Facts:
         """How many `requests` there are."""
         return self.requests.height
 
-    def of(self, layer: str, *kinds: str) -> pl.DataFrame:
-        """`events` of `layer`, of one of `kinds` if any is named."""
-        found = self._by_layer.get(layer)
-        if found is None:
-            return self.events.clear()
-        return found.filter(pl.col("kind").is_in(kinds)) if kinds else found
+    def of(self, layer: str, *kinds: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """`events` of `layer`, of one of `kinds` if any is named; with `columns` alone, if they are named.
+
+        Name them: those that a layer never states take no room, but all others do.
+        """
+        names = list(dict.fromkeys((*LOOKED_AT, *MADE) if columns is None else columns))
+        if layer not in self._layers:
+            return pl.DataFrame(schema={name: _SCHEMA[name] for name in names})
+        parts = {name: self._part(layer, name) for name in names}
+        stated = pl.DataFrame([part.alias(name) for name, part in parts.items() if part is not None])
+        # What no record of the layer states stays a single null, however many its events are.
+        if not stated.width:
+            stated = pl.DataFrame({"": self._part(layer, "event_id")})
+        nulls = {name: pl.lit(None, dtype=_SCHEMA[name]) for name, part in parts.items() if part is None}
+        found = stated.with_columns(**nulls).select(names)
+        if not kinds:
+            return found
+        kind = self._part(layer, "kind")
+        return found.clear() if kind is None else found.filter(kind.is_in(kinds))
 
     @cached_property
-    def _by_layer(self) -> dict[str, pl.DataFrame]:
-        return {str(layer): part for (layer,), part in self.events.group_by("layer", maintain_order=True)}
+    def _layers(self) -> dict[str, pl.Series]:
+        """Which rows of `look` are of each layer that there is."""
+        layers = self.look("layer")["layer"]
+        return {str(layer): layers == layer for layer in layers.unique(maintain_order=True)}
+
+    @cached_property
+    def _parts(self) -> dict[tuple[str, str], pl.Series | None]:
+        return {}
+
+    def _part(self, layer: str, column: str) -> pl.Series | None:
+        """The values of a column in the events of a layer; null if they are all null."""
+        if (layer, column) not in self._parts:
+            values = self.look(column)[column]
+            # The ids of all events are much, and few layers are asked for them.
+            for one in (layer,) if column in _BY_LAYER else self._layers:
+                part = values.filter(self._layers[one])
+                self._parts[one, column] = part.rechunk() if part.null_count() < part.len() else None
+        return self._parts[layer, column]
 
     def has(self, need: str) -> bool:
         """Whether what `need` names is there: ``layer.column``, ``*.column`` or ``kind:…``; see `Check.needs`."""
         if need.startswith("kind:"):
-            return bool((self.events["kind"] == need.removeprefix("kind:")).any())
+            kinds = (self._part(layer, "kind") for layer in self._layers)
+            return any((kind == need.removeprefix("kind:")).any() for kind in kinds if kind is not None)
         layer, _, column = need.partition(".")
         if layer in self.tables:
-            return bool(self.tables[layer][column].count())
-        frame = self.events if layer == "*" else self.of(layer)
-        if not frame.height:
+            return bool(self.table(layer, column)[column].count())
+        layers = list(self._layers) if layer == "*" else [one for one in (layer,) if one in self._layers]
+        return any(_stated(part) for part in (self._part(one, column) for one in layers) if part is not None)
+
+    def states(self, layer: str, column: str) -> bool:
+        """Whether some event of the layer, or a redelivery of one, says something in `column`."""
+        part = self._part(layer, column) if layer in self._layers else None
+        if part is not None and says(part):
+            return True
+        if self._again is None:
             return False
-        known = frame[column].drop_nulls()
-        if isinstance(known.dtype, pl.List):
-            return bool((known.list.len() > 0).any())
-        return bool(known.len())
+        rows = self.table("events", "layer", column).filter(pl.col("layer") == layer)[column].drop_nulls()
+        return says(rows)
 
     @cached_property
     def responses(self) -> pl.DataFrame:
-        """Model calls (``model.call``), and what became of them.
+        """Model calls (``model.call``; columns of `CALLED`), and what became of them.
 
         Besides: ``completed`` (an answer came: its outcome is ok, or it holds output and did not end in an error),
         ``answers`` (whether it may be what the request was answered with: no embedding, no call below a filter's span,
@@ -218,7 +354,7 @@ class Facts:
         )
         produced = ((pl.col("outcome") == "ok") | told).fill_null(value=False)
         failed = pl.col("outcome").is_in(["error", "timeout", "blocked"]).fill_null(value=False)
-        wide = self.of("model", "model.call")
+        wide = self.of("model", "model.call", columns=CALLED)
         calls = wide.select(
             *("event_id", "request", "t_end", "seq", "output_hash", "response_id", "finish_reason"),
             *("name", "requested_model", "served_model", "span_id", "parent_id"),
@@ -227,7 +363,7 @@ class Facts:
             completed=produced & ~failed,
             first=_first_token(),
         )
-        calls = _answers(calls, self.of("policy"))
+        calls = _answers(calls, self.of("policy", columns=("request", "span_id")))
         mine = pl.col("completed") & pl.col("answers")
         order = ("end", "answer", "full", "t_end", "seq", "event_id")
         last = (
@@ -238,7 +374,7 @@ class Facts:
             .agg(pl.col("event_id").last())
         )
         names = ("layer", "kind", "request", "response_id", "output_hash")
-        said = pl.concat([self.of(layer).select(names) for layer in ("prompt", "ui")]).drop_nulls("request")
+        said = pl.concat([self.of(layer, columns=names) for layer in ("prompt", "ui")]).drop_nulls("request")
         place = pl.when(pl.col("layer") == "ui").then(2).when(pl.col("kind") == "prompt.responded").then(1).otherwise(0)
         text = pl.col("kind").is_in(["prompt.answered", "prompt.responded", "ui.rendered"])
         by_id = said.drop_nulls("response_id").group_by("request", "response_id").agg(by_id=place.max() + 4)
@@ -268,7 +404,7 @@ class Facts:
 
     @cached_property
     def verdicts(self) -> pl.DataFrame:
-        """Policy decisions: events of layer policy with a verdict.
+        """Policy decisions: events of layer policy with a verdict (columns of `DECIDED`).
 
         Besides: ``stops`` (the verdict holds something back: `STOPS`), ``watches`` (the filter's mode only watches),
         ``acts`` (whether it was to be acted on: not in such a mode, and not said to be unenforced), ``broke`` (the
@@ -276,7 +412,7 @@ class Facts:
         on the content: it neither broke nor says that nothing was evaluated), ``decided`` (when the verdict was there,
         ns; null if unknown).
         """
-        decisions = self.of("policy").filter(pl.col("verdict").is_not_null())
+        decisions = self.of("policy", columns=DECIDED).filter(pl.col("verdict").is_not_null())
         mode = pl.col("policy_mode")
         broke = (pl.col("verdict") == "error") | pl.col("outcome").is_in(["error", "timeout"]).fill_null(value=False)
         return decisions.with_columns(
@@ -289,12 +425,14 @@ class Facts:
 
     @cached_property
     def renders(self) -> pl.DataFrame:
-        """Records of display (``ui.rendered``), with ``answer``: whether the answer was shown, or a part of it.
+        """Records of display (``ui.rendered``; columns of `SHOWN`).
+
+        Besides: ``answer`` (whether the answer was shown, or a part of it).
 
         A notice, an error or a placeholder is no answer; a page that does not say what it showed showed the answer,
         unless its record is one of a block or an error.
         """
-        shown = self.of("ui", "ui.rendered")
+        shown = self.of("ui", "ui.rendered", columns=SHOWN)
         ended = pl.col("outcome").is_in(["blocked", "error", "timeout"]).fill_null(value=False)
         return shown.with_columns(
             answer=pl.when(pl.col("shown").str.contains(_NO_ANSWER))
@@ -315,26 +453,26 @@ class Facts:
         A verdict holds an answer back if it blocks, was to be acted on, and does not come before the last call began;
         so does a filter's record that says that nothing was delivered.
         """
-        narrow = ("request", "event_id", "t", "kind", "outcome")
-        shown = self.renders.select(*narrow, "answer").filter("answer").drop_nulls("request").sort("t", "event_id")
+        few = ("request", "event_id", "t", "kind", "outcome")
+        shown = self.renders.select(*few, "answer").filter("answer").drop_nulls("request").sort("t", "event_id")
         first = shown.group_by("request", maintain_order=True).agg(
             shown=pl.col("event_id").first(), shown_t=pl.col("t").first()
         )
-        app = self.of("prompt").select(narrow)
+        app = self.of("prompt", columns=few)
         # What ends the turn says more than what was received on the way.
         ends, received = (
             app.filter(pl.col("kind") == kind, pl.col("outcome").fill_null("ok") == "ok")
             for kind in ("prompt.responded", "prompt.answered")
         )
-        said = self.of("policy").select(*narrow, "delivered").filter("delivered")
-        calls = self.responses.select(*narrow, "seq", "last").filter("last")
+        said = self.of("policy", columns=(*few, "delivered")).filter("delivered")
+        calls = self.responses.select(*few, "seq", "last").filter("last")
         not_ended = (pl.col("kind") == "prompt.responded") & pl.col("outcome").is_in(["error", "blocked"])
         held = pl.concat(
             [
                 app.filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked") | not_ended)[
                     "request"
                 ],
-                self.renders.select(narrow).filter(pl.col("outcome") == "blocked")["request"],
+                self.renders.select(few).filter(pl.col("outcome") == "blocked")["request"],
                 self._stopped(calls),
             ]
         )
@@ -465,12 +603,9 @@ class Facts:
         Of the event: event_id, kind, request, sure, clock, t, doubt, index_name, embedding_model, ``asker`` (its
         tenant). Of the document: id, score, rank, version, tenant, hash.
         """
-        said = self.of("retrieval").filter(pl.col("documents").list.len() > 0)
-        events = said.select(
-            *("event_id", "kind", "request", "sure", "clock", "t", "doubt", "index_name", "embedding_model"),
-            asker="tenant",
-            document="documents",
-        )
+        own = ("event_id", "kind", "request", "sure", "clock", "t", "doubt", "index_name", "embedding_model")
+        said = self.of("retrieval", columns=(*own, "tenant", "documents")).filter(pl.col("documents").list.len() > 0)
+        events = said.select(*own, asker="tenant", document="documents")
         return events.explode("document").unnest("document")
 
     @cached_property
@@ -488,6 +623,11 @@ class Facts:
     def contents(self) -> Contents:
         """The texts of the requests under examination, read once for all checks that look at texts."""
         return gather(self)
+
+
+def _stated(values: pl.Series) -> bool:
+    """Whether one of `values`, which are not all null, says something: an empty list does not."""
+    return bool((values.list.len() > 0).any()) if isinstance(values.dtype, pl.List) else True
 
 
 def _answers(calls: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:

@@ -96,7 +96,9 @@ def impact(facts: Facts, *, signalled: datetime | None = None, mitigated: dateti
     chosen = facts.affected.requests.implode()
     requests = facts.tables["requests"].filter(pl.col("request").is_in(chosen))
     reached = facts.reached.filter(pl.col("request").is_in(chosen))
-    events = facts.events.select("event_id", "t", "sure", "corrected_time", address=address())
+    told = pl.concat([reached["shown"], reached["delivered"]])
+    events = facts.named(told, "t", "sure", "corrected_time", "source", "line", "offset")
+    events = events.select("event_id", "t", "sure", "corrected_time", address=address())
     shown = _by(reached, "shown", events)
     delivered = pl.concat([_by(reached, "delivered", events), shown])
     kept = _held(facts)
@@ -149,8 +151,8 @@ def _held(facts: Facts) -> pl.Series:
     """Requests of which a record says that the answer was held back."""
     blocked = pl.col("outcome").is_in(["blocked", "error"])
     some = [
-        facts.of("prompt", "prompt.blocked")["request"],
-        facts.of("prompt", "prompt.responded").filter(blocked)["request"],
+        facts.of("prompt", "prompt.blocked", columns=("request",))["request"],
+        facts.of("prompt", "prompt.responded", columns=("request", "outcome")).filter(blocked)["request"],
     ]
     return pl.concat(some).drop_nulls().unique()
 
@@ -170,7 +172,8 @@ def _counts(requests: pl.DataFrame, sets: tuple[pl.Series, ...]) -> list[tuple[s
 
 def _signals(facts: Facts, chosen: pl.Series) -> pl.DataFrame:
     """What users of the chosen requests did: (request, event_id, t, corrected_time, address, signal), in order."""
-    ui = facts.of("ui").filter(pl.col("request").is_in(chosen.implode()))
+    columns = ("request", "event_id", "t", "corrected_time", "source", "line", "offset", "feedback", "kind")
+    ui = facts.of("ui", columns=columns).filter(pl.col("request").is_in(chosen.implode()))
     said = pl.when(pl.col("feedback").str.contains(NEGATIVE)).then(pl.lit("feedback ") + pl.col("feedback"))
     did = pl.when(pl.col("kind").is_in(SIGNALS)).then(pl.col("kind"))
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -23,46 +23,22 @@ def run(facts: Facts, checks: Iterable[Check]) -> Examination:
     Returns:
         Findings in reading order, and the requests of each.
     """
-    rows: list[dict[str, object]] = []
-    hits: list[pl.DataFrame] = [HITS.empty()]
-    known = _Known(facts)
+    told = _Told(facts)
     chosen = list(checks)
     for check in chosen:
         if not check.after:
-            _run(facts, check, known, rows, hits)
+            told.add(check, _outcome(facts, check))
     after = [check for check in chosen if check.after]
     if after:
-        facts = facts.after(*_tables(rows, hits))
+        examined = told.examination()
+        facts = facts.after(examined.findings, examined.hits)
     for check in after:
-        _run(facts, check, known, rows, hits)
-    return Examination(*_tables(rows, hits))
+        told.add(check, _outcome(facts, check))
+    return told.examination()
 
 
-def _run(facts: Facts, check: Check, known: _Known, rows: list[dict[str, object]], hits: list[pl.DataFrame]) -> None:
-    """Add what `check` makes of `facts` to `rows` and `hits`."""
-    outcome = _missing(facts, check) or check.rule(facts)
-    if isinstance(outcome, Unknown):
-        rows.append(
-            {**_declared(check), "result": "not_evaluable", "status": "UNK", "total": facts.total}
-            | {"reason": outcome.reason, "unlocks": list(outcome.unlocks)}
-        )
-        return
-    fired = [found for found in outcome if found.hits.height or found.stands]
-    if not fired:
-        evaluable = sum(_size(found.evaluable) for found in outcome[:1])
-        limits = _texts({**check.parameters, **(outcome[0].parameters if outcome else {})})
-        clear = {"result": "clear", "evaluable": evaluable, "total": facts.total, "parameters": limits}
-        rows.append({**_declared(check), **clear})
-    for place, found in enumerate(fired, 1):
-        name = check.id if len(fired) == 1 else f"{check.id}.{place}"
-        of = known.hits(check, found, name)
-        hits.append(of)
-        rows.append(known.finding(check, found, name, of))
-
-
-def _tables(rows: list[dict[str, object]], hits: list[pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    findings = FINDINGS.conform(_placed(pl.DataFrame(rows, schema=_without_place(), infer_schema_length=None)))
-    return findings, HITS.conform(pl.concat(hits).sort(HITS.sort, nulls_last=True, maintain_order=True))
+def _outcome(facts: Facts, check: Check) -> Sequence[Found] | Unknown:
+    return _missing(facts, check) or check.rule(facts)
 
 
 def _without_place() -> dict[str, pl.DataType]:
@@ -130,75 +106,133 @@ def _size(evaluable: pl.Series | int) -> int:
     return evaluable if isinstance(evaluable, int) else evaluable.drop_nulls().n_unique()
 
 
-class _Known:
-    """What is asked of the same tables for every finding."""
+class _Told:
+    """What checks found, and the rows that tell it: all hits are looked up together, as each look is at all events."""
 
     def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-        self.sure = facts.events.select("event_id", "sure")
-        # Redeliveries are no event of their own, but may be shown.
-        self.places = facts.tables["events"].select("event_id", "source", "line", "offset")
-        requests = facts.tables["requests"].select("request", "user").with_row_index("start")
-        self.requests = requests
-        self.affected = None if facts.affected is None else facts.affected.requests.implode()
+        self._facts = facts
+        self._rows: list[dict[str, object] | tuple[Check, Found, str]] = []
+        self._hits: list[pl.DataFrame] = [HITS.empty()]
 
-    def hits(self, check: Check, found: Found, name: str) -> pl.DataFrame:
-        """`HITS` of one finding."""
-        status = found.status or check.status
-        rows = found.hits.select("request", "events").with_row_index("n")
-        if not found.joined:
-            stated = {"finding": pl.lit(name), "check": pl.lit(check.id), "status": pl.lit(status)}
-            return rows.select("request", "events", **stated).select(HITS.names)
-        named = rows.select("n", event_id="events").explode("event_id")
-        known = _among(self.sure, named["event_id"])
-        by_hit = named.join(known, on="event_id", how="left").group_by("n")
-        sure = by_hit.agg(sure=pl.col("sure").fill_null(value=True).all())
-        return rows.join(sure, on="n", how="left", maintain_order="left").select(
-            finding=pl.lit(name),
-            check=pl.lit(check.id),
-            request="request",
-            status=pl.when(pl.col("sure").fill_null(value=True)).then(pl.lit(status)).otherwise(pl.lit("INF")),
-            events="events",
+    def add(self, check: Check, outcome: Sequence[Found] | Unknown) -> None:
+        """Add what `check` made of the facts."""
+        total = self._facts.total
+        if isinstance(outcome, Unknown):
+            self._rows.append(
+                {**_declared(check), "result": "not_evaluable", "status": "UNK", "total": total}
+                | {"reason": outcome.reason, "unlocks": list(outcome.unlocks)}
+            )
+            return
+        fired = [found for found in outcome if found.hits.height or found.stands]
+        if not fired:
+            evaluable = sum(_size(found.evaluable) for found in outcome[:1])
+            limits = _texts({**check.parameters, **(outcome[0].parameters if outcome else {})})
+            clear = {"result": "clear", "evaluable": evaluable, "total": total, "parameters": limits}
+            self._rows.append({**_declared(check), **clear})
+        for place, found in enumerate(fired, 1):
+            self._rows.append((check, found, check.id if len(fired) == 1 else f"{check.id}.{place}"))
+
+    def examination(self) -> Examination:
+        """What was found so far."""
+        self._look_up()
+        rows = [row for row in self._rows if isinstance(row, dict)]
+        frame = pl.DataFrame(rows, schema=_without_place(), infer_schema_length=None)
+        hits = pl.concat(self._hits)
+        # Sorted by numbers that stand as the texts do: those are long, and many are the same.
+        order = [_rank(hits[name]).alias(f"_{name}") for name in HITS.sort]
+        hits = hits.hstack(order).sort([one.name for one in order], nulls_last=True, maintain_order=True)
+        return Examination(FINDINGS.conform(_placed(frame)), HITS.conform(hits.select(HITS.names)))
+
+    def _look_up(self) -> None:
+        """Make rows of the findings that are none yet."""
+        fired = [(place, row) for place, row in enumerate(self._rows) if isinstance(row, tuple)]
+        if not fired:
+            return
+        hits = self._inferred(
+            pl.concat(
+                found.hits.select(
+                    "request", "events", status=pl.lit(found.status or check.status), joined=pl.lit(found.joined)
+                )
+                for _, (check, found, _) in fired
+            )
         )
+        requests = self._facts.tables["requests"].select("request", "user").with_row_index("start")
+        affected = self._facts.affected
+        if affected is not None:
+            requests = requests.with_columns(affected=pl.col("request").is_in(affected.requests.implode()))
+        hits = hits.join(requests, on="request", how="left", maintain_order="left")
+        made, at = [], 0
+        for _, (check, found, name) in fired:
+            tied = hits.slice(at, found.hits.height)
+            at += tied.height
+            stated = {"finding": pl.lit(name), "check": pl.lit(check.id)}
+            self._hits.append(tied.select("request", "status", "events", **stated).select(HITS.names))
+            made.append(self._finding(check, found, name, tied))
+        shown = pl.Series([event for row in made for event in row["events"]], dtype=pl.String)  # type: ignore[attr-defined]
+        # Redeliveries are no event of their own, but may be shown.
+        events = self._facts.table("events", "event_id", "source", "line", "offset")
+        known = dict(_among(events, shown).select("event_id", address()).iter_rows())
+        for (place, _), row in zip(fired, made, strict=True):
+            row["addresses"] = [known.get(event) for event in row["events"]]  # type: ignore[attr-defined]
+            self._rows[place] = row
 
-    def finding(self, check: Check, found: Found, name: str, hits: pl.DataFrame) -> dict[str, object]:
-        """The row of one finding."""
-        tied = hits.join(self.requests, on="request", how="left", maintain_order="left")
-        tied = tied.sort("start", nulls_last=True, maintain_order=True)
+    def _inferred(self, hits: pl.DataFrame) -> pl.DataFrame:
+        """`hits` with status INF where they rest on being joined, and an event of theirs is by text or time."""
+        hits = hits.with_row_index("n")
+        named = hits.lazy().filter("joined").select("n", event_id="events").explode("event_id").drop_nulls().collect()
+        loose = self._facts.look("event_id", "sure").filter(~pl.col("sure"))["event_id"]
+        rows = named.filter(pl.col("event_id").is_in(loose.implode()))["n"].unique().implode()
+        status = pl.when(pl.col("n").is_in(rows)).then(pl.lit("INF")).otherwise("status")
+        return hits.with_columns(status=status).drop("n", "joined")
+
+    def _finding(self, check: Check, found: Found, name: str, hits: pl.DataFrame) -> dict[str, object]:
+        """The row of one finding, without addresses; `hits` are its own, with ``start``, user and affected."""
+        tied = hits.sort("start", nulls_last=True, maintain_order=True)
         in_requests = tied.filter(pl.col("request").is_not_null())
         count = in_requests["request"].n_unique() if in_requests.height else tied.height
         inferred = in_requests.filter(pl.col("status") == "INF")["request"].n_unique()
-        status = found.status or check.status
-        events = tied["events"].explode().drop_nulls().unique(maintain_order=True).head(SHOWN_EVENTS)
-        known = _among(self.places, events).select("event_id", address=address())
-        places = pl.DataFrame({"event_id": events}).join(known, on="event_id", how="left", maintain_order="left")
         evaluable = _size(found.evaluable)
         values = {name: Count(v) if type(v) is int else v for name, v in found.values.items()}
         sentence = (found.statement or check.statement).format(
-            n=Count(count), evaluable=Count(evaluable), total=Count(self.facts.total), **values
+            n=Count(count), evaluable=Count(evaluable), total=Count(self._facts.total), **values
         )
         affected = None
-        if self.affected is not None:
-            affected = in_requests.filter(pl.col("request").is_in(self.affected))["request"].n_unique()
+        if "affected" in in_requests.columns:
+            affected = in_requests.filter("affected")["request"].n_unique()
         return {
             **_declared(check),
             "finding": name,
             "result": "fired",
             "attention": found.attention or check.attention,
-            "status": "INF" if inferred and inferred == count else status,
+            "status": "INF" if inferred and inferred == count else found.status or check.status,
             "subject": found.subject,
             "statement": sentence,
             "count": count,
             "inferred": inferred,
             "evaluable": evaluable,
-            "total": self.facts.total,
+            "total": self._facts.total,
             "users": in_requests["user"].drop_nulls().n_unique(),
             "affected": affected,
             "requests": in_requests["request"].unique(maintain_order=True).head(EXEMPLARS).to_list(),
-            "events": events.to_list(),
-            "addresses": places["address"].to_list(),
+            "events": _first_events(tied["events"]),
             "parameters": _texts({**check.parameters, **found.parameters}),
         }
+
+
+def _first_events(lists: pl.Series) -> list[str]:
+    """The first events that `lists` name, none twice, `SHOWN_EVENTS` at most."""
+    size = SHOWN_EVENTS
+    while True:
+        found = lists.head(size).explode().drop_nulls().unique(maintain_order=True)
+        if found.len() >= SHOWN_EVENTS or size >= lists.len():
+            return found.head(SHOWN_EVENTS).to_list()
+        size *= 8
+
+
+def _rank(texts: pl.Series) -> pl.Series:
+    """A number for each of `texts`, in their order; null for null."""
+    known = texts.drop_nulls().unique().sort()
+    return texts.replace_strict(known, pl.int_range(known.len(), dtype=pl.UInt32, eager=True), default=None)
 
 
 def _among(events: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:

@@ -30,7 +30,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from strataline.errors import InputError
-from strataline.event import EVENTS, LAYERS, REQUESTS
+from strataline.event import EVENTS, LAYERS, REQUESTS, narrow
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')|(?P<op>==|!=|<=|>=|<|>|~)|(?P<mark>[(),])"
@@ -226,13 +226,9 @@ class _Reader:
         token = self.token
         first, *rest = token.text.split(".")
         if first == "request" and rest:
-            table, rows, parts = REQUESTS, self.tables["requests"].lazy(), rest
+            table, parts = REQUESTS, rest
         else:
-            table, rows, parts = EVENTS, self.tables["events"].lazy().filter(pl.col("request").is_not_null()), rest
-            if first in LAYERS:
-                rows = rows.filter(pl.col("layer") == first)
-            else:
-                parts = [first, *rest]
+            table, parts = EVENTS, rest if first in LAYERS else [first, *rest]
         column = parts[0] if parts else ""
         dtype = table.schema.get(column)
         if dtype is None:
@@ -241,6 +237,11 @@ class _Reader:
             )
             hint = f"did you mean {', '.join(near)}?" if near else "docs/tables.md lists the columns"
             raise self.error(f"the table {table.name} has no column {column!r}", hint)
+        needed = ("request", "layer", column) if table is EVENTS else ("request", column)
+        rows = narrow(self.tables, table.name, tuple(dict.fromkeys(needed))).lazy()
+        if table is EVENTS:
+            rows = rows.filter(pl.col("request").is_not_null())
+            rows = rows.filter(pl.col("layer") == first) if first in LAYERS else rows
         key = ".".join(parts[1:])
         if isinstance(dtype, pl.Map):
             if not key:

@@ -69,6 +69,7 @@ def examine(
     """
     chosen = tuple(checks)
     found = run(facts, chosen)
+    events = facts.table("events", "layer", "source", "request", "corrected_time")
     some = facts.affected is not None and facts.affected.requests.len() > 0
     return Examined(
         total=facts.total,
@@ -80,6 +81,6 @@ def examine(
         impact=impact(facts, signalled=signalled, mitigated=mitigated) if some else None,
         checks=chosen,
         presence=presence(facts.tables["requests"]),
-        services=services(facts.tables["events"]),
-        unseen=unseen(facts.tables["events"], facts.tables["sources"]),
+        services=services(facts.table("events", "layer", "service", "source", "clock", "request", "corrected_time")),
+        unseen=unseen(events, facts.tables["sources"], facts.states),
     )

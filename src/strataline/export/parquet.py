@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from strataline.errors import CaseError
 from strataline.event import EVENTS, Table
 from strataline.export.sql import Tables
 
@@ -62,13 +65,81 @@ def export(tables: Tables, out: BinaryIO) -> int:
     return rows
 
 
-def read(table: Table, path: Path) -> pl.DataFrame:
-    """Read the Parquet file of `table`.
+def read(table: Table, file: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read the Parquet file of `table`, or `columns` of it alone.
 
     Raises:
-        OSError, pyarrow.ArrowException: if it cannot be read.
+        OSError, polars.exceptions.PolarsError: if it cannot be read.
         ValueError: if its columns are not those of the table.
     """
-    frame = pl.from_arrow(pq.read_table(path))
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
-    return table.conform(frame)
+    names = table.names if columns is None else columns
+    known = pl.read_parquet_schema(file)
+    table.conform(pl.DataFrame(schema=known))
+    there = [name for name in names if name in known]
+    # Of a table without any of them, its rows count all the same.
+    frame = pl.read_parquet(file, columns=there or list(known)[:1], glob=False, hive_partitioning=False)
+    # A case of another version may lack a column, or have it with another dtype.
+    lacking = (pl.lit(None, dtype=table.schema[name]).alias(name) for name in names if name not in known)
+    other = (pl.col(name).cast(table.schema[name]) for name in there if known[name] != table.schema[name])
+    return frame.with_columns(*lacking, *other).select(names)
+
+
+class Stored(MutableMapping[str, pl.DataFrame]):
+    """Tables that lie in files: each is read when it is first asked for, and some columns of it without the others.
+
+    Args:
+        folder: where they lie, one file each.
+        tables: which.
+
+    Raises:
+        CaseError: if a file cannot be read, or its columns are not those of its table; at once for what its end says
+            (no such file, no Parquet, other columns), and when a table is read for the rest.
+    """
+
+    def __init__(self, folder: Path, tables: Iterable[Table]) -> None:
+        self._files = {table.name: (table, folder / f"{table.name}.parquet") for table in tables}
+        self._read: dict[str, pl.DataFrame] = {}
+        for table, file in self._files.values():
+            with _readable(file):
+                table.conform(pl.DataFrame(schema=pl.read_parquet_schema(file)))
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """The whole table called `name`, which stays in memory from then on."""
+        if name not in self._read:
+            table, file = self._files[name]
+            with _readable(file):
+                self._read[name] = read(table, file)
+        return self._read[name]
+
+    def __setitem__(self, name: str, frame: pl.DataFrame) -> None:
+        """Take `frame` for the table called `name`, whatever its file says."""
+        self._read[name] = frame
+
+    def __delitem__(self, name: str) -> None:
+        """Forget the table called `name`."""
+        del self._files[name]
+        self._read.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the tables."""
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        """How many tables there are."""
+        return len(self._files)
+
+    def narrow(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
+        """The table called `name`, with `columns` alone; they are read each time, unless the whole table was."""
+        if name in self._read:
+            return self._read[name].select(columns)
+        table, file = self._files[name]
+        with _readable(file):
+            return read(table, file, columns)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, pl.exceptions.PolarsError) as problem:
+        raise CaseError(f"cannot read the table: {problem}", path=str(file)) from problem

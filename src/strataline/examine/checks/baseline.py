@@ -142,7 +142,8 @@ def _compared(facts: Facts, values: pl.DataFrame) -> pl.DataFrame:
 
 
 def _template(facts: Facts) -> list[Found] | Unknown:
-    stated = facts.of("prompt").filter(pl.col("template_version").is_not_null())
+    columns = ("event_id", "request", "t", "template_name", "template_version")
+    stated = facts.of("prompt", columns=columns).filter(pl.col("template_version").is_not_null())
     values = stated.select(
         "request", "event_id", "t", dimension=pl.col("template_name").fill_null("template"), value="template_version"
     )
@@ -249,10 +250,11 @@ def _capped(found: Sequence[Found], most: int, noun: str) -> list[Found]:
 
 def _stopped(facts: Facts) -> list[Found] | Unknown:
     verdicts = facts.verdicts.filter(pl.col("stops") & pl.col("acts"))
-    refused = facts.of("model").filter(
+    refused = facts.of("model", columns=("event_id", "request", "t", "finish_reason")).filter(
         pl.col("finish_reason").str.to_lowercase().str.contains("refus|content_filter|safety|blocked|guardrail")
     )
-    blocked = facts.of("prompt").filter((pl.col("outcome") == "blocked") | (pl.col("kind") == "prompt.blocked"))
+    blocked = facts.of("prompt", columns=("event_id", "request", "t", "kind", "outcome"))
+    blocked = blocked.filter((pl.col("outcome") == "blocked") | (pl.col("kind") == "prompt.blocked"))
     stops = pl.concat([one.select("request", "event_id", "t") for one in (verdicts, refused, blocked)])
     stops = stops.drop_nulls("request").unique("request", keep="first", maintain_order=True)
     judged = (
@@ -282,7 +284,8 @@ def _stopped(facts: Facts) -> list[Found] | Unknown:
 
 def _signals(facts: Facts) -> list[Found] | Unknown:
     chosen = of_set(facts)
-    page = facts.of("ui").filter(pl.col("request").is_not_null())
+    columns = ("event_id", "request", "t", "corrected_time", "kind", "feedback")
+    page = facts.of("ui", columns=columns).filter(pl.col("request").is_not_null())
     down = pl.col("feedback").str.contains(NEGATIVE).fill_null(value=False) | pl.col("kind").is_in(SIGNALS)
     signals = page.filter(down)
     known = page.select("request").unique(maintain_order=True)
@@ -353,7 +356,12 @@ def _new_documents(facts: Facts) -> list[Found] | Unknown:
     use = _of_affected(facts, values)
     first = use.group_by("value").agg(used=pl.col("t").min())
     seen = values.join(first, on="value").group_by("value", "used").agg(seen=pl.col("t").min())
-    searched = facts.of("retrieval").filter(pl.col("documents").list.len() > 0)["t"].drop_nulls().sort()
+    searched = (
+        facts.of("retrieval", columns=("t", "documents"))
+        .filter(pl.col("documents").list.len() > 0)["t"]
+        .drop_nulls()
+        .sort()
+    )
     seen = seen.drop_nulls("seen").with_columns(earlier=searched.search_sorted(seen.drop_nulls("seen")["seen"]))
     day = 24 * 3600 * 10**9
     new = seen.filter((pl.col("used") - pl.col("seen") <= day) & (pl.col("earlier") >= EARLIER))

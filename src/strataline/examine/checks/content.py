@@ -120,7 +120,7 @@ def _remainders(facts: Facts, contents: Contents) -> tuple[pl.DataFrame, pl.Data
 
 def _hits(facts: Facts, pieces: pl.DataFrame, first: str = "event_id") -> pl.DataFrame:
     """`HITS`: per request up to six events, in order of time; those of column `first` before others, if it is one."""
-    at = facts.events.select("event_id", "t")
+    at = facts.named(pieces[first], "t")
     rows = pieces.unique(["request", first], maintain_order=True).join(
         at, left_on=first, right_on="event_id", how="left"
     )
@@ -133,7 +133,7 @@ def _quoted(facts: Facts, contents: Contents, pieces: pl.DataFrame, spans: Mappi
     rows = (
         pieces.filter(pl.col("text").is_in(list(spans))).unique("text", keep="first", maintain_order=True).head(SPANS)
     )
-    places = facts.events.select("event_id", "source", "line", "offset")
+    places = facts.named(rows["event_id"], "source", "line", "offset")
     found = {}
     for n, row in enumerate(
         rows.join(places, on="event_id", how="left", maintain_order="left").iter_rows(named=True), 1
@@ -173,7 +173,8 @@ _MOST_HEADS = 100
 def _unfilled(facts: Facts) -> Sequence[Found] | Unknown:
     contents = facts.contents
     prompts = _prompts(contents)
-    rendered = facts.of("prompt", "prompt.rendered").filter(pl.col("request").is_not_null())
+    columns = ("event_id", "request", "t", "input_chars", "input_hash")
+    rendered = facts.of("prompt", "prompt.rendered", columns=columns).filter(pl.col("request").is_not_null())
     empty = rendered.filter((pl.col("input_chars") == 0) & pl.col("input_hash").is_null())
     if prompts.is_empty() and empty.is_empty():
         return _unread(contents, "rendered prompt")
@@ -319,7 +320,7 @@ def _instruction_like_document(facts: Facts) -> Sequence[Found] | Unknown:
     told, hit = _document_like(facts)
     if hit.is_empty():
         return [Found(HITS_EMPTY, evaluable, parameters=contents.limits)]
-    index = facts.events.select("event_id", "index_name")
+    index = facts.named(hit["event_id"], "index_name")
     hit = hit.join(index, on="event_id", how="left", maintain_order="left")
     said = {text: (families, spans) for text, families, spans in told.select("text", "families", "spans").iter_rows()}
     found = []

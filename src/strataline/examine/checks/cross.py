@@ -84,9 +84,10 @@ def _same_response(facts: Facts) -> list[Found] | Unknown:
     columns = ("event_id", "format", "request", "user", "response_id", "output_hash", "output_chars", "t")
     said = pl.col("response_id").is_not_null() | (pl.col("output_chars") >= SHARED_CHARS).fill_null(value=False)
     # Columns first, rows after: a row of all columns is wide.
-    events = pl.concat([facts.of(layer).select(columns).filter(said) for layer in ("prompt", "model", "ui")])
+    events = pl.concat([facts.of(layer, columns=columns).filter(said) for layer in ("prompt", "model", "ui")])
     # A cached answer is what M-08 speaks of.
-    cached = _of(facts.of("model").filter(pl.col("cache").str.to_lowercase().str.contains("hit"))["request"])
+    model = facts.of("model", columns=("request", "cache"))
+    cached = _of(model.filter(pl.col("cache").str.to_lowercase().str.contains("hit"))["request"])
     events = events.filter(~pl.col("request").is_in(cached).fill_null(value=False))
     events = events.join(asked, on="request", how="left", maintain_order="left")
     if not events.filter(pl.col("asked").is_not_null() | pl.col("user").is_not_null()).height:
@@ -134,7 +135,7 @@ def _same_id(events: pl.DataFrame, reached: pl.DataFrame) -> list[Found]:
 
 def _same_text(facts: Facts, events: pl.DataFrame, reached: pl.DataFrame) -> list[Found]:
     """Long answers that requests of several users have in common, though what the model was asked differs."""
-    given = facts.of("model", "model.call").select("request", "output_hash", "input_hash").drop_nulls().unique()
+    given = facts.of("model", "model.call", columns=("request", "output_hash", "input_hash")).drop_nulls().unique()
     long = events.filter(
         pl.col("output_hash").is_not_null()
         & pl.col("asked").is_not_null()
@@ -168,7 +169,7 @@ def _same_text(facts: Facts, events: pl.DataFrame, reached: pl.DataFrame) -> lis
 
 def _identities(facts: Facts) -> list[Found] | Unknown:
     columns = ("event_id", "request", "layer", "format", *IDENTITIES)
-    tied = facts.events.select("sure", *columns).filter(pl.col("sure") & pl.col("request").is_not_null())
+    tied = facts.look("sure", *columns).filter(pl.col("sure") & pl.col("request").is_not_null())
     reached = facts.reached.select("request", reached=pl.coalesce("shown", "delivered"))
     found: list[Found] = []
     looked = [pl.Series(dtype=pl.String)]
@@ -251,7 +252,8 @@ def _contradictions(facts: Facts) -> list[Found] | Unknown:
     columns = ("request", "event_id", "clock", "doubt")
 
     def tied(layer: str) -> pl.DataFrame:
-        events = facts.of(layer).select(*columns, "kind", "policy_stage", "time_kind", "sure", "t", "t_end")
+        more = ("kind", "policy_stage", "time_kind", "sure", "t", "t_end")
+        events = facts.of(layer, columns=(*columns, *more))
         return events.filter(pl.col("sure") & pl.col("request").is_not_null() & pl.col("t").is_not_null())
 
     def effect(layer: str, kind: str, *more: pl.Expr) -> pl.DataFrame:
@@ -277,7 +279,6 @@ def _contradictions(facts: Facts) -> list[Found] | Unknown:
         ("a retrieval", "the turn that it serves", effect("retrieval", "retrieval.query"), received),
         ("feedback", "the display of what it is about", effect("ui", "ui.feedback"), shown_at),
     )
-    precision = facts.tables["events"].select("event_id", "time_precision")
     found, looked = [], []
     for a, b, after, before in kinds:
         pairs = _first_of(after, before)
@@ -285,6 +286,7 @@ def _contradictions(facts: Facts) -> list[Found] | Unknown:
         wrong = pairs.filter(pl.col("early") > pl.col("bound"))
         if wrong.is_empty():
             continue
+        precision = facts.table("events", "event_id", "time_precision")
         for side in ("event_id", "event_id_b"):
             read = precision.rename({"event_id": side, "time_precision": "read"})
             wrong = wrong.join(read, on=side, how="left")
@@ -345,11 +347,12 @@ def _passages(facts: Facts) -> pl.DataFrame | Unknown:
 
     Of a request whose candidates were ranked again, those that this left.
     """
-    found = facts.of("retrieval").filter(pl.col("request").is_not_null() & (pl.col("documents").list.len() > 0))
+    found = facts.of("retrieval", columns=("request", "event_id", "kind", "documents"))
+    found = found.filter(pl.col("request").is_not_null() & (pl.col("documents").list.len() > 0))
     ranked = pl.col("kind") == "retrieval.rerank"
     found = found.filter(ranked | ~ranked.any().over("request"))
     columns = ("request", "event_id", "documents")
-    context = pl.concat([facts.of(layer).select(columns) for layer in ("prompt", "model")])
+    context = pl.concat([facts.of(layer, columns=columns) for layer in ("prompt", "model")])
     context = context.filter(pl.col("documents").is_not_null() & pl.col("request").is_not_null())
     found = found.join(context.select("request").unique(), on="request", how="semi", maintain_order="left")
     if found.is_empty():
@@ -391,7 +394,8 @@ def _not_in_context(facts: Facts) -> list[Found] | Unknown:
 
 
 def _without_support(facts: Facts) -> list[Found] | Unknown:
-    retrieval = facts.of("retrieval").filter(
+    columns = ("event_id", "request", "kind", "outcome", "documents")
+    retrieval = facts.of("retrieval", columns=columns).filter(
         pl.col("kind").is_in(["retrieval.query", "retrieval.rerank", "retrieval.documents"])
         & pl.col("request").is_not_null()
     )
@@ -511,7 +515,8 @@ def _held(facts: Facts) -> list[Found] | Unknown:
         "request", "event_id", by=pl.lit("the filter")
     )
     # The application may say so itself, where the filter's records do not.
-    notices = facts.of("prompt").filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked"))
+    notices = facts.of("prompt", columns=("event_id", "request", "kind", "outcome"))
+    notices = notices.filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked"))
     stopped = pl.concat([blocks, notices.select("request", "event_id", by=pl.lit("the application"))])
     stopped = stopped.drop_nulls("request").unique("request", keep="first", maintain_order=True)
     stopped = stopped.join(facts.reached, on="request", how="anti", maintain_order="left")
@@ -627,7 +632,8 @@ def _wider(facts: Facts) -> list[Found] | Unknown:
     )
     met = met.filter(pl.col("finding") == common.height).sort("request")
     told = pl.col("feedback").str.to_lowercase().str.contains(REPORTED).fill_null(value=False)
-    reports = facts.of("ui", "ui.feedback").filter(told & pl.col("request").is_not_null())["request"]
+    feedback = facts.of("ui", "ui.feedback", columns=("request", "feedback"))
+    reports = feedback.filter(told & pl.col("request").is_not_null())["request"]
     silent = met.filter(~pl.col("request").is_in(_of(reports)))
     names = [_named(*row) for row in common.select("finding", "name", "subject").iter_rows()]
     values = {"conditions": "; ".join(names), "told": met.height - silent.height}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from strataline.event import PRODUCT_LAYERS
+from strataline.event import EVENTS, PRODUCT_LAYERS
 from strataline.examine import coverage
 from strataline.examine.check import Check, Found, Unknown
 from strataline.examine.facts import LOOKED_AT, Facts
@@ -109,8 +109,7 @@ def _missing_layers(facts: Facts) -> list[Found]:
 
 
 def _gaps(facts: Facts) -> list[Found] | Unknown:
-    events = facts.events
-    if not events["corrected_time"].count():
+    if not facts.look("corrected_time")["corrected_time"].count():
         return Unknown("no record states a time", ("*.event_time",))
     every = facts.requests["request"]
     return [*_holes(facts), *_silences(facts), *_missing_numbers(facts)] or [Found(_none(), every)]
@@ -126,7 +125,7 @@ def _holes(facts: Facts) -> list[Found]:
     holes = facts.tables["notes"].filter((pl.col("topic") == "coverage_gap") & pl.col("source").is_not_null())
     if holes.is_empty():
         return []
-    at = facts.events.select("source", "line", "event_id")
+    at = facts.look("source", "line", "event_id")
     at = at.unique(["source", "line"], keep="first", maintain_order=True)
     holes = holes.join(at, on=["source", "line"], how="left", maintain_order="left")
     logs = holes.group_by("subject", maintain_order=True).agg("event_id", missing=pl.col("count").sum())
@@ -148,10 +147,10 @@ def _holes(facts: Facts) -> list[Found]:
 
 
 def _silences(facts: Facts) -> list[Found]:
-    silent = coverage.gaps(facts.events)
+    silent = coverage.gaps(facts.look("event_id", "layer", "service", "clock", "request", "corrected_time"))
     # A page whose clock nothing bounds may lie anywhere, and ends no silence.
     if silent.height:
-        pages = facts.events.select("event_id", "layer", "doubt")
+        pages = facts.named(pl.concat([silent["before"], silent["after"]]), "layer", "doubt")
         adrift = pages.filter((pl.col("layer") == "ui") & pl.col("doubt").is_null())["event_id"].implode()
         silent = silent.filter(~pl.col("before").is_in(adrift) & ~pl.col("after").is_in(adrift))
     found = []
@@ -181,7 +180,7 @@ def _missing_numbers(facts: Facts) -> list[Found]:
         "Of the numbers that {source} gives its records ({field}), {missing:number} between the first and the last are"
         " not in the supplied logs, in {n:gap}."
     )
-    numbered = coverage.stating(facts.events.select("format", "source", "event_id", "attributes"), SEQUENCES)
+    numbered = facts.stating(SEQUENCES, "source", "event_id")
     for field in SEQUENCES:
         number = pl.col("attributes").map.get(field).cast(pl.Int64, strict=False)
         rows = numbered.select("source", "event_id", number=number).drop_nulls("number")
@@ -205,7 +204,7 @@ def _missing_numbers(facts: Facts) -> list[Found]:
 
 
 def _clock_offsets(facts: Facts) -> list[Found]:
-    events = facts.events.select("event_id", "event_time", "clock").drop_nulls("event_time")
+    events = facts.look("event_id", "event_time", "clock").drop_nulls("event_time")
     first = events.group_by("clock", maintain_order=True).agg(events_=pl.col("event_id").head(2))
     moved = (pl.col("offset_ns") != 0) & (pl.col("basis") != "reference")
     open_ = (pl.col("basis") == "unmoved") & (pl.col("lower_ns").is_null() | pl.col("upper_ns").is_null())
@@ -284,7 +283,7 @@ def _assumed_zones(facts: Facts) -> list[Found]:
     assumed = facts.tables["notes"].filter((pl.col("topic") == "zone_assumed") & pl.col("source").is_not_null())
     if assumed.is_empty():
         return []
-    first = facts.events.select("source", "event_id").unique("source", keep="first", maintain_order=True)
+    first = facts.look("source", "event_id").unique("source", keep="first", maintain_order=True)
     assumed = assumed.join(first, on="source", how="left", maintain_order="left")
     statement = (
         "{times:time} in {n:source} state no zone, and one was assumed; statements about the order of these records and"
@@ -302,9 +301,11 @@ def _assumed_zones(facts: Facts) -> list[Found]:
 
 def _doubled(facts: Facts) -> list[Found]:
     every = facts.requests["request"]
-    again = facts.tables["links"].filter(pl.col("relation").is_in(["redelivery_of", "repeats"]))
+    again = facts.table("links", "from_event", "to_event", "relation")
+    again = again.filter(pl.col("relation").is_in(["redelivery_of", "repeats"]))
     again = again.select(event_id="from_event", first="to_event").unique("event_id", keep="first", maintain_order=True)
-    named = facts.tables["events"].select("event_id", "request", "source", "layer")
+    named = facts.table("events", "event_id", "request", "source", "layer")
+    named = named.filter(pl.col("event_id").is_in(again["event_id"].implode()))
     again = again.join(named, on="event_id", how="left", maintain_order="left")
     found = []
     if again.height:
@@ -341,10 +342,10 @@ def _doubled(facts: Facts) -> list[Found]:
 
 def _joins(facts: Facts) -> list[Found]:
     every = facts.requests["request"]
-    listed = facts.tables["links"].filter(~pl.col("taken"))["from_event"].unique().implode()
+    listed = facts.table("links", "from_event", "taken").filter(~pl.col("taken"))["from_event"].unique().implode()
     found = []
     for layer in PRODUCT_LAYERS:
-        events = facts.of(layer).select("event_id", "request", "link_method")
+        events = facts.of(layer, columns=("event_id", "request", "link_method"))
         method = events["link_method"].fill_null("none")
         sizes = dict(method.value_counts().iter_rows())
         size, ids = events.height, sum(sizes.get(one, 0) for one in BY_ID)
@@ -369,9 +370,9 @@ def _joins(facts: Facts) -> list[Found]:
 
 
 def _cut_or_hidden(facts: Facts) -> list[Found] | Unknown:
-    sampled = coverage.sampling(facts.events)
+    sampled = coverage.sampling(facts.stating(coverage.SAMPLED, "event_id", "layer", "service"))
     texts = ("content_state", "input_chars", "output_chars", "input_hash", "output_hash")
-    events = facts.events.select("event_id", "request", "layer", "format", *texts)
+    events = facts.look("event_id", "request", "layer", "format", *texts)
     lengths = events["input_chars"].count() + events["output_chars"].count()
     if not events["content_state"].count() and not lengths and sampled.is_empty():
         return Unknown("no record states its text, how much of it it holds, or a sample rate", ("*.content_state",))
@@ -441,10 +442,11 @@ def _declared(facts: Facts) -> list[Found] | Unknown:
     missing = []
     for key, value in sorted(config.items()):
         layer, _, column = str(key).partition(".")
-        if column not in LOOKED_AT or facts.events.schema[column].is_nested():
+        if column not in LOOKED_AT or EVENTS.schema[column].is_nested():
             return Unknown(f"the declared config names {key}, which is no layer.column of events", ("declared.config",))
         wanted = [str(one) for one in (value if isinstance(value, list) else [value])]
-        logged = facts.of(layer).filter(pl.col(column).is_not_null()).with_columns(value=pl.col(column).cast(pl.String))
+        logged = facts.of(layer, columns=("event_id", "request", column))
+        logged = logged.filter(pl.col(column).is_not_null()).with_columns(value=pl.col(column).cast(pl.String))
         if logged.is_empty():
             missing.append(str(key))
             continue

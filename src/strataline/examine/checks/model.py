@@ -212,7 +212,7 @@ def _snapshots(facts: Facts) -> list[Found] | Unknown:
     served = _over_time(calls, "served")
     several = served.filter(pl.len().over("alias") > 1)
     prints = _over_time(calls.filter(~pl.col("alias").is_in(several["alias"].implode())), "fingerprint")
-    changed = facts.of("change")
+    changed = facts.of("change", columns=("change_key", "change_old", "change_new"))
 
     def found(column: str, spans: pl.DataFrame) -> Callable[[str, pl.DataFrame], Found]:
         def of(alias: str, part: pl.DataFrame) -> Found:
@@ -299,7 +299,7 @@ def _fallback(facts: Facts) -> list[Found] | Unknown:
     # A gateway that says that it fell back need not give both calls one id.
     loose = chosen.filter(pl.col("fallback").is_not_null() & ~pl.col("event_id").is_in(pairs["event_id"].implode()))
     loose = loose.join(tried.drop("call"), on="turn", suffix="_tried", how="left")
-    asked = facts.of("prompt").drop_nulls(["request", "requested_model"]).group_by("request")
+    asked = facts.of("prompt", columns=("request", "requested_model")).drop_nulls().group_by("request")
     rows = pl.concat([pairs.select(loose.columns), loose]).join(
         asked.agg(app=pl.col("requested_model").first()), on="request", how="left"
     )
@@ -384,7 +384,8 @@ def _judged(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
         "request", judgement="event_id", response_id="response_id", text="input_hash", out="output_hash"
     )
     mine = rows.select("request", "event_id", "response_id", "output_hash")
-    links = facts.tables["links"].filter((pl.col("relation") == "evaluated") & (pl.col("to_event").is_not_null()))
+    links = facts.table("links", "relation", "from_event", "to_event")
+    links = links.filter((pl.col("relation") == "evaluated") & (pl.col("to_event").is_not_null()))
     linked = links.select(judgement="from_event", event_id="to_event").join(decided.select("judgement"), on="judgement")
     by_id = mine.join(decided.drop_nulls("response_id"), on=["request", "response_id"])
     texts = pl.concat([decided.select("request", "judgement", output_hash=name) for name in ("text", "out")])
@@ -393,17 +394,27 @@ def _judged(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     return every.join(mine, on="event_id", how="semi").group_by("event_id").agg(pl.col("judgement").min())
 
 
+CACHED = ("event_id", "request", "user", "tenant", "t", "doubt", "response_id", "requested_model", "cache")
+HIT = pl.col("cache").str.to_lowercase().str.ends_with("hit")
+
+
+def _any_cached(facts: Facts) -> bool:
+    """Whether any answer came from a cache."""
+    return not facts.of("model", columns=("cache",)).filter(HIT).is_empty()
+
+
 def _cached(facts: Facts) -> pl.DataFrame:
     """Answers from a cache: the hit's columns, and ``from_…``, those of what filled the cache.
 
     Hits whose origin is in none of the logs, or is a hit itself, are left out; so is what a request kept for itself.
     """
-    hits = facts.of("model").filter(pl.col("cache").str.to_lowercase().str.ends_with("hit"))
+    hits = facts.of("model", columns=CACHED).filter(HIT)
     whose = facts.tables["requests"].select("request", of_user="user", of_tenant="tenant")
-    links = facts.tables["links"].filter(pl.col("relation") == "served_from_cache_of").drop_nulls("to_event")
+    links = facts.table("links", "relation", "from_event", "to_event")
+    links = links.filter(pl.col("relation") == "served_from_cache_of").drop_nulls("to_event")
     filled = links.filter(~pl.col("to_event").is_in(hits["event_id"].implode()))["to_event"].unique()
     origin = (
-        facts.events.filter(pl.col("event_id").is_in(filled.implode()))
+        facts.named(filled, "request", "user", "tenant", "t_end", "doubt", "requested_model")
         .join(whose, on="request", how="left")
         .select(
             "event_id",
@@ -434,7 +445,7 @@ def _other_identity(facts: Facts) -> list[Found] | Unknown:
         return Unknown("the team declared that cached answers may go to anyone (cache_scope: global)")
     hits = _cached(facts)
     if hits.is_empty():
-        return ORIGIN if facts.of("model")["cache"].str.to_lowercase().str.ends_with("hit").any() else []
+        return ORIGIN if _any_cached(facts) else []
     shared = facts.declared.get("shared_tenants")
     open_to_all = [str(one) for one in shared] if isinstance(shared, Sequence) and not isinstance(shared, str) else []
     hits = hits.filter(~pl.col("from_tenant").is_in(open_to_all).fill_null(value=False))
@@ -474,9 +485,9 @@ def _in_force(facts: Facts) -> pl.DataFrame:
         ("policy", "policy_name", "policy_version"),
     )
     parts = [
-        facts.events.drop_nulls(["request", value]).select(
-            "request", what=pl.lit(what), key=pl.col(key).fill_null(""), value=value
-        )
+        facts.look("request", key, value)
+        .drop_nulls(["request", value])
+        .select("request", what=pl.lit(what), key=pl.col(key).fill_null(""), value=value)
         for what, key, value in dimensions
     ]
     rows = pl.concat(parts).unique()
@@ -486,7 +497,7 @@ def _in_force(facts: Facts) -> pl.DataFrame:
 def _other_context(facts: Facts) -> list[Found] | Unknown:
     hits = _cached(facts).drop_nulls(["request", "from_request"])
     if hits.is_empty():
-        return ORIGIN if facts.of("model")["cache"].str.to_lowercase().str.ends_with("hit").any() else []
+        return ORIGIN if _any_cached(facts) else []
     needed = pl.concat([hits["request"], hits["from_request"]]).unique().implode()
     force = _in_force(facts).filter(pl.col("request").is_in(needed))
     was = force.select(from_request="request", what="what", key="key", was="value")
@@ -501,7 +512,8 @@ def _other_context(facts: Facts) -> list[Found] | Unknown:
     )
     pairs = pl.concat([pairs, model.select(pairs.columns)])
     # A change between the two times, where no clock leaves the order open.
-    changes = facts.of("change").drop_nulls(["t", "doubt", "change_new", "change_old"])
+    told = ("event_id", "t", "doubt", "change_scope", "change_key", "change_new", "change_old")
+    changes = facts.of("change", columns=told).drop_nulls(["t", "doubt", "change_new", "change_old"])
     client = pl.col("change_scope").str.contains("(?i)client|page|ui").fill_null(value=False)
     changes = changes.filter((pl.col("change_new") != pl.col("change_old")) & ~client).sort("t", "event_id")
     timed = hits.drop_nulls(["t", "from_t", "doubt", "from_doubt"]).sort("t", "event_id")
@@ -536,22 +548,23 @@ def _other_context(facts: Facts) -> list[Found] | Unknown:
 
 
 def _one_for_many(facts: Facts) -> list[Found] | Unknown:
-    hits = facts.of("model").filter(pl.col("cache").str.to_lowercase().str.ends_with("hit"))
+    if not _any_cached(facts):
+        return []
+    columns = ("event_id", "request", "t", "cache", "refs", "response_id", "input_hash")
+    hits = facts.of("model", columns=columns).filter(HIT)
     named = pl.col("refs").list.eval(
         pl.element().filter(pl.element().struct.field("role") == "cache_origin").struct.field("value")
     )
     hits = hits.with_columns(of=pl.coalesce(named.list.first(), "response_id"))
-    sent = facts.of("prompt", "prompt.rendered", "prompt.sent").drop_nulls(["request", "input_hash"])
+    told = ("event_id", "request", "t", "input_hash")
+    sent = facts.of("prompt", "prompt.rendered", "prompt.sent", columns=told).drop_nulls(["request", "input_hash"])
     sent = sent.group_by("request").agg(sent=pl.col("input_hash").sort_by("t", "event_id").last())
     hits = hits.join(sent, on="request", how="left", maintain_order="left")
     hits = hits.with_columns(asked=pl.coalesce("input_hash", "sent")).drop_nulls(["of", "asked"])
     if hits.is_empty():
-        if facts.of("model")["cache"].str.to_lowercase().str.ends_with("hit").any():
-            return Unknown(
-                "answers from a cache state no response id, or no prompt",
-                ("model.response_id", "model.input_hash"),
-            )
-        return []
+        return Unknown(
+            "answers from a cache state no response id, or no prompt", ("model.response_id", "model.input_hash")
+        )
     many = hits.filter(pl.col("asked").n_unique().over("of") >= ONE_FOR_MANY["prompts"])
 
     def found(name: str, part: pl.DataFrame) -> Found:
@@ -566,7 +579,7 @@ def _cut_streams(facts: Facts) -> list[Found]:
     broken = pl.col("outcome").is_in(["error", "timeout"]) & begun.fill_null(value=False)
     aborted = (pl.col("outcome") == "cancelled") | pl.col("finish_reason").str.contains("(?i)^(abort|cancel)")
     early = streams.filter((aborted.fill_null(value=False) | broken).fill_null(value=False))
-    stopped = facts.of("ui", "ui.stopped").drop_nulls("request").group_by("request")
+    stopped = facts.of("ui", "ui.stopped", columns=("event_id", "request")).drop_nulls("request").group_by("request")
     early = early.join(stopped.agg(stop=pl.col("event_id").first()), on="request", how="left", maintain_order="left")
     # Only a log that states an end for most answered streams tells that one has none.
     ends = pl.col("finish_reason").is_not_null()
@@ -596,7 +609,11 @@ def _tokens(facts: Facts) -> list[Found] | Unknown:
         "completed", "answers", pl.col("input_tokens") > 0, pl.col("cache").str.to_lowercase().ne_missing("hit")
     )
     calls = calls.drop_nulls("request")
-    prompts = facts.of("prompt").filter(pl.col("input_tokens") > 0).drop_nulls("request")
+    prompts = (
+        facts.of("prompt", columns=("event_id", "request", "call", "input_tokens"))
+        .filter(pl.col("input_tokens") > 0)
+        .drop_nulls("request")
+    )
     counted = prompts.select("request", "call", counted="input_tokens", prompt="event_id")
     about = calls.join(counted.drop_nulls("call").drop("request"), on="call")
     sole = calls.filter(pl.len().over("request") == 1).join(
@@ -629,7 +646,8 @@ def _unapproved(facts: Facts) -> list[Found] | Unknown:
             "which tools need an approval, or are allowed, is not declared",
             ("declared.needs_approval", "declared.allowed_tools"),
         )
-    events = facts.events.filter(pl.col("layer") != "policy")
+    events = facts.look("event_id", "request", "layer", "kind", "name", "t", "doubt", "attributes")
+    events = events.filter(pl.col("layer") != "policy")
     kinds = ("span_kind", "type", "step_type", "run_type", "kind")
     is_tool = pl.any_horizontal(
         *(_said(name).str.to_lowercase().is_in(["tool", "tool_call"]).fill_null(value=False) for name in kinds),
@@ -649,9 +667,12 @@ def _unapproved(facts: Facts) -> list[Found] | Unknown:
         refused = pl.col("outcome").is_in(["error", "blocked", "cancelled"]) | pl.col("verdict").is_in(
             ["block", "challenge", "error"]
         )
-        given = facts.events.filter(
-            words.str.contains("(?i)approv|confirm|consent") & ~refused.fill_null(value=False)
-        ).drop_nulls("request")
+        told = ("request", "kind", "name", "outcome", "policy_name", "policy_stage", "verdict", "t", "doubt")
+        given = (
+            facts.look(*told)
+            .filter(words.str.contains("(?i)approv|confirm|consent") & ~refused.fill_null(value=False))
+            .drop_nulls("request")
+        )
         given = given.group_by("request").agg(approved=pl.col("t").min(), unsure=pl.col("doubt").max(), some=pl.len())
         rows = runs.filter(pl.col("tool").is_in(lists["needs_approval"])).join(
             given, on="request", how="left", maintain_order="left"

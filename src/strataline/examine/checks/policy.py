@@ -68,7 +68,7 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
 
 def ended_as_blocked(facts: Facts) -> pl.DataFrame:
     """The ``request`` of each record by which the application says that it blocked something."""
-    rows = facts.of("prompt").select("request", "kind", "outcome")
+    rows = facts.of("prompt", columns=("request", "kind", "outcome"))
     return rows.filter((pl.col("kind") == "prompt.blocked") | (pl.col("outcome") == "blocked")).select("request")
 
 
@@ -98,7 +98,8 @@ def displayed(facts: Facts) -> pl.DataFrame:
 def _delivered_despite_block(facts: Facts) -> Sequence[Found] | Unknown:
     pairs = facts.once(displayed)
     judged = _in_order(facts.judged.filter("acts"))
-    answered = facts.of("prompt", "prompt.responded", "prompt.answered").filter(
+    columns = ("event_id", "request", "outcome", "output_hash")
+    answered = facts.of("prompt", "prompt.responded", "prompt.answered", columns=columns).filter(
         pl.col("outcome").fill_null("ok") == "ok", pl.col("output_hash").is_not_null()
     )
     sent = judged.drop_nulls("of_hash").join(
@@ -196,7 +197,7 @@ def _silent(facts: Facts, stage: str, gone: pl.DataFrame, share: pl.DataFrame, *
     strays = _strays(facts, verdicts).select(t=pl.col("lo") - near, until=pl.col("hi") + near).sort("t", "until")
     strays = strays.with_columns(pl.col("until").cum_max())
     unsure = missed.join_asof(strays, on="t").filter(pl.col("t") <= pl.col("until"))
-    listed = facts.tables["links"].filter(
+    listed = facts.table("links", "from_event", "to_request", "relation", "taken").filter(
         (pl.col("relation") == "member") & ~pl.col("taken"),
         pl.col("from_event").is_in(verdicts.filter(pl.col("request").is_null())["event_id"].implode()),
     )["to_request"]
@@ -219,7 +220,7 @@ def _strays(facts: Facts, verdicts: pl.DataFrame) -> pl.DataFrame:
     Its line could not be read, it belongs to no request, or it was tied by time to one that holds another.
     """
     lost = facts.tables["rejects"].select("source", "offset").sort("offset")
-    places = facts.of("policy").select("source", "offset", at="t").drop_nulls("at").sort("offset")
+    places = facts.of("policy", columns=("source", "offset", "t")).rename({"t": "at"}).drop_nulls("at").sort("offset")
     places = places.filter(pl.col("source").is_in(verdicts["source"].unique().implode()))
     before, after = (
         lost.join_asof(places, on="offset", by="source", strategy=side, check_sortedness=False)["at"]
@@ -391,7 +392,7 @@ def stream_begun(facts: Facts) -> pl.DataFrame:
         bound=pl.col("gap") - pl.col("late"),
     )
     verdicts = blocks.unique("request", keep="first", maintain_order=True)
-    asked = facts.of("prompt", "prompt.received").filter("stream")["request"]
+    asked = facts.of("prompt", "prompt.received", columns=("request", "stream")).filter("stream")["request"]
     streamed = pl.concat([asked, blocks.filter("of_stream")["request"]]).unique().implode()
     verdicts = verdicts.filter(pl.col("request").is_in(streamed))
     plain = verdicts.select(
@@ -417,7 +418,8 @@ def _received_and_blocked(facts: Facts) -> pl.DataFrame:
     Returns:
         request, ``basis``, ``shows`` (the record that counts the text), ``also`` (the one that ends the turn).
     """
-    rows = facts.of("prompt").select("request", "seq", "event_id", "kind", "outcome", "output_chars", "output_hash")
+    columns = ("request", "seq", "event_id", "kind", "outcome", "output_chars", "output_hash")
+    rows = facts.of("prompt", columns=columns)
     ended = rows.filter((pl.col("kind") == "prompt.responded") & (pl.col("outcome") == "blocked"))[
         "request"
     ].drop_nulls()
@@ -637,7 +639,7 @@ def _paths(facts: Facts) -> pl.DataFrame:
     calls = facts.responses.select("request", "last", "cache", "fallback", "stream", "finish_reason")
     calls = calls.filter(pl.col("last") & pl.col("request").is_not_null())
     hit = pl.col("cache").str.to_lowercase().str.contains(r"^(?:hit|true|stale|semantic)")
-    fell = facts.of("model", "model.fallback")["request"].drop_nulls().unique().implode()
+    fell = facts.of("model", "model.fallback", columns=("request",))["request"].drop_nulls().unique().implode()
     tools = pl.col("finish_reason").str.to_lowercase().str.contains("tool|function")
     ways = [
         calls.filter(hit).select("request", path=pl.lit("cache hit")),
@@ -647,8 +649,8 @@ def _paths(facts: Facts) -> pl.DataFrame:
         calls.filter("stream").select("request", path=pl.lit("stream")),
         calls.filter(tools).select("request", path=pl.lit("tool call")),
     ]
-    page = facts.of("ui").select("request", "client_version", "attributes").drop_nulls("request")
-    app = facts.of("prompt").select("request", value="client_version")
+    page = facts.of("ui", columns=("request", "client_version", "attributes")).drop_nulls("request")
+    app = facts.of("prompt", columns=("request", "client_version")).rename({"client_version": "value"})
     said = pl.coalesce(pl.col("attributes").map.get(name) for name in ("locale", "language", "browser_language"))
     clients = pl.concat([page.select("request", value="client_version"), app])
     for word, values in (("locale", page.select("request", value=said)), ("client", clients)):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from strataline.event import LAYERS
 from strataline.examine.check import HITS, Check, Found, Unknown, capped, moment
 from strataline.examine.facts import Facts
 
@@ -38,13 +39,16 @@ def _whole(column: str, names: tuple[str, ...]) -> pl.Expr:
 def _asking(facts: Facts, *columns: str) -> pl.DataFrame:
     """Event id, request and `columns` of what is asked of models, where it belongs to a request."""
     kept = ["event_id", "request", "kind", *columns]
-    parts = [facts.of(layer).select(kept).filter(pl.col("kind").is_in(ASKING)) for layer in ("prompt", "model")]
+    parts = [facts.of(layer, *ASKING, columns=kept) for layer in ("prompt", "model")]
     return pl.concat(parts).filter(pl.col("request").is_not_null())
 
 
 def _changed_content(facts: Facts) -> list[Found] | Unknown:
     columns = ["event_id", "request", "t", "template_name", "template_version", "template_hash", "format"]
-    stated = facts.events.select(*columns, "attributes").filter(pl.col("template_version").is_not_null())
+    stated = pl.concat(
+        facts.of(layer, columns=(*columns, "attributes")).filter(pl.col("template_version").is_not_null())
+        for layer in LAYERS
+    )
     system = pl.coalesce(pl.col("attributes").map.get(name) for name in SYSTEM_HASHES)
     # Two programs need not compute a hash in the same way: each is compared with itself.
     group = ["template_name", "template_version", "format", "of"]
@@ -181,7 +185,7 @@ def _shrunk(facts: Facts) -> list[Found] | Unknown:
     fell = pairs.filter(pl.col("size") < (1 - SHRINK) * pl.col("before_size"))
     if fell.height:
         said = pl.col("kind").str.contains(RESET) | pl.col("name").str.contains(RESET).fill_null(value=False)
-        named = facts.events.select("session", "kind", "name", "t").drop_nulls(["session", "t"])
+        named = facts.look("session", "kind", "name", "t").drop_nulls(["session", "t"])
         resets = named.filter(said).select("session", reset="t")
         fell = fell.sort("t").join_asof(
             resets.sort("reset"), left_on="t", right_on="reset", by="session", check_sortedness=False

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
+from strataline.event import LAYERS
 from strataline.examine.check import HITS, Check, Found, Unknown, capped, moment
 from strataline.examine.contrast import compare
 from strataline.examine.facts import Facts
@@ -50,7 +51,9 @@ def _said(names: Iterable[str]) -> pl.Expr:
 
 def _operations(facts: Facts) -> pl.DataFrame:
     """Retrieval operations of requests, with ``found`` (how many documents they gave, if known) and ``broke``."""
-    return facts.of("retrieval", *OPERATIONS, "retrieval.slow_query").with_columns(
+    columns = ("event_id", "request", "kind", "t", "doubt", "clock", "seq", "outcome", "error_type")
+    rows = facts.of("retrieval", *OPERATIONS, "retrieval.slow_query", columns=(*columns, "documents", "attributes"))
+    return rows.with_columns(
         found=pl.coalesce(pl.col("documents").list.len().cast(pl.Int64), _whole(COUNTED)),
         broke=pl.col("outcome").is_in(["error", "timeout"]).fill_null(value=False),
     )
@@ -58,7 +61,7 @@ def _operations(facts: Facts) -> pl.DataFrame:
 
 def _in_prompt(facts: Facts) -> pl.Series:
     """Requests whose rendered prompt lists documents."""
-    listed = facts.of("prompt").filter(pl.col("documents").list.len() > 0)["request"]
+    listed = facts.of("prompt", columns=("request", "documents")).filter(pl.col("documents").list.len() > 0)["request"]
     return listed.drop_nulls().unique()
 
 
@@ -228,11 +231,13 @@ def _total(numbers: pl.Series) -> int:
 
 
 def _mixed_versions(facts: Facts) -> list[Found] | Unknown:
-    queries = facts.of("retrieval", "retrieval.query").drop_nulls("t")
+    own = ("event_id", "request", "service", "clock", "t", "index_name", "index_version")
+    queries = facts.of("retrieval", "retrieval.query", columns=own).drop_nulls("t")
     queries = queries.select(
         "event_id", "request", "service", "clock", "t", index="index_name", version="index_version"
     )
-    changes = facts.of("change").filter(
+    stated = ("clock", "t", "index_name", "change_scope", "change_key", "change_new")
+    changes = facts.of("change", columns=stated).filter(
         pl.col("change_scope").str.to_lowercase().is_in(["index", "alias", "collection"])
         | pl.col("index_name").is_not_null()
     )
@@ -312,7 +317,10 @@ def _superseded(facts: Facts) -> list[Found] | Unknown:
     supplied = _order(facts.documents.drop_nulls(["id", "version", "t"]).select("request", *columns))
     if not supplied.height:
         return Unknown("no document has a version whose order can be told", ("retrieval.documents",))
-    changes = facts.of("change").filter(pl.col("change_scope").str.to_lowercase().is_in(["document", "doc", "article"]))
+    told = ("event_id", "clock", "t", "doubt", "change_scope", "change_key", "change_new")
+    changes = facts.of("change", columns=told).filter(
+        pl.col("change_scope").str.to_lowercase().is_in(["document", "doc", "article"])
+    )
     changes = changes.with_columns(id="change_key", version=pl.coalesce("change_new", pl.lit("deleted")))
     changes = changes.select(columns).drop_nulls(["id", "t"])
     gone = changes.filter(pl.col("version").str.contains(REPLACED)).with_columns(key=pl.lit(GONE))
@@ -423,9 +431,17 @@ def _other_embedding(facts: Facts) -> list[Found] | Unknown:
 
     declared = facts.declared.get("index_embedding_models")
     told = {str(k): str(v) for k, v in declared.items()} if isinstance(declared, Mapping) else {}
-    built = facts.events.filter(
+    columns = ("event_id", "kind", "layer", "index_name", "embedding_model", "attributes")
+    built = pl.concat(facts.of(layer, columns=columns) for layer in LAYERS).filter(
         (pl.col("kind") == "retrieval.index") | ((pl.col("layer") == "change") & pl.col("index_name").is_not_null())
-    ).select("event_id", index="index_name", built=pl.coalesce("embedding_model", _said(EMBEDDED_BY)))
+    )
+    # In the order of events, whichever layer they are of.
+    order = facts.named(built["event_id"]).with_row_index("n")
+    built = (
+        built.join(order, on="event_id")
+        .sort("n")
+        .select("event_id", index="index_name", built=pl.coalesce("embedding_model", _said(EMBEDDED_BY)))
+    )
     stated = pl.DataFrame(
         {"event_id": [None] * len(told), "index": list(told), "built": list(told.values())}, schema=built.schema
     )
@@ -435,9 +451,12 @@ def _other_embedding(facts: Facts) -> list[Found] | Unknown:
             "no record says which model embedded an index, and none is declared",
             ("declared.index_embedding_models", "retrieval.embedding_model"),
         )
-    queries = facts.of("retrieval", "retrieval.query").filter(pl.col("request").is_not_null())
+    asked = ("event_id", "request", "t", "index_name", "embedding_model")
+    queries = facts.of("retrieval", "retrieval.query", columns=asked).filter(pl.col("request").is_not_null())
     queries = queries.drop_nulls("index_name")
-    embeds = facts.of("retrieval", "retrieval.embed").drop_nulls(["request", "embedding_model"])
+    embeds = facts.of("retrieval", "retrieval.embed", columns=("request", "embedding_model")).drop_nulls(
+        ["request", "embedding_model"]
+    )
     one = (
         embeds.group_by("request")
         .agg(pl.col("embedding_model").unique())
@@ -510,12 +529,16 @@ def _labelled(facts: Facts) -> list[Found] | None:
     if not isinstance(declared, Mapping):
         return None
     routes = (
-        facts.of("prompt")
+        facts.of("prompt", columns=("request", "attributes"))
         .select("request", route=pl.col("attributes").map.get("route"))
         .drop_nulls()
         .unique("request", keep="first", maintain_order=True)
     )
-    rows = facts.of("retrieval").filter(pl.col("request").is_not_null()).with_columns(label=_said(LABELS))
+    rows = (
+        facts.of("retrieval", columns=("event_id", "request", "t", "attributes"))
+        .filter(pl.col("request").is_not_null())
+        .with_columns(label=_said(LABELS))
+    )
     rows = rows.drop_nulls("label").join(routes, on="request", how="left", maintain_order="left")
     if not rows.height:
         return None

@@ -43,7 +43,7 @@ def _no_display(facts: Facts) -> list[Found]:
     asked = turns if turns.height else facts.requests
     served = facts.reached.select("request", "delivered", t="delivered_t").drop_nulls()
     served = served.join(asked.select("request"), on="request", how="semi").sort("t", "request")
-    pages = facts.of("ui").select("request", "kind", "t")
+    pages = facts.of("ui", columns=("request", "kind", "t"))
     renders = pages.filter(pl.col("kind").is_in(["ui.rendered", "ui.error_shown"]))
     logged = renders.select(t="t").drop_nulls().sort("t").with_columns(other="t")
     covered = served
@@ -65,7 +65,7 @@ def _shown_differs(facts: Facts) -> Sequence[Found] | Unknown:
     # A user who stopped an answer, or left, sees a part of it: their record says so.
     cut = pl.concat(
         [
-            facts.of("ui", "ui.stopped")["request"],
+            facts.of("ui", "ui.stopped", columns=("request",))["request"],
             facts.responses.filter(pl.col("outcome") == "cancelled")["request"],
         ]
     ).drop_nulls()
@@ -77,8 +77,9 @@ def _shown_differs(facts: Facts) -> Sequence[Found] | Unknown:
     shown = shown.select("request", "shown", shown_hash="output_hash", shown_chars="output_chars")
     calls = facts.responses.select("request", "event_id", "seq", "completed", "output_hash", "output_chars")
     calls = calls.filter("completed").drop_nulls("request")
-    texts = (calls, facts.of("prompt"), facts.of("policy"))
-    hashes = pl.concat([one.select("request", "output_hash") for one in texts]).drop_nulls()
+    columns = ("request", "output_hash")
+    texts = (calls.select(columns), *(facts.of(layer, columns=columns) for layer in ("prompt", "policy")))
+    hashes = pl.concat(texts).drop_nulls()
     of_request = hashes.group_by("request").agg(hashes=pl.col("output_hash").unique())
     hashed = shown.drop_nulls("shown_hash").join(of_request, on="request", maintain_order="left")
     # The delivered text is the last that any record holds; with several answers, any of them may have been shown.
@@ -137,7 +138,7 @@ def _plain(name: str) -> pl.Expr:
 
 
 def _not_retrieved(facts: Facts) -> Sequence[Found] | Unknown:
-    pages = facts.of("ui").select("request", "event_id", "t", "kind", "attributes", "documents")
+    pages = facts.of("ui", columns=("request", "event_id", "t", "kind", "attributes", "documents"))
     pages = pages.filter(pl.col("kind").is_in(["ui.citation", "ui.rendered"]))
     named = pl.when(pl.col("kind") == "ui.citation").then(
         pl.coalesce(pl.col("attributes").map.get(name) for name in CITED)
@@ -151,7 +152,7 @@ def _not_retrieved(facts: Facts) -> Sequence[Found] | Unknown:
     if cited.is_empty():
         return Unknown("no display record names what was cited", ("ui.documents", "ui.attributes.document"))
     sessions = facts.tables["requests"].select("request", session=pl.coalesce("session", "request"))
-    given = pl.concat([facts.of(layer).select("request", "documents") for layer in ("retrieval", "prompt", "model")])
+    given = pl.concat([facts.of(layer, columns=("request", "documents")) for layer in ("retrieval", "prompt", "model")])
     used = given.drop_nulls("request").explode("documents").drop_nulls("documents")
     used = used.select("request", document=pl.col("documents").struct.field("id")).drop_nulls("document").unique()
     used = used.join(sessions, on="request")
@@ -192,7 +193,7 @@ def _shown_answers(facts: Facts) -> pl.DataFrame:
 
 def _no_notice(facts: Facts) -> Found | None:
     """Flags that ask for a warning, where no notice was shown; null where this page's records never tell of one."""
-    pages = facts.of("ui").select("request", "shown", "name", "outcome", "attributes")
+    pages = facts.of("ui", columns=("request", "shown", "name", "outcome", "attributes"))
     told = pl.any_horizontal(
         pl.col("shown").str.contains(NOTICE),
         pl.col("name").str.contains(NOTICE),
@@ -221,7 +222,7 @@ def _no_citation(facts: Facts) -> Found | None:
     """Answers that cite by markers from documents, displayed without a citation; null where texts cannot be read."""
     if facts.texts is None:
         return None
-    given = pl.concat([facts.of(layer).select("request", "documents") for layer in ("retrieval", "prompt")])
+    given = pl.concat([facts.of(layer, columns=("request", "documents")) for layer in ("retrieval", "prompt")])
     documented = given.filter(pl.col("documents").list.len() > 0)["request"]
     bare = _shown_answers(facts).drop_nulls("citations")
     compared = bare.filter(pl.col("request").is_in(documented.drop_nulls().unique().implode()))
@@ -263,8 +264,9 @@ def _no_label(facts: Facts) -> Found | None:
 
 
 def _twice(facts: Facts) -> Sequence[Found] | Unknown:
-    shown = facts.renders.select("request", "event_id", "t", "answer", "ids", "session", "response_id", "output_hash")
-    shown = shown.filter("answer").drop_nulls("request").sort("t", "event_id", nulls_last=True)
+    shown = facts.renders.select("request", "event_id", "t", "answer", "session", "response_id", "output_hash")
+    ids = facts.of("ui", "ui.rendered", columns=("ids",))
+    shown = shown.hstack(ids).filter("answer").drop_nulls("request").sort("t", "event_id", nulls_last=True)
     carried = (
         shown.select("event_id", id=pl.col("ids").cast(pl.List(ID)))
         .explode("id")
@@ -319,7 +321,7 @@ def _retracted(facts: Facts) -> Sequence[Found] | Unknown:
     out = out.join(best, on=["request", "of_call"], nulls_equal=True).sort("v_t", "event_id", "shows", nulls_last=True)
     out = out.unique("request", keep="first", maintain_order=True)
     columns = ("request", "event_id", "t", "clock", "clock_offset", "doubt")
-    pages = facts.of("ui").select(*columns, "kind", "name")
+    pages = facts.of("ui", columns=(*columns, "kind", "name"))
     removals = pages.filter(pl.col("kind").str.contains(REMOVED) | pl.col("name").str.contains(REMOVED)).select(columns)
     notices = facts.renders.select(*columns, "answer").filter(~pl.col("answer")).select(columns)
     gone = pl.concat([removals, notices]).select(
