@@ -608,3 +608,11 @@ def test_which_needs_no_open_case(sample: Path) -> None:
     request = case.frames["requests"]["request"][0]
     for name in ("3ae7c67d-9793-4783-aff1-3d25f838b0e6", "u_99706", request, request[:10], "nosuch"):
         assert folder.which(sample, name) == case.which(name)
+
+
+def test_an_affected_set_is_exported_as_its_requests_are(sample: Path, tmp_path: Path) -> None:
+    chosen = ("export", sample, "--to", "jsonl", "-o", tmp_path / "out.jsonl")
+    found = CliRunner().invoke(main, [str(one) for one in (*chosen, "--affected", 'policy.outcome == "error"')])
+    assert found.exit_code == 0, found.output
+    written = {json.loads(line)["request"] for line in (tmp_path / "out.jsonl").read_text().splitlines()}
+    assert written == set(Case.open(sample).affected('policy.outcome == "error"').requests)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from strataline import folder
+from strataline.case import Case
 from strataline.cli.terminal import COMPLAINT, echo, page
 from strataline.errors import CaseError
 from strataline.escape import printable
@@ -42,17 +43,25 @@ def register(group: click.Group) -> None:
     metavar="ID",
     help="Only the request that ID names, by any of its ids; of a session or user, all its requests. Repeatable.",
 )
+@click.option(
+    "--affected",
+    "selectors",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Only affected requests, as strataline examine takes them. Repeatable.",
+)
 @click.option("-o", "--output", required=True, metavar="FILE", help="File to write; - for standard output.")
 @OVERWRITE
-def export(case: Path, to: str, ids: tuple[str, ...], output: str, overwrite: bool) -> None:
+def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...], output: str, overwrite: bool) -> None:
     """Write the events of CASE for another tool; what each target leaves out is in docs/exports.md.
 
-    Without --request: all events, tied to a request or not. What the target has no place for is counted on standard
-    error.
+    Without --request and --affected: all events, tied to a request or not. What the target has no place for is counted
+    on standard error.
 
     \b
     strataline export CASE --to timesketch -o case.jsonl
     strataline export CASE --to perfetto --request chatcmpl-6rQlB1eO -o trace.json
+    strataline export CASE --to csv --affected check:F-03 -o affected.csv
     strataline export CASE --to jsonl -o - | jq .kind
     """  # noqa: D301 - \b keeps click from folding the lines
     requests: list[str] | None = None
@@ -62,6 +71,9 @@ def export(case: Path, to: str, ids: tuple[str, ...], output: str, overwrite: bo
             if not meant:
                 raise CaseError(f"no request is known by {name!r}", hint="strataline show CASE ID, or strataline find")
         requests = list(dict.fromkeys(one for meant in found.values() for one in meant))
+    if selectors:
+        chosen = Case.open(case).affected(selectors).requests.unique().sort().to_list()
+        requests = list(dict.fromkeys([*(requests or []), *chosen]))
     _refuse(output, overwrite=overwrite)
     made = folder.export(case, to, sys.stdout.buffer if output == "-" else output, requests)
     sys.stdout.flush()
@@ -95,7 +107,7 @@ def export(case: Path, to: str, ids: tuple[str, ...], output: str, overwrite: bo
 def query(case: Path, sql: str, form: str, limit: int, output: str, overwrite: bool) -> None:
     """Ask the tables of CASE one question in SQL (DuckDB); docs/queries.md has fifteen that responders ask.
 
-    The tables are events, requests, links, clocks, sources, rejects, notes and findings. A query reads these and
+    The tables are events, requests, links, clocks, sources, rejects and notes. A query reads these and
     nothing else: no other file, no network; and it changes nothing.
 
     \b
