@@ -167,18 +167,21 @@ def reconstruct(
         # From here on the case keeps it.
         stack.pop_all()
     _settle_copies(sources)
-    events = pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)])
-    _refuse_unknown_clocks(events, chosen)
-    made = correlate(events, chosen)
-    notes = pl.concat([_reading_notes(sources, found), made.notes])
+    rows = [_source_row(s, known, zones, assume_zone) for s in sources]
+    read_notes = _reading_notes(sources, found)
+    parts = [pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)])]
+    _refuse_unknown_clocks(parts[0], chosen)
+    for source in sources:
+        source.parsed.events = EVENTS.empty()
+    # Nothing here holds on to the events: correlation puts them in order, and twice as many need not be in memory.
+    made = correlate(parts.pop(), chosen)
+    notes = pl.concat([read_notes, made.notes])
     frames = {
         "events": made.events,
         "requests": made.requests,
         "links": made.links,
         "clocks": CLOCKS.conform(made.clocks),
-        "sources": SOURCES.conform(
-            pl.DataFrame([_source_row(s, known, zones, assume_zone) for s in sources], schema=SOURCES.schema)
-        ).sort(SOURCES.sort),
+        "sources": SOURCES.conform(pl.DataFrame(rows, schema=SOURCES.schema)).sort(SOURCES.sort),
         "rejects": pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort),
         "notes": notes,
     }
