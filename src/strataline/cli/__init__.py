@@ -15,6 +15,7 @@ import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from strataline.cache import Cache
 from strataline.case import LIMIT, Case, refuse_to_replace
 from strataline.cli import catalogue, examine, exports, html, lint, reasons, regressions, report
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
@@ -196,6 +197,13 @@ def main() -> None:
     help="How many batches are parsed at once; no result depends on it.  [default: one for each core]",
 )
 @click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep there what parsing made of each input, and read again only those that are not there, or not the same. It"
+    " may be deleted at any time; it holds excerpts, as a case does.",
+)
+@click.option(
     "--max-rejects",
     type=click.IntRange(min=0),
     metavar="N",
@@ -231,6 +239,7 @@ def reconstruct(
     max_record: int,
     max_expand: int,
     workers: int | None,
+    cache: Path | None,
     max_rejects: int | None,
     shown: str | None,
     as_json: bool,
@@ -247,6 +256,7 @@ def reconstruct(
         raise click.UsageError(f"--clock names {printable(twice[0])} twice, with two offsets")
     if output is not None:
         refuse_to_replace(output, overwrite=overwrite)
+    kept = None if cache is None else Cache(cache)
     with _progress(quiet=as_json) as progress:
         case = reconstruct_case(
             logs,
@@ -266,9 +276,12 @@ def reconstruct(
             encodings=dict(encodings),
             max_expand=max_expand,
             workers=workers,
+            cache=kept,
             stdin=sys.stdin.buffer,
             progress=progress,
         )
+    for name in () if kept is None else kept.damaged:
+        click.echo(f"strataline: {printable(name)}: its entry in the cache is damaged; it was read again", err=True)
     if output is not None:
         case.write(output, limit=limit, overwrite=overwrite)
     status = _complaints(case, max_rejects, told=as_json or shown is not None)
