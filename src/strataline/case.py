@@ -13,40 +13,31 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
-import pyarrow as pa
 
 from strataline import rows
 from strataline.errors import CaseError, InputError
 from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow
-from strataline.examine import (
-    CHECKS,
-    Affected,
-    Check,
-    Examined,
-    Facts,
-    Texts,
-    affected,
-    changes,
-    coverage,
-    dimensions,
-    examine,
-    run,
-)
-from strataline.export import clocks, html, markdown, notebook, parquet, targets, why
-from strataline.export.targets import TARGETS, Exported
-from strataline.read import Input, Options, Source, at, read, rows_at
-from strataline.report.draft import Draft, Redaction, draft
-from strataline.report.material import Material
-from strataline.texts import Inputs, Reader
+from strataline.export import parquet
+
+# A case is opened in order to look at little of it: each method imports the rooms that it needs.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from strataline.examine import Affected, Check, Examined, Facts, Texts
+    from strataline.export import notebook
+    from strataline.export.targets import Exported
+    from strataline.read import Input, Options, Source
+    from strataline.report.draft import Draft, Redaction
+    from strataline.texts import Reader
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.local.json"
@@ -72,7 +63,8 @@ class Case:
     Args:
         frames: table name → frame; those of a case that was opened are read when they are asked for.
         manifest: what was read, with which options.
-        inputs: source → where it lies on this machine; what lies in archives is reached through them.
+        inputs: source → where it lies on this machine; what lies in archives is reached through them. Or what gives
+            these when they are first asked for.
         covered: `examine.coverage` of all that was read, where the tables hold a part of it.
         spooled: folder with what came by standard input; it goes when the case does.
     """
@@ -81,19 +73,24 @@ class Case:
         self,
         frames: Mapping[str, pl.DataFrame],
         manifest: Mapping[str, Any],
-        inputs: Mapping[str, Input],
+        inputs: Mapping[str, Input] | Callable[[], Mapping[str, Input]],
         covered: pl.DataFrame | None = None,
         *,
         spooled: Path | None = None,
     ) -> None:
         self.frames = frames if isinstance(frames, parquet.Stored) else dict(frames)
         self.manifest = dict(manifest)
-        self.inputs = dict(inputs)
+        self._inputs = inputs
         self._covered = covered
         self._compared: dict[str, bool] = {}
         self._last: Facts | None = None
         if spooled is not None:
             weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
+
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
+        """Source → where it lies on this machine."""
+        return dict(self._inputs() if callable(self._inputs) else self._inputs)
 
     @cached_property
     def events(self) -> pa.Table:
@@ -327,6 +324,8 @@ class Case:
         Raises:
             InputError: if an input is not what it was.
         """
+        from strataline.read import at, rows_at
+
         found: list[bytes | None] = [None] * rows.height
         numbered = rows.with_row_index("i")
         for source in rows["source"].unique().sort().to_list():
@@ -400,12 +399,16 @@ class Case:
         return dict(files.select("source", "digest").drop_nulls().iter_rows())
 
     def _read_again(self, name: str) -> Iterator[Source]:
+        from strataline.read import read
+
         one = self.at_hand(name)
         return iter(()) if one is None else read(one, self._reading)
 
     @cached_property
     def _reading(self) -> Options:
         """How the inputs were read: nothing of it is told anew."""
+        from strataline.read import Options
+
         sources = {row["source"]: row for row in self.frames["sources"].iter_rows(named=True)}
         options = Options(max_record=self.manifest["options"]["max_record"])
         expand = self.manifest["options"]["max_expand"]
@@ -423,6 +426,8 @@ class Case:
             limit: how many requests are shown; null for all.
             requests: ids of those that are shown; null for any.
         """
+        from strataline.export import markdown
+
         return markdown.timeline({**self.frames, "coverage": self._coverage()}, self.manifest, limit, requests)
 
     def export(
@@ -441,6 +446,8 @@ class Case:
         Raises:
             CaseError: if `to` is none of these.
         """
+        from strataline.export import targets
+
         if isinstance(out, (str, os.PathLike)):
             with Path(out).open("wb") as file:
                 return self.export(to, file, requests)
@@ -448,11 +455,11 @@ class Case:
             out.write(self.markdown(None, requests).encode())
             tied = self.frames["events"].filter(pl.col("request").is_not_null())
             if requests is not None:
-                return Exported(tied.filter(pl.col("request").is_in(list(requests))).height, {})
+                return targets.Exported(tied.filter(pl.col("request").is_in(list(requests))).height, {})
             lone = self.frames["events"].height - tied.height
-            return Exported(tied.height, {"of no request": lone} if lone else {})
-        if to not in TARGETS:
-            raise CaseError(f"no such target: {to}", hint=", ".join((*TARGETS, "markdown")))
+            return targets.Exported(tied.height, {"of no request": lone} if lone else {})
+        if to not in targets.TARGETS:
+            raise CaseError(f"no such target: {to}", hint=", ".join((*targets.TARGETS, "markdown")))
         return targets.export(self.frames, to, out, requests)
 
     def show(self, name: str) -> notebook.Shown:
@@ -461,18 +468,22 @@ class Case:
         Raises:
             CaseError: as `timeline`.
         """
+        from strataline.export import notebook
+
         events = self.request_events(name)
         request = self.frames["requests"].filter(pl.col("request") == events["request"][0])
         return notebook.Shown(rows.chains(request, events, self.links_of(events))[0])
 
     def _repr_html_(self) -> str:
+        from strataline.export import notebook
+
         return notebook.case(self.summary(), self.frames["requests"])
 
     def html(
         self,
         examined: Examined,
         *,
-        limit: int = html.LIMIT,
+        limit: int = LIMIT,
         title: str = "Incident record",
         redaction: Redaction | None = None,
         draft: Draft | None = None,
@@ -486,6 +497,8 @@ class Case:
             redaction: how log text is redacted; by default not at all.
             draft: the draft that the page is to hold too, as `report` gave it.
         """
+        from strataline.export import html
+
         doubts = self.facts().events.select("event_id", "doubt")
         tables = {**self.frames, "coverage": self._coverage(), "doubts": doubts}
         return html.page(
@@ -499,6 +512,8 @@ class Case:
         )
 
     def _coverage(self) -> pl.DataFrame:
+        from strataline.examine import coverage
+
         return (
             coverage(narrow(self.frames, "events", ("layer", "source", "request", "corrected_time")))
             if self._covered is None
@@ -676,6 +691,8 @@ class Case:
         Raises:
             CaseError: if it means no event, or several.
         """
+        from strataline.export import why
+
         found = self.records_of(name)
         if "event_id" not in found.columns:
             row = found.row(0, named=True)
@@ -699,13 +716,15 @@ class Case:
         formats: Iterable[str | os.PathLike[str]] = (),
     ) -> Facts:
         """The tables as rules look at them; see `examine.Facts`. With `content`, texts too; see `texts`."""
+        from strataline.examine import Facts
+
         return Facts(self.frames, affected, declared or {}, self._reader(formats) if content else None)
 
     def examine(
         self,
         affected: Affected | None = None,
         *,
-        checks: Iterable[Check] = CHECKS,
+        checks: Iterable[Check] | None = None,
         declared: Mapping[str, object] | None = None,
         feed: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         signalled: datetime | None = None,
@@ -717,7 +736,7 @@ class Case:
 
         Args:
             affected: the affected set and what it is compared with; checks that need one say so without it.
-            checks: which; by default every check that is shipped.
+            checks: which; null for every check that is shipped.
             declared: what the team declared of its product.
             feed: files with changes from elsewhere: JSON lines, CSV, or what ``git log --format='%cI %h %s'`` prints.
             signalled: when the team first knew, as somebody says.
@@ -729,11 +748,15 @@ class Case:
             InputError: if a feed cannot be read.
             FormatError: if a format cannot be loaded.
         """
+        from strataline.examine import CHECKS, examine
+
         files = [feed] if isinstance(feed, str | os.PathLike) else list(feed)
         read_ = pl.concat([_feed(Path(file)) for file in files]) if files else None
         facts = self.facts(affected, declared, content=content, formats=formats)
         self._last = facts
-        return examine(facts, checks, feed=read_, signalled=signalled, mitigated=mitigated)
+        return examine(
+            facts, CHECKS if checks is None else checks, feed=read_, signalled=signalled, mitigated=mitigated
+        )
 
     def report(
         self,
@@ -759,6 +782,10 @@ class Case:
             FormatError: if a format cannot be loaded.
             InputError: if an input cannot be read.
         """
+        from strataline.examine import dimensions
+        from strataline.report.draft import draft
+        from strataline.report.material import Material
+
         # What was computed of the tables for the examination is not computed again.
         last = self._last
         facts = last if last is not None and last.affected is found.affected else self.facts(found.affected)
@@ -808,6 +835,8 @@ class Case:
         return self._reader(formats)(event_ids)
 
     def _reader(self, formats: Iterable[str | os.PathLike[str]]) -> Reader:
+        from strataline.texts import Inputs, Reader
+
         ways = Inputs(lambda source: self._above(source)[-1], self._why_not, self._read_again)
         return Reader(self.frames, self.manifest, ways, [Path(folder) for folder in formats])
 
@@ -817,22 +846,26 @@ class Case:
             return "its input is not at hand (--inputs DIR)"
         return "its input is not what was read" if self._changed(name) else None
 
-    def runnable(self, checks: Iterable[Check] = CHECKS, declared: Mapping[str, object] | None = None) -> pl.DataFrame:
+    def runnable(
+        self, checks: Iterable[Check] | None = None, declared: Mapping[str, object] | None = None
+    ) -> pl.DataFrame:
         """What each check could do here, as `event.FINDINGS`: of those that compare, with half of the requests.
 
         So that a missing affected set hides no missing field.
         """
+        from strataline.examine import CHECKS, Affected, run
+
         asked = self.facts().requests["request"]
         halves = Affected(asked.gather_every(2), asked.gather_every(2, 1), ("every second request",))
-        return run(self.facts(halves, declared), checks).findings
+        return run(self.facts(halves, declared), CHECKS if checks is None else checks).findings
 
     def affected(
         self,
         selectors: str | os.PathLike[str] | Iterable[str],
         *,
-        baseline: str | Iterable[str] = affected.OTHERS,
+        baseline: str | Iterable[str] = "others",
         chosen_by: str | None = None,
-        checks: Iterable[Check] = CHECKS,
+        checks: Iterable[Check] | None = None,
         declared: Mapping[str, object] | None = None,
     ) -> Affected:
         """Choose the affected requests and those they are compared with; see `examine.affected`.
@@ -842,13 +875,15 @@ class Case:
                 with one selector a line (empty lines and such that begin with ``#`` apart).
             baseline: others, before, same-window, or selectors.
             chosen_by: who chose the set.
-            checks: of what ``check:…`` may name.
+            checks: of what ``check:…`` may name; null for every check that is shipped.
             declared: what the team declared of its product, for such checks.
 
         Raises:
             InputError: if a selector cannot be read, an id is not known, or nothing is selected.
         """
-        known = list(checks)
+        from strataline.examine import CHECKS, Facts, affected
+
+        known = list(CHECKS if checks is None else checks)
         facts = Facts(self.frames, None, declared or {})
 
         def find(text: str) -> list[str]:
@@ -872,14 +907,20 @@ class Case:
         Raises:
             InputError: if the feed cannot be read.
         """
+        from strataline.examine import Facts, changes
+
         return CHANGES.to_arrow(changes.changes(Facts(self.frames), None if feed is None else _feed(Path(feed))))
 
     def contrasts(self, chosen: Affected) -> pa.Table:
         """What affected requests have more or less often than those they are compared with (`event.CONTRASTS`)."""
+        from strataline.examine import Facts, dimensions
+
         return CONTRASTS.to_arrow(dimensions.contrasts(Facts(self.frames, chosen)))
 
     def clock_offsets(self) -> dict[str, Any]:
         """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""
+        from strataline.export import clocks
+
         return clocks.listed(self.frames)
 
     def links_of(self, events: pl.DataFrame) -> pl.DataFrame:
@@ -932,27 +973,36 @@ def _long(events: pl.LazyFrame) -> pl.LazyFrame:
     return long.filter(pl.col("value").is_not_null())
 
 
-def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike[str] | None) -> dict[str, Input]:
-    if inputs is not None:
-        root = Path(inputs)
-        if not root.is_dir():
-            raise InputError("no such folder of inputs", path=str(root))
-        names = [one["source"] for one in manifest.get("inputs", []) if one.get("within") is None]
-        found = {name: Input(name, root / name) for name in names}
-        if SPOOLED in found and not (root / SPOOLED).is_file():
-            found[SPOOLED] = Input(SPOOLED, folder / SPOOLED)
-        return found
-    try:
-        known = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(known, dict):
-        return {}
-    places = {source: place for source, place in known.items() if isinstance(place, str)}
-    return {
-        source: Input(source, None, url=place) if "://" in place else Input(source, folder / place)
-        for source, place in places.items()
-    }
+def _places(
+    folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike[str] | None
+) -> Callable[[], dict[str, Input]]:
+    """What gives the places of inputs when it is called; a folder of inputs that is not there is said at once."""
+    root = None if inputs is None else Path(inputs)
+    if root is not None and not root.is_dir():
+        raise InputError("no such folder of inputs", path=str(root))
+
+    def places() -> dict[str, Input]:
+        from strataline.read import Input
+
+        if root is not None:
+            names = [one["source"] for one in manifest.get("inputs", []) if one.get("within") is None]
+            found = {name: Input(name, root / name) for name in names}
+            if SPOOLED in found and not (root / SPOOLED).is_file():
+                found[SPOOLED] = Input(SPOOLED, folder / SPOOLED)
+            return found
+        try:
+            known = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(known, dict):
+            return {}
+        named = {source: place for source, place in known.items() if isinstance(place, str)}
+        return {
+            source: Input(source, None, url=place) if "://" in place else Input(source, folder / place)
+            for source, place in named.items()
+        }
+
+    return places
 
 
 def refuse_to_replace(target: Path, *, overwrite: bool) -> None:
@@ -991,6 +1041,8 @@ def _feed(path: Path) -> pl.DataFrame:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the feed of changes cannot be read: {error}", path=str(path)) from error
+    from strataline.examine import changes
+
     return changes.read_feed(text, path.name)
 
 

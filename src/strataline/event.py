@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import polars as pl
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TIME = pl.Datetime("ns", "UTC")
 ID = pl.Struct({"kind": pl.String, "value": pl.String, "role": pl.String})
@@ -169,6 +171,8 @@ class Table:
 
 
 def _arrow_name(kind: pa.DataType) -> str:
+    import pyarrow as pa
+
     if pa.types.is_large_string(kind) or pa.types.is_string(kind):
         return "string"
     if pa.types.is_map(kind):

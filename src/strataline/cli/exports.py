@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 
-from strataline import folder
-from strataline.case import Case
+from strataline.cli.known import ANSWERS, TARGETS
 from strataline.cli.terminal import COMPLAINT, echo, page
 from strataline.errors import CaseError
 from strataline.escape import printable
-from strataline.export.query import FORMATS
 from strataline.wording import count
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -33,9 +31,7 @@ def register(group: click.Group) -> None:
 
 @click.command(epilog=STATUS, context_settings=HELP)
 @click.argument("case", type=click.Path(path_type=Path))
-@click.option(
-    "--to", type=click.Choice(folder.FORMATS), required=True, metavar="FORMAT", help=f"{', '.join(folder.FORMATS)}."
-)
+@click.option("--to", type=click.Choice(TARGETS), required=True, metavar="FORMAT", help=f"{', '.join(TARGETS)}.")
 @click.option(
     "--request",
     "ids",
@@ -64,6 +60,9 @@ def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...]
     strataline export CASE --to csv --affected check:F-03 -o affected.csv
     strataline export CASE --to jsonl -o - | jq .kind
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline import folder
+    from strataline.case import Case
+
     requests: list[str] | None = None
     if ids:
         found = {name: folder.which(case, name) for name in ids}
@@ -89,7 +88,7 @@ def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
+    type=click.Choice(ANSWERS),
     default="table",
     show_default=True,
     help="table is for reading; json is one object on each line.",
@@ -115,6 +114,8 @@ def query(case: Path, sql: str, form: str, limit: int, output: str, overwrite: b
     strataline query CASE "DESCRIBE events"
     strataline query CASE "FROM requests WHERE list_contains(outcomes, 'error')" --format csv -o errors.csv
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline import folder
+
     _refuse(output, overwrite=overwrite)
     if form == "table":
         text, rows = folder.query_table(case, sql, page(), limit)

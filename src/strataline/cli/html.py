@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from strataline.case import Case
 from strataline.cli.arguments import Moment
 from strataline.cli.examine import (
     CHECKS_DIR,
@@ -19,12 +18,11 @@ from strataline.cli.examine import (
     declared_in,
     examined,
 )
+from strataline.cli.known import DRAWN
 from strataline.cli.redaction import redaction
 from strataline.cli.terminal import INPUTS
 from strataline.errors import CaseError
 from strataline.escape import printable
-from strataline.examine import catalogue
-from strataline.export.html import LIMIT
 from strataline.wording import count
 
 STATUS = """
@@ -62,7 +60,7 @@ def register(group: click.Group) -> None:
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=LIMIT,
+    default=DRAWN,
     show_default=True,
     metavar="N",
     help="How many requests to draw; the page says how many it leaves out.",
@@ -109,6 +107,9 @@ def html(
     The page holds all that it needs and fetches nothing. It holds excerpts of the logs: make the case with
     --excerpts none for a page without them. `strataline report CASE --html FILE` is the same with the draft in it.
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+    from strataline.examine import catalogue
+
     opened = Case.open(case, inputs)
     found = examined(
         opened,

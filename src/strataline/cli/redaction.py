@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from strataline.errors import CaseError
-from strataline.report.draft import Redaction
-from strataline.report.redact import Redactor
+
+if TYPE_CHECKING:
+    from strataline.report.draft import Redaction
 
 
 def redaction(on: bool, key: Path | None, fields: tuple[str, ...]) -> Redaction:
@@ -19,6 +21,9 @@ def redaction(on: bool, key: Path | None, fields: tuple[str, ...]) -> Redaction:
         CaseError: if the key cannot be read.
         StrataError: if it is too short.
     """
+    from strataline.report.draft import Redaction
+    from strataline.report.redact import Redactor
+
     if not on:
         if key is not None or fields:
             raise click.UsageError("--redact-key and --redact-field say how to redact: not with --no-redact")

@@ -7,15 +7,18 @@ import shutil
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from strataline.errors import CaseError
 from strataline.event import EVENTS, Table
-from strataline.export.sql import Tables
+
+# A case is opened through this module: reading a table needs neither Arrow nor DuckDB.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from strataline.export.sql import Tables
 
 ROWS = 131_072
 """Rows of a row group."""
@@ -28,6 +31,8 @@ def described(table: Table) -> pa.Schema:
 
     Who reads fields without their metadata has the same in that of the file: ``strataline.columns``, one JSON object.
     """
+    import pyarrow as pa
+
     said = {one.name: {"meaning": one.meaning, **({"unit": one.unit} if one.unit else {})} for one in table.columns}
     fields = [field.with_metadata(said[field.name]) for field in table.arrow_schema]
     whole = {
@@ -41,12 +46,18 @@ def described(table: Table) -> pa.Schema:
 
 def write(table: Table, frame: pl.DataFrame, path: Path) -> None:
     """Write `frame` as the Parquet file of `table` (zstd, one writer thread, row groups of 128 Ki rows)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     arrow = pa.Table.from_arrays(table.to_arrow(frame).columns, schema=described(table))
     pq.write_table(arrow, path, compression="zstd", row_group_size=ROWS)
 
 
 def export(tables: Tables, out: BinaryIO) -> int:
     """Write the chosen events as one file, in their order; return how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     schema, file = described(EVENTS), tables.files.get("events")
     if tables.requests is None and file is not None:
         # The file of a case is what is asked for, unless it was written before columns were described.
