@@ -202,7 +202,7 @@ def test_whole_seconds_that_coincide_are_no_delay_of_their_own() -> None:
     done = correlate(frame(rows))
     found = whose(done, rows).filter((pl.col("kind") == "policy.decision") & pl.col("put").is_not_null())
     assert found.height > 300
-    assert (found["put"] == found["turn"]).mean() > 0.97
+    assert (found["put"] != found["turn"]).sum() < 0.03 * found.height
 
 
 def test_what_could_be_of_two_turns_is_listed_and_not_taken() -> None:
