@@ -25,7 +25,7 @@ import polars as pl
 
 from strataline import rows
 from strataline.errors import CaseError, InputError
-from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow
+from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow, only
 from strataline.export import parquet
 
 # A case is opened in order to look at little of it: each method imports the rooms that it needs.
@@ -52,6 +52,12 @@ SPOOLED = "stdin"
 
 _LINE = re.compile(r"(?P<source>.+):(?P<line>[0-9]{1,18})(?:#(?P<item>[0-9]{1,18}))?", re.DOTALL)
 """How chains name a record."""
+
+_FEW = 3
+"""Names that are looked for before all ids are worth reading."""
+
+_HASH = re.compile(r"[0-9a-f]{32}")
+"""What an event's id looks like."""
 
 TIMELINE = "timeline.md"
 LIMIT = 200
@@ -84,6 +90,7 @@ class Case:
         self._covered = covered
         self._compared: dict[str, bool] = {}
         self._last: Facts | None = None
+        self._looked_for: dict[str, pl.Series] = {}
         if spooled is not None:
             weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
 
@@ -146,17 +153,32 @@ class Case:
         Returns:
             One request for an id that names one; all requests of a session or user; none if nothing is tied to it.
         """
-        events = narrow(self.frames, "events", ("event_id", "request"))
-        return named(name, self.frames["requests"], events.lazy(), self._ids.lazy())
+        requests = narrow(self.frames, "requests", ("request",))
+        return named(name, requests, lambda: self._carrying(name))
+
+    def _carrying(self, name: str) -> pl.Series:
+        """The requests (null: none) of the events that carry `name`, or are called so; each event once or more.
+
+        One name is looked for in the file. Who asks for several asks for many: then all ids are read, once.
+        """
+        if name not in self._looked_for:
+            if len(self._looked_for) < _FEW:
+                found = only(self.frames, "events", carried(name), ("request",))
+            else:
+                found = self._ids.filter(_spelled(pl.col("value"), name) | (pl.col("event_id") == name))
+            self._looked_for[name] = found["request"]
+        return self._looked_for[name]
 
     @cached_property
     def _ids(self) -> pl.DataFrame:
-        return _long(narrow(self.frames, "events", ("event_id", "request", "ids")).lazy()).collect()
+        """Each id of each event: event_id, request, kind, value, role; of an event without one, these null."""
+        return narrow(self.frames, "events", ("event_id", "request", "ids")).explode("ids").unnest("ids")
 
     def carries(self, name: str) -> pl.DataFrame:
         """The events (as in ``events``) that carry `name`, tied to a request or not."""
-        here = self._ids.filter(_spelled(name))
-        return self.frames["events"].filter(pl.col("event_id").is_in(here["event_id"].unique().implode()))
+        if self._carrying(name).is_empty():
+            return EVENTS.empty()
+        return only(self.frames, "events", carried(name, itself=False))
 
     def records_of(self, name: str) -> pl.DataFrame:
         """The event (as in ``events``) or reject (as in ``rejects``) that `name` means, one row.
@@ -168,25 +190,27 @@ class Case:
         Raises:
             CaseError: if it means none, or several records.
         """
-        events, rejects = self.frames["events"], self.frames["rejects"]
-        found = events.filter(pl.col("event_id").str.starts_with(name)) if len(name) >= 8 else events.clear()
+        found = EVENTS.empty()
+        if len(name) >= 8:
+            found = only(self.frames, "events", pl.col("event_id").str.starts_with(name))
         source, at_sign, offset = name.rpartition("@")
         if found.is_empty() and at_sign and offset.isdecimal():
-            there = (pl.col("source") == source) & (pl.col("offset") == int(offset))
-            found = next((one for table in (events, rejects) if (one := table.filter(there)).height), found)
-            found = found.head(1)
+            found = self._first_at((pl.col("source") == source) & (pl.col("offset") == int(offset)))
         line = _LINE.fullmatch(name)
         if found.is_empty() and line is not None:
             there = (pl.col("source") == line["source"]) & (pl.col("line") == int(line["line"]))
-            there = there & (pl.col("item") == int(line["item"] or 0))
-            found = next((one for table in (events, rejects) if (one := table.filter(there)).height), found)
-            found = found.head(1)
+            found = self._first_at(there & (pl.col("item") == int(line["item"] or 0)))
         if found.is_empty():
             hint = "an event id, as the tables have it, SOURCE:LINE, as chains show it, or SOURCE@OFFSET"
             raise CaseError(f"no event or reject is called {name!r}", hint=hint)
         if found.height > 1:
             raise CaseError(f"{name!r} begins {found.height} event ids", hint="give more of its characters")
         return found
+
+    def _first_at(self, there: pl.Expr) -> pl.DataFrame:
+        """The first event, else the first reject, else no event, of which `there` holds."""
+        tables = (only(self.frames, name, there) for name in ("events", "rejects"))
+        return next((one for one in tables if one.height), EVENTS.empty()).head(1)
 
     def timeline(self, name: str) -> pa.Table:
         """The events of the one request that `name` means, in order (as in ``events``).
@@ -206,7 +230,11 @@ class Case:
                 raise CaseError(f"no request is known by {name!r}", hint=hint)
             listed = ", ".join(one[:12] for one in found[:5])
             raise CaseError(f"{name!r} names {len(found)} requests: {listed}{', …' if len(found) > 5 else ''}")
-        return self.frames["events"].filter(pl.col("request") == found[0]).sort("seq")
+        return self.events_of(found).sort("seq")
+
+    def events_of(self, requests: Iterable[str]) -> pl.DataFrame:
+        """The events (as in ``events``) of `requests`, in the order of the table."""
+        return only(self.frames, "events", pl.col("request").is_in(list(requests)))
 
     def chain(self, name: str) -> list[dict[str, Any]]:
         """The events of the one request that `name` means, in order, as plain texts and numbers.
@@ -701,7 +729,7 @@ class Case:
         place = found.row(0, named=True)
         if not place["event_id"].startswith(name):
             same = [pl.col(key) == place[key] for key in ("source", "offset", "item")]
-            there = self.frames["events"].filter(*same).sort("index")
+            there = only(self.frames, "events", pl.all_horizontal(same)).sort("index")
             if there.height > 1:
                 listed = ", ".join(f"{one} {kind}" for one, kind in there.select("event_id", "kind").iter_rows())
                 raise CaseError(f"{there.height} events are of {name!r}", hint=f"name one by its id: {listed}")
@@ -925,7 +953,15 @@ class Case:
 
     def links_of(self, events: pl.DataFrame) -> pl.DataFrame:
         """The links (as in ``links``) that begin at one of `events`."""
-        return LINKS.conform(self.frames["links"].filter(pl.col("from_event").is_in(events["event_id"].implode())))
+        return self._links(events["event_id"])
+
+    def links_about(self, requests: Iterable[str], events: pl.DataFrame) -> pl.DataFrame:
+        """The links (as in ``links``) of `events`, and all those of events that might belong to one of `requests`."""
+        near = only(self.frames, "links", pl.col("to_request").is_in(list(requests)), ("from_event",))
+        return self._links(pl.concat([events["event_id"], near["from_event"]]).unique())
+
+    def _links(self, events: pl.Series) -> pl.DataFrame:
+        return LINKS.conform(only(self.frames, "links", pl.col("from_event").is_in(events.implode())))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -946,31 +982,31 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def named(name: str, requests: pl.DataFrame, events: pl.LazyFrame, ids: pl.LazyFrame | None = None) -> list[str]:
+def named(name: str, requests: pl.DataFrame, carrying: Callable[[], pl.Series]) -> list[str]:
     """The requests that `name` means, as `Case.which` says.
 
     Args:
         name: any id.
-        requests: ``requests``; its column ``request`` is enough.
-        events: ``events``, of which event_id, request and ids are read.
-        ids: the ids of the events one by one, where they are known already.
+        requests: column ``request`` of ``requests``.
+        carrying: what gives the requests (null: none) of the events that carry `name` or are called so.
     """
     own = requests.filter(pl.col("request") == name)
     if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
         own = requests.filter(pl.col("request").str.starts_with(name))
     if own.is_empty():
-        # Whatever the role: a session may be sent as a trace id too.
-        carried = (_long(events) if ids is None else ids).filter(_spelled(name)).select("request")
-        itself = events.filter(pl.col("event_id") == name).select("request")
-        found = pl.concat([carried, itself]).drop_nulls().unique().collect(engine="streaming")["request"]
-        own = requests.filter(pl.col("request").is_in(found.implode()))
+        own = requests.filter(pl.col("request").is_in(carrying().drop_nulls().unique().implode()))
     return own["request"].to_list()
 
 
-def _long(events: pl.LazyFrame) -> pl.LazyFrame:
-    """Each id of each event: event_id, request, kind, value, role."""
-    long = events.select("event_id", "request", "ids").explode("ids").unnest("ids")
-    return long.filter(pl.col("value").is_not_null())
+def carried(name: str, *, itself: bool = True) -> pl.Expr:
+    """Whether an event carries the id `name`, or is `itself` called so.
+
+    The role does not matter: a session may be sent as a trace id too.
+    """
+    among = pl.col("ids").list.eval(_spelled(pl.element().struct.field("value"), name)).list.any()
+    among = among.fill_null(value=False)
+    # A column of hashes takes a while to read: it is asked for what may be one.
+    return among | (pl.col("event_id") == name) if itself and _HASH.fullmatch(name) else among
 
 
 def _places(
@@ -1070,14 +1106,15 @@ def _iso(time: object) -> str | None:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if isinstance(time, datetime) else None
 
 
-def _spelled(name: str) -> pl.Expr:
-    """Whether an id's ``value`` is `name`, as written or in another spelling of the same hex."""
-    same = pl.col("value") == name
+def _spelled(value: pl.Expr, name: str) -> pl.Expr:
+    """Whether an id's `value` is `name`, as written or in another spelling of the same hex (up to 128 digits)."""
+    same = value == name
     plain = name.strip().lower().removeprefix("0x").replace("-", "")
-    if not re.fullmatch(r"[0-9a-f]{16,}", plain):
+    if not re.fullmatch(r"[0-9a-f]{16,128}", plain):
         return same
-    lower = pl.col("value").str.strip_chars().str.to_lowercase().str.strip_prefix("0x")
-    return same | (lower.str.replace_all("-", "", literal=True) == plain)
+    # Of most values the first character tells.
+    spelling = r"(?i)^\s*(?:0x)?" + "".join(f"-*{digit}" for digit in plain) + r"-*\s*$"
+    return same | value.str.contains(spelling)
 
 
 def _search_pattern(text: str) -> bytes:

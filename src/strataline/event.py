@@ -208,16 +208,30 @@ def _time(name: str, meaning: str) -> Column:
 
 @runtime_checkable
 class Narrow(Protocol):
-    """Tables that can give some columns of one without reading the others."""
+    """Tables that can give some columns, or some rows, of one without reading the others."""
 
     def narrow(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
         """The table called `name`, with `columns` alone."""
+        ...
+
+    def only(self, name: str, wanted: pl.Expr, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows of the table called `name` of which `wanted` holds, with all columns or with `columns`."""
         ...
 
 
 def narrow(tables: Mapping[str, pl.DataFrame], name: str, columns: Sequence[str]) -> pl.DataFrame:
     """The table called `name`, with `columns` alone: all that is read of it, where `tables` lie in files."""
     return tables.narrow(name, columns) if isinstance(tables, Narrow) else tables[name].select(columns)
+
+
+def only(
+    tables: Mapping[str, pl.DataFrame], name: str, wanted: pl.Expr, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The rows of the table called `name` of which `wanted` holds, in their order: these alone stay in memory."""
+    if isinstance(tables, Narrow):
+        return tables.only(name, wanted, columns)
+    found = tables[name].filter(wanted)
+    return found if columns is None else found.select(columns)
 
 
 def address() -> pl.Expr:

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from strataline.case import Case, named, read_manifest
+from strataline.case import Case, carried, named, read_manifest
 from strataline.errors import CaseError, InputError
 from strataline.event import TABLES
 from strataline.export import query as answers
@@ -33,7 +33,9 @@ def which(case: str | os.PathLike[str], name: str) -> list[str]:
     """
     files = _files(Path(case), ("requests", "events"))
     try:
-        return named(name, pl.read_parquet(files["requests"], columns=["request"]), pl.scan_parquet(files["events"]))
+        requests = pl.read_parquet(files["requests"], columns=["request"])
+        events = pl.scan_parquet(files["events"]).filter(carried(name)).select("request")
+        return named(name, requests, lambda: events.collect(engine="streaming")["request"])
     except pl.exceptions.PolarsError as problem:
         raise CaseError(f"cannot read the tables: {problem}", path=str(case)) from problem
 

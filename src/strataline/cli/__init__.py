@@ -434,18 +434,20 @@ def _show(case: Case, name: str) -> int:
     """Print what `name` means: one chain, a list of requests, or the events that carry it and are tied to none."""
     import polars as pl
 
+    from strataline.event import only
     from strataline.export import text
 
     if not name.strip():
         raise click.UsageError("the ID is empty")
-    requests = case.frames["requests"]
-    found = requests.filter(pl.col("request").is_in(case.which(name)))
+    named = case.which(name)
+    found = only(case.frames, "requests", pl.col("request").is_in(named))
     if found.height == 1:
-        events = case.request_events(found["request"][0])
-        echo(text.chain(events, found.row(0, named=True), case.frames["links"], case.frames["notes"], **look()))
+        events = case.request_events(named[0])
+        links = case.links_about(named, events)
+        echo(text.chain(events, found.row(0, named=True), links, case.frames["notes"], **look()))
         return 0
     if found.height:
-        echo(text.listing(found, case.frames["events"], **look()))
+        echo(text.listing(found, case.events_of(named), **look()))
         return 0
     lone = case.carries(name)
     if lone.height:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -24,6 +24,9 @@ ROWS = 131_072
 """Rows of a row group."""
 
 _COLUMNS = b"strataline.columns"
+_ROW = "row of the file"
+# Columns of which each is read whole; rows between two that are read at once, and how often that is worth it.
+_NARROW, _NEAR, _RUNS = 16, 8192, 8
 
 
 def described(table: Table) -> pa.Schema:
@@ -89,10 +92,29 @@ def read(table: Table, file: Path, columns: Sequence[str] | None = None) -> pl.D
     there = [name for name in names if name in known]
     # Of a table without any of them, its rows count all the same.
     frame = pl.read_parquet(file, columns=there or list(known)[:1], glob=False, hive_partitioning=False)
-    # A case of another version may lack a column, or have it with another dtype.
-    lacking = (pl.lit(None, dtype=table.schema[name]).alias(name) for name in names if name not in known)
-    other = (pl.col(name).cast(table.schema[name]) for name in there if known[name] != table.schema[name])
-    return frame.with_columns(*lacking, *other).select(names)
+    return frame.with_columns(_mended(table, known, names)).select(names)
+
+
+def scan(table: Table, file: Path) -> pl.LazyFrame:
+    """As `read`, lazily: of a column that is asked for nothing but what is wanted is read.
+
+    Raises:
+        OSError, polars.exceptions.PolarsError: if its schema cannot be read.
+        ValueError: if its columns are not those of the table.
+    """
+    known = pl.read_parquet_schema(file)
+    table.conform(pl.DataFrame(schema=known))
+    lazy = pl.scan_parquet(file, glob=False, hive_partitioning=False)
+    return lazy.with_columns(_mended(table, known, table.names)).select(table.names)
+
+
+def _mended(table: Table, known: Mapping[str, pl.DataType], names: Iterable[str]) -> list[pl.Expr]:
+    """Those of the columns that a case of another version lacks, or has with another dtype."""
+    return [
+        pl.lit(None, dtype=table.schema[name]).alias(name) if name not in known else pl.col(name).cast(dtype)
+        for name in names
+        if known.get(name) != (dtype := table.schema[name])
+    ]
 
 
 class Stored(MutableMapping[str, pl.DataFrame]):
@@ -146,6 +168,35 @@ class Stored(MutableMapping[str, pl.DataFrame]):
         table, file = self._files[name]
         with _readable(file):
             return read(table, file, columns)
+
+    def only(self, name: str, wanted: pl.Expr, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows of the table called `name` of which `wanted` holds; the others do not stay in memory."""
+        table, file = self._files[name]
+        if name in self._read:
+            found = self._read[name].filter(wanted)
+            return found if columns is None else found.select(columns)
+        with _readable(file):
+            return _only(scan(table, file), wanted, table.names if columns is None else columns)
+
+
+def _only(table: pl.LazyFrame, wanted: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows of which `wanted` holds, which mostly lie near each other, such as those of a request.
+
+    A filter reads every column of every row group: 15 times as long as to look for the rows first, and then to read
+    where they lie.
+    """
+    if len(columns) <= _NARROW:
+        return table.filter(wanted).select(columns).collect(engine="streaming")
+    here = table.with_row_index(_ROW).filter(wanted).select(_ROW).collect(engine="streaming")[_ROW].cast(pl.Int64)
+    places = here.to_frame().group_by((here.diff().fill_null(0) > _NEAR).cum_sum().alias("run"), maintain_order=True)
+    runs = places.agg(pl.col(_ROW).min().alias("first"), pl.col(_ROW)).drop("run")
+    if runs.height > _RUNS:
+        return table.filter(wanted).select(columns).collect(engine="streaming")
+    found = [
+        table.slice(first, rows[-1] - first + 1).select(columns).collect()[[row - first for row in rows]]
+        for first, rows in runs.iter_rows()
+    ]
+    return pl.concat(found) if found else table.clear().select(columns).collect()
 
 
 @contextmanager
