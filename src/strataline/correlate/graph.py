@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import polars as pl
 from scipy.sparse import coo_matrix
@@ -76,3 +78,41 @@ def sorting(code: np.ndarray) -> np.ndarray:
     packed = (code.astype(np.int64) << bits) | np.arange(len(code))
     packed.sort()
     return np.asarray(packed & ((1 << bits) - 1))
+
+
+class Grid:
+    """Rows that stand in groups, each of a sort: finds the rows of one sort beside others of their group.
+
+    Args:
+        group: of each row, from 0, ascending.
+        sort: of each row, from 0.
+        sorts: how many there are.
+    """
+
+    def __init__(self, group: np.ndarray, sort: np.ndarray, sorts: int) -> None:
+        self._group, self._groups = group, int(group.max(initial=-1)) + 1
+        order = sorting(sort)
+        ends = np.searchsorted(sort[order], np.arange(sorts + 1))
+        self._rows = [order[low:high] for low, high in itertools.pairwise(ends)]
+
+    def of(self, sort: int) -> np.ndarray:
+        """The rows of a sort, in order of their groups."""
+        return self._rows[sort]
+
+    def beside(self, rows: np.ndarray, sort: int) -> tuple[np.ndarray, np.ndarray]:
+        """Each of some rows with each row of `sort` in its group: the places in `rows`, and the rows beside them."""
+        they = self._rows[sort]
+        if not (len(rows) and len(they)):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        sizes = np.bincount(self._group[they], minlength=self._groups)
+        starts = np.cumsum(sizes) - sizes
+        group = self._group[rows]
+        left, place = spread(starts[group], sizes[group])
+        return left, they[place]
+
+
+def spread(starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Runs of places, one after the other: of each place, which run it is of; and the places."""
+    run = np.repeat(np.arange(len(starts)), sizes)
+    first = starts - (np.cumsum(sizes) - sizes)
+    return run, np.arange(len(run)) + first[run]

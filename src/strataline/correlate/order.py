@@ -8,14 +8,13 @@ equal to the order of the clocks wherever the rules are silent.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from strataline.correlate.graph import first_per, sorting
+from strataline.correlate.graph import Grid, first_per, sorting, spread
 from strataline.correlate.hubs import JOINING
 from strataline.correlate.work import Work, carried, numbers, sample
 from strataline.event import LAYERS
@@ -302,11 +301,7 @@ class _Piles:
         self.starts = np.flatnonzero(new)
         self.sizes = np.diff(np.append(self.starts, len(order)))
         self.first, self.shared, self.step = self.i[self.starts], shared[self.starts], step[self.starts]
-        # What is shared, by a number from 0.
-        self._of = np.cumsum(other[self.starts]) - 1
-        by_step = sorting(self.step)
-        ends = np.searchsorted(self.step[by_step], np.arange(steps + 2))
-        self._by_step = [by_step[low:high] for low, high in itertools.pairwise(ends)]
+        self._grid = Grid(np.cumsum(other[self.starts]) - 1, self.step, steps + 1)
 
     def told(self, rows: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Which piles are of one clock that tells which event is first, and that event."""
@@ -330,19 +325,13 @@ class _Piles:
             only: the piles that may come next; None for all.
         """
         step, then = rule
-        mine, they = self._by_step[step], self._by_step[then]
+        mine = self._grid.of(step)
         mine = mine[which[mine]]
+        left, there = self._grid.beside(mine, then)
         if only is not None:
-            they = they[only[they]]
-        if not (len(mine) and len(they)):
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        pile = np.full(int(self._of[-1]) + 1, -1)
-        pile[self._of[they]] = they
-        there = pile[self._of[mine]]
-        mine, there = mine[there >= 0], there[there >= 0]
-        sizes = self.sizes[there]
-        back = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return np.repeat(first[mine], sizes), self.i[np.repeat(self.starts[there], sizes) + back]
+            left, there = left[only[there]], there[only[there]]
+        run, at = spread(self.starts[there], self.sizes[there])
+        return first[mine[left[run]]], self.i[at]
 
 
 def _by_parent(rows: pl.DataFrame) -> Edges:
