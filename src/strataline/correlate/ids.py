@@ -193,11 +193,11 @@ def _whole_traces(table: pl.DataFrame) -> pl.DataFrame:
     """Read the lower 64 bits of a trace id, all that some SDKs log of it, as the one trace id that ends in them."""
     size = pl.col("core").str.len_bytes()
     trace = pl.col("kind") == "trace_id"
-    short = table.filter(trace & (size == 16))["core"].unique()  # noqa: PLR2004 (hex digits of 64 bits)
+    short = table.filter(trace & (size == 16))["core"].unique()
     if short.is_empty():
         return table
     # Lower bits are drawn at random: those that two traces share are no such half.
-    whole = table.filter(trace & (size == 32)).select(whole="core", core=pl.col("core").str.slice(16))  # noqa: PLR2004
+    whole = table.filter(trace & (size == 32)).select(whole="core", core=pl.col("core").str.slice(16))
     whole = whole.unique().filter(pl.col("core").is_in(short.implode()) & (pl.len().over("core") == 1))
     table = table.join(
         whole.with_columns(kind=pl.lit("trace_id")), on=["kind", "core"], how="left", maintain_order="left"
