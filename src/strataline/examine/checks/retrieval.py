@@ -84,8 +84,8 @@ def _zero_results(facts: Facts) -> list[Found] | Unknown:
     if not rows.height:
         return Unknown("no record says how many documents a query returned", ("retrieval.documents",))
     # What another index gave to the same request, no record says; a search and the store's log of it name one index.
-    silent = every.group_by("request", "index_name").agg(pl.col("found").max()).drop_nulls("index_name")
-    silent = silent.filter(pl.col("found").is_null())["request"].unique()
+    asked = every.group_by("request", "index_name").agg(pl.col("found").max()).drop_nulls("index_name")
+    silent = asked.filter(pl.col("found").is_null())["request"].unique()
     rows = rows.filter(~pl.col("request").is_in(silent.implode()))
     empty = (
         rows.filter(
