@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import polars as pl
-from scipy.stats import mannwhitneyu
 
 from strataline.event import CONTRASTS, PRODUCT_LAYERS
 from strataline.examine.contrast import compare
@@ -132,6 +131,8 @@ def _latency(here: pl.DataFrame, there: pl.DataFrame) -> pl.DataFrame:
         row: dict[str, object] = {"step": step}
         for name, ms in (("here", a), ("there", b)):
             row |= {name: ms.len(), f"{name}_median_ms": ms.median(), f"{name}_p95_ms": ms.quantile(0.95, "nearest")}
+        from scipy.stats import mannwhitneyu  # noqa: PLC0415 - it takes a while to load
+
         row["p"] = float(mannwhitneyu(a.sort().to_numpy(), b.sort().to_numpy()).pvalue)
         rows.append(row)
     return pl.DataFrame(rows, schema=LATENCY).with_columns(pl.col(pl.Float64).round_sig_figs(6))
