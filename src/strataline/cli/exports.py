@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from strataline.cli.known import ANSWERS, TARGETS
-from strataline.cli.terminal import COMPLAINT, echo, page
+from strataline.cli.terminal import CASE, COMPLAINT, echo, page
 from strataline.errors import CaseError
 from strataline.escape import printable
 from strataline.wording import count
@@ -30,7 +30,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option("--to", type=click.Choice(TARGETS), required=True, metavar="FORMAT", help=f"{', '.join(TARGETS)}.")
 @click.option(
     "--request",
@@ -56,7 +56,7 @@ def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...]
 
     \b
     strataline export CASE --to timesketch -o case.jsonl
-    strataline export CASE --to perfetto --request chatcmpl-6rQlB1eO -o trace.json
+    strataline export CASE --to perfetto --request chatcmpl-6rQlB1eOOHBUhB7PT26P9sox -o trace.json
     strataline export CASE --to csv --affected check:F-03 -o affected.csv
     strataline export CASE --to jsonl -o - | jq .kind
     """  # noqa: D301 - \b keeps click from folding the lines
@@ -83,7 +83,7 @@ def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...]
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.argument("sql", metavar="SQL")
 @click.option(
     "--format",

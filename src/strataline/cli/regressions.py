@@ -20,7 +20,7 @@ from strataline.cli.examine import (
     examined,
 )
 from strataline.cli.known import HAND_OFFS, HANDED
-from strataline.cli.terminal import COMPLAINT, INPUTS
+from strataline.cli.terminal import CASE, COMPLAINT, INPUTS
 from strataline.errors import CaseError
 from strataline.escape import printable
 from strataline.wording import count
@@ -42,7 +42,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command(epilog=SELECTING + STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @affected_options
 @click.option(
     "--to",
