@@ -746,7 +746,10 @@ class Case:
         """The tables as rules look at them; see `examine.Facts`. With `content`, texts too; see `texts`."""
         from strataline.examine import Facts
 
-        return Facts(self.frames, affected, declared or {}, self._reader(formats) if content else None)
+        texts = self._reader(formats) if content else None
+        if self._last is None:
+            return Facts(self.frames, affected, declared or {}, texts)
+        return self._last.about(affected, declared or {}, texts)
 
     def examine(
         self,
@@ -822,7 +825,7 @@ class Case:
             examined=found,
             frames=self.frames,
             events=facts.events,
-            values=facts.once(dimensions.dimensions).with_columns(pl.col("dimension", "value").cast(pl.String)),
+            values=facts.once(dimensions.dimensions).with_columns(pl.col(pl.Categorical).cast(pl.String)),
             coverage=self._coverage(),
             version=self.manifest["version"],
             texts=lambda event_ids: self.texts(event_ids, folders),
@@ -909,10 +912,11 @@ class Case:
         Raises:
             InputError: if a selector cannot be read, an id is not known, or nothing is selected.
         """
-        from strataline.examine import CHECKS, Facts, affected
+        from strataline.examine import CHECKS, affected
 
         known = list(CHECKS if checks is None else checks)
-        facts = Facts(self.frames, None, declared or {})
+        facts = self.facts(None, declared)
+        self._last = facts
 
         def find(text: str) -> list[str]:
             return self.find(text)["request"].drop_nulls().unique().to_list()

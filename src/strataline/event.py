@@ -677,8 +677,30 @@ CONTRASTS = Table(
     ),
 )
 
+MEASURES = Table(
+    "measures",
+    "Numbers of affected requests beside those of the requests they are compared with: tokens, characters, documents, "
+    "times. Association in these logs: it does not show effect, and much of it is what became of a request.",
+    ("measure",),
+    (
+        _text("measure", "A kind of event, and what its records state. A request has the largest of its numbers."),
+        _text("unit", "What it is counted in."),
+        _whole("affected_n", "Affected requests that have a number."),
+        _number("affected_median", "Their median."),
+        _number("affected_p95", "Their 95th percentile, one of the numbers."),
+        _whole("baseline_n", "Requests they are compared with that have a number."),
+        _number("baseline_median", "Their median."),
+        _number("baseline_p95", "Their 95th percentile, one of the numbers."),
+        _number("greater", "How often an affected request has the greater number, over all pairs; ties count half."),
+        _number("p", "Test of Mann and Whitney, two-sided."),
+        _number("q", "p by Benjamini and Hochberg over all measures."),
+        _flag("shown", "Whether q is below 0.05, and `greater` at most 0.35 or at least 0.65."),
+        _flag("small", "Fewer than 10 affected requests have a number."),
+    ),
+)
+
 TABLES = (EVENTS, REQUESTS, LINKS, CLOCKS, SOURCES, REJECTS, NOTES)
 """The tables of a case, in the order in which documentation shows them: one Parquet file each."""
 
-EXAMINED = (FINDINGS, HITS, CHANGES, CONTRASTS)
+EXAMINED = (FINDINGS, HITS, CHANGES, CONTRASTS, MEASURES)
 """The tables that an examination of a case makes."""

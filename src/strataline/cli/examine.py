@@ -225,11 +225,10 @@ def _write(found: Examined, folder: Path) -> None:
     from strataline.event import EXAMINED
     from strataline.export import parquet
 
-    frames = {"findings": found.findings, "hits": found.hits, "changes": found.changes, "contrasts": found.contrasts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for table in EXAMINED:
-            parquet.write(table, frames[table.name], folder / f"{table.name}.parquet")
+            parquet.write(table, getattr(found, table.name), folder / f"{table.name}.parquet")
     except OSError as problem:
         raise CheckError(f"cannot write: {problem.strerror or problem}", path=str(folder)) from problem
 
@@ -286,7 +285,7 @@ def doctor(case: Path, folders: tuple[Path, ...], declared: Path | None, inputs:
 def compare(case: Path, other: Path, every: bool, as_json: bool) -> None:
     """Compare CASE_A, such as an incident, with CASE_B, such as a good day.
 
-    Versions in force, verdicts, variants of the sequence of events, latency per step; each with the counts of both.
+    Versions in force, verdicts, variants of the sequence of events, what was measured; each with the counts of both.
 
     \b
     strataline compare incident/ good-day/

@@ -86,9 +86,18 @@ def read(table: Table, file: Path, columns: Sequence[str] | None = None) -> pl.D
         OSError, polars.exceptions.PolarsError: if it cannot be read.
         ValueError: if its columns are not those of the table.
     """
-    names = table.names if columns is None else columns
-    known = pl.read_parquet_schema(file)
+    return _read(table, file, _schema(table, file), columns)
+
+
+def _schema(table: Table, file: Path) -> pl.Schema:
+    """The columns of `file`, which are those of `table`."""
+    known = pl.Schema(pl.read_parquet_schema(file))
     table.conform(pl.DataFrame(schema=known))
+    return known
+
+
+def _read(table: Table, file: Path, known: pl.Schema, columns: Sequence[str] | None) -> pl.DataFrame:
+    names = table.names if columns is None else columns
     there = [name for name in names if name in known]
     # Of a table without any of them, its rows count all the same.
     frame = pl.read_parquet(file, columns=there or list(known)[:1], glob=False, hive_partitioning=False)
@@ -132,16 +141,17 @@ class Stored(MutableMapping[str, pl.DataFrame]):
     def __init__(self, folder: Path, tables: Iterable[Table]) -> None:
         self._files = {table.name: (table, folder / f"{table.name}.parquet") for table in tables}
         self._read: dict[str, pl.DataFrame] = {}
+        self._schemas = {}
         for table, file in self._files.values():
             with _readable(file):
-                table.conform(pl.DataFrame(schema=pl.read_parquet_schema(file)))
+                self._schemas[table.name] = _schema(table, file)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         """The whole table called `name`, which stays in memory from then on."""
         if name not in self._read:
             table, file = self._files[name]
             with _readable(file):
-                self._read[name] = read(table, file)
+                self._read[name] = _read(table, file, self._schemas[name], None)
         return self._read[name]
 
     def __setitem__(self, name: str, frame: pl.DataFrame) -> None:
@@ -167,7 +177,7 @@ class Stored(MutableMapping[str, pl.DataFrame]):
             return self._read[name].select(columns)
         table, file = self._files[name]
         with _readable(file):
-            return read(table, file, columns)
+            return _read(table, file, self._schemas[name], columns)
 
     def only(self, name: str, wanted: pl.Expr, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The rows of the table called `name` of which `wanted` holds; the others do not stay in memory."""
