@@ -23,7 +23,7 @@ from strataline.correlate.reuse import split_reuse
 from strataline.correlate.scopes import resolve_scopes
 from strataline.correlate.stitch import TURN, stitch
 from strataline.correlate.window import link_window, link_window_surely
-from strataline.correlate.work import HASHES, LINKED, Options, Work, as_words, start
+from strataline.correlate.work import HASHES, LINKED, Options, Work, as_words, beside, start
 from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, TIME, address
 
 __all__ = ["STEPS", "Correlated", "Options", "correlate"]
@@ -123,7 +123,7 @@ def _added(work: Work) -> pl.DataFrame:
     members = work.members.select("n", "request", "request_kind", "opener", "link_method", "confidence")
     added = work.events.select("n", "first", "place", "t", "offset_ns")
     for part in (members, work.ordered, calls(work)):
-        added = added.join(part, on="n", how="left", maintain_order="left")
+        added = added.with_columns(beside(part, added.height).get_columns())
     return added.with_columns(call=pl.when(pl.col("request").is_not_null()).then("call"))
 
 

@@ -300,6 +300,21 @@ def _apart(column: pl.Series) -> pl.DataFrame:
     return rows.drop_nulls(["kind", "value"])
 
 
+def beside(rows: pl.DataFrame, size: int) -> pl.DataFrame:
+    """What `rows` say of each of `size` events, in their order; null where they say nothing.
+
+    Args:
+        rows: n, each once, and further columns.
+        size: how many events there are.
+    """
+    n = rows["n"].to_numpy()
+    if len(n) == size and (n == np.arange(size)).all():
+        return rows.drop("n")
+    at = np.full(size, -1)
+    at[n] = np.arange(len(n))
+    return rows.select(pl.exclude("n").gather(pl.Series(at).set(pl.Series(at < 0), None)))
+
+
 def once(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
     """`rows` (in order of n) without those that say the same of the same event as one before.
 
