@@ -7,7 +7,7 @@ import polars as pl
 
 from strataline.correlate.graph import sorting
 from strataline.correlate.presence import presence
-from strataline.correlate.work import OPENING
+from strataline.correlate.work import OPENING, inverse
 from strataline.event import NOTES, REQUESTS, TIME
 
 NEVER, LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -92,7 +92,7 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     refers = pl.DataFrame({"request": whole.gather(by["from"]), "refers_to": whole.gather(by["to"])}).drop_nulls()
     refers = refers.filter(pl.col("request") != pl.col("refers_to")).group_by("request").agg(pl.col("refers_to").min())
     requests = requests.join(refers, on="request", how="left")
-    by_place = events["event_id"].rechunk().gather(added["place"].arg_sort())
+    by_place = events["event_id"].rechunk().gather(inverse(added["place"]))
     requests = requests.with_columns(by_place.gather(requests[name]).alias(name) for name in ("request", "refers_to"))
     return REQUESTS.conform(requests.drop("earliest")).sort(REQUESTS.sort), notes
 

@@ -303,6 +303,13 @@ def _apart(column: pl.Series) -> pl.DataFrame:
     return rows.drop_nulls(["kind", "value"])
 
 
+def inverse(place: pl.Series) -> pl.Series:
+    """Of each place, from 0, the row that has it."""
+    row = np.empty(len(place), np.int64)
+    row[place.to_numpy()] = np.arange(len(place))
+    return pl.Series(row)
+
+
 def beside(rows: pl.DataFrame, size: int) -> pl.DataFrame:
     """What `rows` say of each of `size` events, in their order; null where they say nothing.
 
