@@ -210,10 +210,21 @@ class Narrow(Protocol):
         """The table called `name`, with `columns` alone."""
         ...
 
+    def among(self, name: str, column: str, values: pl.Series) -> pl.DataFrame:
+        """The rows of the table called `name` whose `column` is one of `values`, in its order."""
+        ...
+
 
 def narrow(tables: Mapping[str, pl.DataFrame], name: str, columns: Sequence[str]) -> pl.DataFrame:
     """The table called `name`, with `columns` alone: all that is read of it, where `tables` lie in files."""
     return tables.narrow(name, columns) if isinstance(tables, Narrow) else tables[name].select(columns)
+
+
+def among(tables: Mapping[str, pl.DataFrame], name: str, column: str, values: pl.Series) -> pl.DataFrame:
+    """The rows of a table whose `column` is one of `values`, in its order: few of many, where `tables` lie in files."""
+    if isinstance(tables, Narrow):
+        return tables.among(name, column, values)
+    return tables[name].filter(pl.col(column).is_in(values.implode()))
 
 
 def address() -> pl.Expr:

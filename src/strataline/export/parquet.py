@@ -87,10 +87,16 @@ def _read(table: Table, file: Path, known: pl.Schema, columns: Sequence[str] | N
     there = [name for name in names if name in known]
     # Of a table without any of them, its rows count all the same.
     frame = pl.read_parquet(file, columns=there or list(known)[:1], glob=False, hive_partitioning=False)
-    # A case of another version may lack a column, or have it with another dtype.
-    lacking = (pl.lit(None, dtype=table.schema[name]).alias(name) for name in names if name not in known)
-    other = (pl.col(name).cast(table.schema[name]) for name in there if known[name] != table.schema[name])
-    return frame.with_columns(*lacking, *other).select(names)
+    return _whole(table, known, frame).select(names)
+
+
+def _whole(table: Table, known: pl.Schema, frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with the columns and dtypes of `table`: a case of another version may lack some, or have others."""
+    lacking = (pl.lit(None, dtype=table.schema[name]).alias(name) for name in table.names if name not in known)
+    other = (
+        pl.col(n).cast(table.schema[n]) for n in frame.columns if n in table.schema and known[n] != table.schema[n]
+    )
+    return frame.with_columns(*lacking, *other)
 
 
 class Stored(MutableMapping[str, pl.DataFrame]):
@@ -145,6 +151,18 @@ class Stored(MutableMapping[str, pl.DataFrame]):
         table, file = self._files[name]
         with _readable(file):
             return _read(table, file, self._schemas[name], columns)
+
+    def among(self, name: str, column: str, values: pl.Series) -> pl.DataFrame:
+        """The rows of the table called `name` whose `column` is one of `values`, in its order, and no others."""
+        wanted = pl.col(column).is_in(values.implode())
+        if name in self._read:
+            return self._read[name].filter(wanted)
+        table, file = self._files[name]
+        known = self._schemas[name]
+        with _readable(file):
+            return _whole(
+                table, known, pl.scan_parquet(file, glob=False, hive_partitioning=False).filter(wanted).collect()
+            )
 
 
 @contextmanager

@@ -339,7 +339,7 @@ def contrast_evidence(m: Material, some: Sequence[dict[str, Any]]) -> list[str |
     asked = pl.DataFrame(
         [{"dimension": one["dimension"], "value": one["value"]} for one in some],
         schema={"dimension": pl.String, "value": pl.String},
-    )
+    ).cast(pl.Categorical)
     first = (
         m.values.join(asked, on=["dimension", "value"], how="semi")
         .sort("t", "event_id", nulls_last=True)
@@ -429,7 +429,8 @@ def _held(layer: str, pen: Pen, m: Material) -> list[str]:
 
 
 def _verdicts(pen: Pen, m: Material) -> list[str]:
-    decisions = m.events.filter(pl.col("verdict").is_not_null() & pl.col("request").is_not_null())
+    decisions = m.look("request", "event_id", "t", "policy_stage", "verdict")
+    decisions = decisions.filter(pl.col("verdict").is_not_null() & pl.col("request").is_not_null())
     sets = {"affected": m.affected, "compared": m.baseline}
     counted = decisions.group_by(stage=pl.col("policy_stage").fill_null("not stated"), verdict="verdict").agg(
         event_id=pl.col("event_id").sort_by("t", "event_id", nulls_last=True).first(),
