@@ -336,19 +336,9 @@ CONTRAST_HEAD = ("what", "value", "affected", "compared", "points", "remarks")
 
 def contrast_evidence(m: Material, some: Sequence[dict[str, Any]]) -> list[str | None]:
     """For each contrast, the first event that states its value."""
-    asked = pl.DataFrame(
-        [{"dimension": one["dimension"], "value": one["value"]} for one in some],
-        schema={"dimension": pl.String, "value": pl.String},
-    ).cast(pl.Categorical)
-    first = (
-        m.values.join(asked, on=["dimension", "value"], how="semi")
-        .sort("t", "event_id", nulls_last=True)
-        .unique(["dimension", "value"], keep="first", maintain_order=True)
-    )
-    known = {
-        (dimension, value): event
-        for dimension, value, event in first.select("dimension", "value", "event_id").iter_rows()
-    }
+    names = pl.Series([one["dimension"] for one in some], dtype=pl.String).implode()
+    first = m.counted.filter(pl.col("dimension").is_in(names)).select("dimension", "value", "event_id")
+    known = {(dimension, value): event for dimension, value, event in first.iter_rows()}
     return [known.get((one["dimension"], one["value"])) for one in some]
 
 
