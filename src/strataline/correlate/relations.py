@@ -70,7 +70,10 @@ def calls(work: Work) -> pl.DataFrame:
     operations = rows.filter(pl.col("kind").is_in(OPERATIONS) & (pl.col("first") == pl.col("n")))
     alias = work.ids.filter(pl.col("role") == "alias")
     keys = carried(alias)
-    first = _first_of_call(rows, carried(alias.filter(pl.col("kind").is_in(CALL_IDS))))
+    # The caller's span and the gateway's row of one call name the response that came of it.
+    first = _first_of_call(rows, carried(alias.filter(pl.col("kind").is_in([*CALL_IDS, "response_id"]))))
+    further = first.join(first.select(to="n", further="to"), on="to", how="left")
+    first = further.select("n", to=pl.coalesce("further", "to"))
     main = operations.select("n", "request").join(first, on="n", how="left").with_columns(main=pl.coalesce("to", "n"))
     held = main.select("request", "main", "n").join(keys, on="n").select("request", "key", "main").unique()
     sole = held.filter(pl.len().over("request", "key") == 1)
