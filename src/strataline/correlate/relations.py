@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.again import REPEATS
+from strataline.correlate.graph import components
 from strataline.correlate.hubs import JOINING
 from strataline.correlate.work import OPENING, OPERATIONS, Work, carried, once
 
@@ -71,9 +72,7 @@ def calls(work: Work) -> pl.DataFrame:
     alias = work.ids.filter(pl.col("role") == "alias")
     keys = carried(alias)
     # The caller's span and the gateway's row of one call name the response that came of it.
-    first = _first_of_call(rows, carried(alias.filter(pl.col("kind").is_in([*CALL_IDS, "response_id"]))))
-    further = first.join(first.select(to="n", further="to"), on="to", how="left")
-    first = further.select("n", to=pl.coalesce("further", "to"))
+    first = _one_call(rows, carried(alias.filter(pl.col("kind").is_in([*CALL_IDS, "response_id"]))))
     main = operations.select("n", "request").join(first, on="n", how="left").with_columns(main=pl.coalesce("to", "n"))
     held = main.select("request", "main", "n").join(keys, on="n").select("request", "key", "main").unique()
     sole = held.filter(pl.len().over("request", "key") == 1)
@@ -96,6 +95,19 @@ def calls(work: Work) -> pl.DataFrame:
         chosen[found["n"].to_numpy()] = found["main"].to_numpy()
     at = np.flatnonzero(chosen >= 0)
     return pl.DataFrame({"n": at, "call": chosen[at]})
+
+
+def _one_call(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """Model calls (``n``) that are one with others by keys that they share, and the first of these (``to``)."""
+    made = rows.filter((pl.col("kind") == "model.call") & (pl.col("first") == pl.col("n"))).join(keys, on="n")
+    made = made.sort("request", "key", "t", "attempt", "n", nulls_last=True)
+    edges = made.select(a="n", b=pl.col("n").first().over("request", "key")).filter(pl.col("a") != pl.col("b"))
+    if edges.is_empty():
+        return pl.DataFrame(schema={"n": made.schema["n"], "to": made.schema["n"]})
+    of = components(made.select("n").unique().sort("n"), edges)
+    calls = made.select("n", "t", "attempt").unique("n").join(of, on="n").sort("t", "attempt", "n", nulls_last=True)
+    calls = calls.with_columns(to=pl.col("n").first().over("component"))
+    return calls.filter(pl.col("to") != pl.col("n")).select("n", "to").sort("n")
 
 
 def _first_of_call(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
