@@ -7,7 +7,7 @@ them, stand before the subject and are kept with it, as nothing tells them apart
 
 import polars as pl
 
-from strataline.format import Event, Format, Id, group
+from strataline.format import Event, Format, Id, Time, filled, group
 
 TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d ?(?:Z|[+-]\d\d:?\d\d)"
 HASH = r"[0-9a-f]{7,40}"
@@ -24,7 +24,7 @@ FORMAT = Format(
     pattern=rf"(?:(?P<sha>{HASH}) (?P<time>{TIME})|(?P<time_first>{TIME}) (?P<sha_second>{HASH})) (?P<subject>\S.*)",
     begins=rf"(?:{HASH} {TIME}|{TIME} {HASH}) ",
     fields={name: group(name) for name in ("sha", "time", "time_first", "sha_second", "subject")},
-    time=pl.coalesce("time", "time_first"),
+    time=Time(filled("time", "time_first")),
     time_kind="write",
     clock=pl.lit("git"),
     columns={
@@ -32,8 +32,8 @@ FORMAT = Format(
         "name": pl.lit("commit"),
         "change_scope": pl.lit("commit"),
         "change_key": pl.col("subject").str.slice(0, 240),
-        "change_new": pl.coalesce("sha", "sha_second"),
+        "change_new": filled("sha", "sha_second"),
     },
-    ids=(Id("commit", pl.coalesce("sha", "sha_second")),),
+    ids=(Id("commit", filled("sha", "sha_second")),),
     events=(Event("change.applied"),),
 )
