@@ -202,6 +202,10 @@ def method(pen: Pen, m: Material) -> list[str]:
             "affected requests, q below 0.05, and 15 points or 3 to 1; values that separate the sets are shown from "
             f"fewer. {wording.ASSOCIATION}"
         ),
+        (
+            "- Measures: the test of Mann and Whitney for each, Benjamini and Hochberg over all of them; shown from 5 "
+            "affected requests, q below 0.05, and 65 % of pairs to one side."
+        ),
         "- Intervals are between two named records; none of them is called a time to repair.",
     ]
     used = {
