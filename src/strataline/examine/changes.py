@@ -382,7 +382,7 @@ def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
 
 
 def _turns(stays: pl.DataFrame) -> pl.DataFrame:
-    """g, i, old, new, share: the places at which stays begin, or end without another's beginning."""
+    """g, i, old, new, share, basis: the places at which stays begin, or end without another's beginning."""
     old = stays.select("g", value_old="value", start_old="start", end_old="end", count_old="count", ends_old="ends")
     new = stays.filter("begins").select("g", "value", "start", "end", "count", "length")
     least, part = NEAR
@@ -414,7 +414,8 @@ def _turns(stays: pl.DataFrame) -> pl.DataFrame:
     left = left.sort("g", "end", "value", "count_new", "new", descending=[False, False, False, True, False])
     left = left.unique(["g", "end", "value"], keep="first", maintain_order=True)
     ended = left.select("g", i=pl.col("end") + 1, old="value", new="new", share=pl.lit(None, dtype=pl.Float64))
-    return pl.concat([begun, ended])
+    seen = (one.with_columns(basis=pl.lit(name)) for one, name in ((begun, "first_seen"), (ended, "last_seen")))
+    return pl.concat(list(seen))
 
 
 def _changed(rows: pl.DataFrame) -> pl.DataFrame:
@@ -430,7 +431,7 @@ def _changed(rows: pl.DataFrame) -> pl.DataFrame:
     )
     if "old" not in rows.columns:
         return pl.DataFrame(schema=columns)
-    return rows.with_columns(basis=pl.lit("first_seen"), status=pl.lit("DER")).select(columns.names()).cast(columns)
+    return rows.with_columns(status=pl.lit("DER")).select(columns.names()).cast(columns)
 
 
 def in_force(facts: Facts) -> pl.DataFrame:
