@@ -167,19 +167,22 @@ def reconstruct(
         # From here on the case keeps it.
         stack.pop_all()
     _settle_copies(sources)
-    events = pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)])
-    _refuse_unknown_clocks(events, chosen)
-    made = correlate(events, chosen)
-    notes = pl.concat([_reading_notes(sources, found), made.notes])
+    told = pl.DataFrame([_source_row(s, known, zones, assume_zone) for s in sources], schema=SOURCES.schema)
+    rejects = pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)])
+    reading = _reading_notes(sources, found)
+    events = [pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)])]
+    _refuse_unknown_clocks(events[0], chosen)
+    # Correlation puts the columns in order one after the other: nothing else may hold them by then.
+    del sources, readable
+    made = correlate(events.pop(), chosen)
+    notes = pl.concat([reading, made.notes])
     frames = {
         "events": made.events,
         "requests": made.requests,
         "links": made.links,
         "clocks": CLOCKS.conform(made.clocks),
-        "sources": SOURCES.conform(
-            pl.DataFrame([_source_row(s, known, zones, assume_zone) for s in sources], schema=SOURCES.schema)
-        ).sort(SOURCES.sort),
-        "rejects": pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort),
+        "sources": SOURCES.conform(told).sort(SOURCES.sort),
+        "rejects": rejects.sort(REJECTS.sort),
         "notes": notes,
     }
     covered = coverage(made.events)
