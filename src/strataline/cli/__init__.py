@@ -8,18 +8,16 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import polars as pl
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from strataline.case import LIMIT, Case, refuse_to_replace
-from strataline.cli import catalogue, examine, exports, html, lint, reasons, regressions, report
+from strataline.cli import catalogue, completion, examine, exports, html, lint, reasons, regressions, report
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
+from strataline.cli.known import LISTED, MAX_EXPAND, MAX_RECORD
 from strataline.cli.terminal import (
     ASSUME_ZONE,
+    CASE,
     COMPLAINT,
     ENCODINGS,
     FORCE,
@@ -33,10 +31,10 @@ from strataline.cli.terminal import (
 )
 from strataline.errors import StrataError
 from strataline.escape import printable
-from strataline.export import text
-from strataline.read import MAX_EXPAND, MAX_RECORD
-from strataline.reconstruct import reconstruct as reconstruct_case
 from strataline.wording import count
+
+if TYPE_CHECKING:
+    from strataline.case import Case
 
 STATUS = """
 \b
@@ -80,7 +78,6 @@ def main() -> None:
     strataline rejects CASE                   what could not be read, and what to do about it
     strataline evidence CASE EVENT            the very bytes that an event is from
     strataline examine CASE                   what checks find, what changed, what differed
-    strataline report CASE -o postmortem.md   a draft of the postmortem, cited line by line
     strataline doctor CASE                    which checks can run, and which field is missing
     strataline compare CASE_A CASE_B          an incident against a good day
     strataline check CASE --require F-01=0    checks as a gate: exit status 3 if not met
@@ -94,6 +91,7 @@ def main() -> None:
     strataline formats                        every log that is known at sight
     strataline new-format LOG -o DIR          draft a format for a log that is not
     strataline check-format DIR               whether formats keep their promises
+    strataline completion install             let your shell complete all of this
 
     It says what the records show. Who is accountable, which remedy to choose and what anyone meant stay with people.
     """  # noqa: D301 - \b keeps click from folding the lines
@@ -160,7 +158,7 @@ def main() -> None:
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=LIMIT,
+    default=LISTED,
     show_default=True,
     metavar="N",
     help="How many requests timeline.md shows; the tables hold them all.",
@@ -194,6 +192,13 @@ def main() -> None:
     type=click.IntRange(min=1),
     metavar="N",
     help="How many batches are parsed at once; no result depends on it.  [default: one for each core]",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep there what parsing made of each input, and read again only those that are not there, or not the same. It"
+    " may be deleted at any time; it holds excerpts, as a case does.",
 )
 @click.option(
     "--max-rejects",
@@ -231,6 +236,7 @@ def reconstruct(
     max_record: int,
     max_expand: int,
     workers: int | None,
+    cache: Path | None,
     max_rejects: int | None,
     shown: str | None,
     as_json: bool,
@@ -239,7 +245,18 @@ def reconstruct(
 
     LOGS are files, folders, quoted globs, URLs (s3://…, https://…), @LIST (a file of names), or - for standard input.
     Archives and compressed files are read as they are.
-    """
+
+    \b
+    strataline reconstruct logs/ -o CASE
+    strataline reconstruct logs/ -o CASE --overwrite --formats formats/
+    strataline reconstruct logs/ --show chatcmpl-6rQlB1eOOHBUhB7PT26P9sox
+    zcat old/*.gz | strataline reconstruct - -o CASE
+    """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.cache import Cache
+    from strataline.case import refuse_to_replace
+    from strataline.export import text
+    from strataline.reconstruct import reconstruct as reconstruct_case
+
     if output is None and shown is None:
         raise click.UsageError("give -o CASE to write the case, or --show ID to print one chain")
     twice = sorted({name for name, offset in clocks if dict(clocks)[name] != offset})
@@ -247,6 +264,7 @@ def reconstruct(
         raise click.UsageError(f"--clock names {printable(twice[0])} twice, with two offsets")
     if output is not None:
         refuse_to_replace(output, overwrite=overwrite)
+    kept = None if cache is None else Cache(cache)
     with _progress(quiet=as_json) as progress:
         case = reconstruct_case(
             logs,
@@ -266,9 +284,12 @@ def reconstruct(
             encodings=dict(encodings),
             max_expand=max_expand,
             workers=workers,
+            cache=kept,
             stdin=sys.stdin.buffer,
             progress=progress,
         )
+    for name in () if kept is None else kept.damaged:
+        click.echo(f"strataline: {printable(name)}: its entry in the cache is damaged; it was read again", err=True)
     if output is not None:
         case.write(output, limit=limit, overwrite=overwrite)
     status = _complaints(case, max_rejects, told=as_json or shown is not None)
@@ -287,7 +308,7 @@ def reconstruct(
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.argument("name", metavar="ID")
 @INPUTS
 def show(case: Path, name: str, inputs: Path | None) -> None:
@@ -295,12 +316,18 @@ def show(case: Path, name: str, inputs: Path | None) -> None:
 
     ID is any id that one of its events carries (request, trace, call, response, message, decision, span id, …), the
     request's own id or the beginning of it. A session or a user lists its requests.
-    """
+
+    \b
+    strataline show CASE chatcmpl-6rQlB1eOOHBUhB7PT26P9sox
+    strataline show CASE sess_3995c1bb04685e33
+    """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+
     sys.exit(_show(Case.open(case, inputs), name))
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option(
     "--text",
     "words",
@@ -333,7 +360,14 @@ def find(
     """Find events by what a screenshot or a complaint holds: a text, a user, a moment.
 
     Whole records are searched where the inputs are at hand, and the excerpts alone where they are not.
-    """
+
+    \b
+    strataline find CASE --text 'internal courtesy code'
+    strataline find CASE --user u_99706 --at 2026-11-21T23:05:31 --within 10s
+    """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+    from strataline.export import text
+
     if words is None and user is None and at is None:
         raise click.UsageError("give at least one of --text, --user and --at")
     opened = Case.open(case, inputs)
@@ -351,10 +385,17 @@ def find(
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @INPUTS
 def verify(case: Path, inputs: Path | None) -> None:
-    """Hash the case's files and its inputs again, and count its records again."""
+    """Hash the case's files and its inputs again, and count its records again.
+
+    \b
+    strataline verify CASE
+    strataline verify CASE --inputs logs/
+    """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+
     opened = Case.open(case, inputs)
     wrong = opened.verify(case)
     for sentence in wrong:
@@ -368,11 +409,21 @@ def verify(case: Path, inputs: Path | None) -> None:
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option("--reason", metavar="REASON", help="List every reject of this reason.")
 @click.option("--source", metavar="GLOB", help="Only those of the sources that GLOB fits.")
 def rejects(case: Path, reason: str | None, source: str | None) -> None:
-    """List the records that could not become events, grouped by reason, with a hint for each."""
+    """List the records that could not become events, grouped by reason, with a hint for each.
+
+    \b
+    strataline rejects CASE
+    strataline rejects CASE --reason invalid_utf8 --source 'app/*'
+    """  # noqa: D301 - \b keeps click from folding the lines
+    import polars as pl
+
+    from strataline.case import Case
+    from strataline.export import text
+
     found = Case.open(case).frames["rejects"]
     if source is not None:
         found = found.filter(pl.Series([fnmatchcase(name, source) for name in found["source"]], dtype=pl.Boolean))
@@ -385,7 +436,7 @@ def rejects(case: Path, reason: str | None, source: str | None) -> None:
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.argument("event", metavar="EVENT")
 @INPUTS
 def evidence(case: Path, event: str, inputs: Path | None) -> None:
@@ -395,7 +446,14 @@ def evidence(case: Path, event: str, inputs: Path | None) -> None:
     SOURCE@OFFSET, as `strataline rejects` lists them. Of a row of a table it is the JSON object that the row was read
     as. Nothing is added, not even a line end: the address goes to standard error. On a terminal, which log text could
     steer, control characters are escaped: redirect the output to have the bytes.
-    """
+
+    \b
+    strataline evidence CASE policy/policy-a.jsonl:63
+    strataline evidence CASE policy/policy-a.jsonl:63 | jq .
+    """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+    from strataline.export import text
+
     opened = Case.open(case, inputs)
     rows = opened.records_of(event)
     found = opened.evidence(rows)[0]
@@ -416,16 +474,22 @@ def evidence(case: Path, event: str, inputs: Path | None) -> None:
 
 def _show(case: Case, name: str) -> int:
     """Print what `name` means: one chain, a list of requests, or the events that carry it and are tied to none."""
+    import polars as pl
+
+    from strataline.event import only
+    from strataline.export import text
+
     if not name.strip():
         raise click.UsageError("the ID is empty")
-    requests = case.frames["requests"]
-    found = requests.filter(pl.col("request").is_in(case.which(name)))
+    named = case.which(name)
+    found = only(case.frames, "requests", pl.col("request").is_in(named))
     if found.height == 1:
-        events = case.request_events(found["request"][0])
-        echo(text.chain(events, found.row(0, named=True), case.frames["links"], case.frames["notes"], **look()))
+        events = case.request_events(named[0])
+        links = case.links_about(named, events)
+        echo(text.chain(events, found.row(0, named=True), links, case.frames["notes"], **look()))
         return 0
     if found.height:
-        echo(text.listing(found, case.frames["events"], **look()))
+        echo(text.listing(found, case.events_of(named), **look()))
         return 0
     lone = case.carries(name)
     if lone.height:
@@ -440,6 +504,8 @@ def _show(case: Case, name: str) -> int:
 
 def _complaints(case: Case, max_rejects: int | None, *, told: bool) -> int:
     """Say what could not be read (with `told`, also what a summary says); the exit status that follows from it."""
+    import polars as pl
+
     notes, rejected = case.frames["notes"], case.frames["rejects"]
     complaints = notes.filter(pl.col("topic").is_in(["unreadable", "refused", "stream_cut"]))
     before = {"unreadable": "", "refused": "not read: ", "stream_cut": "read in part: "}
@@ -466,6 +532,9 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
     if quiet or not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
@@ -483,4 +552,5 @@ report.register(main)
 html.register(main)
 lint.register(main)
 catalogue.register(main)
+completion.register(main)
 regressions.register(main)

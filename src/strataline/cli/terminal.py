@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
-from rich.console import Console
 
 from strataline.cli.arguments import Pair
-from strataline.export.page import Page
+from strataline.cli.completion import CaseFolder, format_globs
+
+if TYPE_CHECKING:
+    from strataline.export.page import Page
 
 COMPLAINT, NOTHING = 1, 2
 
+CASE = click.argument("case", type=CaseFolder())
 INPUTS = click.option(
     "--inputs",
     type=click.Path(path_type=Path),
@@ -36,6 +40,7 @@ FORCE = click.option(
     multiple=True,
     type=Pair("NAME=GLOB", first=True),
     metavar="NAME=GLOB",
+    shell_complete=format_globs,
     help="Read the sources that GLOB fits as format NAME, without recognising them. Repeatable.",
 )
 ZONES = click.option(
@@ -74,11 +79,16 @@ class Look(TypedDict):
 def look() -> Look:
     """Width and colour of the terminal; no width and no colour where standard output is none."""
     terminal = sys.stdout.isatty()
-    return {"width": Console().width if terminal else None, "colour": terminal and "NO_COLOR" not in os.environ}
+    return {
+        "width": shutil.get_terminal_size().columns if terminal else None,
+        "colour": terminal and "NO_COLOR" not in os.environ,
+    }
 
 
 def page() -> Page:
     """The page that standard output is."""
+    from strataline.export.page import Page
+
     return Page(**look())
 
 

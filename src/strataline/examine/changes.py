@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
-from scipy.special import gammaln
 
 from strataline.errors import InputError
 from strataline.event import CHANGES, PRODUCT_LAYERS, TIME, address
@@ -39,6 +38,8 @@ BESIDE = 1.5
 FEW = 8
 MOST = 50
 """Values of one setting, at most."""
+MIXED, MIXED_SHARE = 10, 0.1
+"""Records of a value, and their share, between the first and the last of another, from which on the two are in use."""
 CLOCKS = 20
 """A service with more clocks than this (browsers) is looked at as one."""
 NEAR = (10, 0.05)
@@ -221,7 +222,10 @@ def _values(facts: Facts) -> pl.DataFrame:
             pl.when(pl.col("template_version").is_not_null()).then("template_hash"),
         ),
         ("retrieval", "index", index, pl.col("index_version")),
+        # What each search goes to, and what each call asks for, is a setting where it is the same for a while.
+        ("retrieval", "index", pl.lit("searched"), pl.col("index_name")),
         ("retrieval", "embedding", index, pl.col("embedding_model")),
+        ("model", "model", pl.lit("requested"), pl.col("requested_model")),
         ("model", "model", pl.col("requested_model"), pl.col("served_model")),
         ("model", "provider", pl.col("requested_model"), pl.col("provider")),
         ("policy", "policy", policy, pl.col("policy_version")),
@@ -264,42 +268,53 @@ def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value
     if events.select(value.drop_nulls().n_unique()).item() < 2:
         events = events.clear()
     # Not lazily: the streaming engine of Polars 2.1 panics where texts are put together and a part of them is empty.
-    rows = events.select(
-        layer=pl.lit(layer),
-        scope=pl.lit(scope),
-        key=key,
-        service=pl.col("service").fill_null(""),
-        clock=pl.col("clock").fill_null(""),
-        value=value,
-        t="t",
-        event_id="event_id",
-    )
-    return rows.drop_nulls(["value", "key", "t"])
+    texts = {
+        "layer": pl.lit(layer),
+        "scope": pl.lit(scope),
+        "key": key,
+        "service": pl.col("service").fill_null(""),
+        "clock": pl.col("clock").fill_null(""),
+        "value": value,
+    }
+    # Few texts, and each in many events: numbers, until it is known which of them are changes.
+    numbers = {name: text.cast(pl.Categorical) for name, text in texts.items()}
+    return events.select("t", "event_id", **numbers).drop_nulls(["value", "key", "t"])
 
 
 def _by_program(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` by the program that states them: the clocks of one that has many are one."""
     many = pl.col("clock").n_unique().over("layer", "scope", "service") > CLOCKS
-    rows = rows.with_columns(clock=pl.when(many).then(pl.lit("")).otherwise("clock"))
+    # A device says its version in each of its records, and in a row: of these, the one says no more than the first.
+    own = ["layer", "scope", "key", "service", "clock"]
+    devices = rows.filter(many).sort(*own, "t", "event_id")
+    devices = devices.filter(pl.col("value").ne_missing(pl.col("value").shift().over(own)))
+    devices = devices.with_columns(clock=pl.lit("", dtype=pl.Categorical))
+    rows = pl.concat([rows.filter(~many), devices])
     # Where all policies of a program have one version at a time, it is the program's.
     place = ["layer", "scope", "service", "clock"]
-    versions = rows.filter(pl.col("scope") == "policy").sort(*place, "t", "event_id")
+    versions = rows.filter(pl.col("scope") == "policy").sort("t", "event_id")
     switches = versions.group_by(place).agg(
         switches=(pl.col("value") != pl.col("value").shift()).sum(), n=pl.len(), names=pl.col("key").n_unique()
     )
     one = switches.filter((pl.col("names") > 1) & (pl.col("switches") <= pl.max_horizontal(4, pl.col("n") // 50)))
     one = one.select(*place, one=pl.lit(value=True))
     rows = rows.join(one, on=place, how="left", maintain_order="left")
-    return rows.with_columns(key=pl.when("one").then(pl.lit("policy")).otherwise("key")).drop("one")
+    policy = pl.lit("policy", dtype=pl.Categorical)
+    return rows.with_columns(key=pl.when("one").then(policy).otherwise("key")).drop("one")
 
 
 def _first_seen(facts: Facts) -> pl.DataFrame:
     """Changes that values show: where a stay of one begins, or ends and leaves others."""
     setting = ["layer", "scope", "key", "service", "clock"]
-    rows = _values(facts).sort(*setting, "t", "event_id")
+    rows = _values(facts)
+    texts = [pl.col(name).cast(pl.String) for name in setting]
+    settings = rows.select(setting).unique().sort(texts).with_row_index("g", 1).cast({"g": pl.Int64})
+    rows = rows.join(settings, on=setting).sort("g", "t", "event_id")
     rows = rows.with_columns(
-        g=pl.struct(setting).rank("dense").cast(pl.Int64), n=pl.len().over(setting).cast(pl.Int64)
-    ).with_columns(i=pl.int_range(pl.len(), dtype=pl.Int64).over("g"), values=pl.col("value").n_unique().over("g"))
+        n=pl.len().over("g").cast(pl.Int64),
+        i=pl.int_range(pl.len(), dtype=pl.Int64).over("g"),
+        values=pl.col("value").n_unique().over("g"),
+    )
     enough = pl.col("n") >= pl.col("values") * pl.when(pl.col("values") <= 4).then(4).otherwise(10)
     rows = rows.filter(pl.col("values").is_between(2, MOST) & enough)
     if rows.is_empty():
@@ -307,6 +322,9 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     of = ["g", "value"]
     count, first, last = pl.len().over(of), pl.col("i").min().over(of), pl.col("i").max().over(of)
     share = ((count - 1) / (last - first).cast(pl.Float64)).fill_nan(1.0).clip(0.0, 1 - 1e-9)
+    # A value may be rarer where another is in use too, as in a roll-out to a part: its absences there are no end of it.
+    rows = rows.join(_beside(rows), on=of, how="left", maintain_order="left")
+    share = pl.min_horizontal(share, "beside")
     gap = pl.col("i") - pl.col("i").shift().over(of)
     absence = (pl.lit(ABSENT).log() / (1 - share).log()).ceil()
     # A value may be rarer in one part than in another: its longer absences say how rare.
@@ -316,7 +334,8 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     stays = rows.group_by("g", "value", "stay").agg(
         start=pl.col("i").min(), end=pl.col("i").max(), count=pl.len().cast(pl.Int64), n=pl.col("n").first()
     )
-    stays = stays.sort("g", "start", "value").with_columns(
+    stays = stays.with_columns(pl.col("value").cast(pl.String)).sort("g", "start", "value")
+    stays = stays.with_columns(
         latest=pl.col("stay") == pl.col("stay").max().over(of), length=pl.col("end") - pl.col("start") + 1
     )
     values = pl.col("value").n_unique()
@@ -331,10 +350,33 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     return _changed(_turns(stays).join(rows.select("g", "i", "t", "event_id", *setting), on=["g", "i"], how="left"))
 
 
+def _beside(rows: pl.DataFrame) -> pl.DataFrame:
+    """g, value, ``beside``: the least share that a value has between the first and the last record of another one.
+
+    Null where it has none, or fewer than `MIXED` records or than `MIXED_SHARE` there: then the other took its place.
+    """
+    found = []
+    for (g,), some in rows.select("g", "value", "i").partition_by("g", as_dict=True).items():
+        places = {value: one["i"].to_numpy() for (value,), one in some.partition_by("value", as_dict=True).items()}
+        for value, mine in places.items():
+            shares = []
+            for other, theirs in places.items():
+                first, last = theirs.min(), theirs.max()
+                ends = np.searchsorted(np.sort(mine), [first, last])
+                count, length = int(ends[1] - ends[0]), int(last - first + 1)
+                if other != value and count >= max(MIXED, MIXED_SHARE * length):
+                    shares.append(count / length)
+            found.append((g, value, min(shares, default=None)))
+    made = pl.DataFrame(found, schema={"g": pl.Int64, "value": pl.String, "beside": pl.Float64}, orient="row")
+    return made.cast({"value": pl.Categorical})
+
+
 def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
     """Whether chance puts all records of a stay within `room` records of its setting with less than `CHANCE`."""
     count, n, within = (one.to_numpy().astype(np.float64) for one in (stays["count"], stays["n"], room))
     # Of all ways to lay `count` records among `n`, those that lie within the room.
+    from scipy.special import gammaln  # noqa: PLC0415 - it takes a while to load
+
     ways = gammaln(within + 1) - gammaln(within - count + 1) - gammaln(n + 1) + gammaln(n - count + 1)
     return pl.Series((ways < np.log(CHANCE)) & (count >= LEAST))
 

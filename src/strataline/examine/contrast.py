@@ -11,9 +11,6 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.special import gammaln
 
 from strataline.event import CONTRASTS
 
@@ -79,17 +76,18 @@ def compare(
     if "dimension" not in values.columns:
         values = values.with_columns(dimension=pl.lit(dimension, dtype=pl.String))
     sets = [one.unique().sort().to_frame("request") for one in (affected, baseline)]
-    sides = pl.concat(sets).with_row_index("r")
+    sides = pl.concat(sets).with_columns(pl.col("request").cast(pl.Categorical)).with_row_index("r")
     values = values.filter(pl.col("request").is_not_null() & pl.col("value").is_not_null())
-    values = values.with_columns(pl.col("dimension", "value").cast(pl.Categorical))
+    values = values.with_columns(pl.col("request", "dimension", "value").cast(pl.Categorical))
     first = values.group_by("dimension", "value").agg(pl.col("t").min()) if "t" in values.columns else None
     rows = values.join(sides, on="request", how="inner")
     # The affected are numbered first: a number says which side it is of.
     rows = rows.select("r", "dimension", "value").unique()
     one = pl.col("r") < sets[0].height
     side = {"affected": one, "baseline": ~one}
-    known = rows.select("r", "dimension").unique().group_by("dimension")
-    totals = known.agg(**{f"{name}_total": of.sum().cast(pl.Int64) for name, of in side.items()})
+    totals = rows.group_by("dimension").agg(
+        **{f"{name}_total": pl.col("r").filter(of).n_unique().cast(pl.Int64) for name, of in side.items()}
+    )
     counted = rows.group_by("dimension", "value").agg(
         **{f"{name}_with": of.sum().cast(pl.Int64) for name, of in side.items()}
     )
@@ -204,6 +202,8 @@ def _last_below(log_chance: Callable[[Numbers], Reals], bar: Reals, outside: Num
 
 
 def _log_choose(n: Numbers, k: Numbers) -> Reals:
+    from scipy.special import gammaln  # noqa: PLC0415 - it takes a while to load
+
     return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1), dtype=np.float64)
 
 
@@ -220,6 +220,9 @@ def _groups(members: pl.DataFrame, values: int, requests: int) -> pl.DataFrame:
     """v, group: of the first `GROUPED` values, those whose requests are the same (`ALIKE`); none that is alone."""
     few = members.filter(pl.col("v") < GROUPED)
     marks = np.ones(few.height, dtype=np.int64)
+    from scipy.sparse import csr_array  # noqa: PLC0415 - it takes a while to load
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - it takes a while to load
+
     here = csr_array((marks, (few["v"].to_numpy(), few["r"].to_numpy())), shape=(min(values, GROUPED), requests))
     both = (here @ here.T).tocoo()
     sizes = np.asarray(here.sum(axis=1)).reshape(-1)
@@ -243,11 +246,17 @@ def _flips(
 ) -> pl.DataFrame:
     """v, flips: whether the difference has the other sign in a route; no row without two routes of `ENOUGH` of both."""
     one_each = routes.drop_nulls().unique("request", keep="first", maintain_order=True)
+    one_each = one_each.with_columns(pl.col("request").cast(pl.Categorical))
     of = sides.join(one_each, on="request").select("r", "route")
     counts = {"a": one.sum(), "b": (~one).sum()}
     known = rows.join(shown.select("dimension").unique(), on="dimension", how="semi", nulls_equal=True)
-    known = known.select("r", "dimension").unique().join(of, on="r").group_by("dimension", "route").agg(**counts)
-    known = known.rename({"a": "n1", "b": "n0"}).filter((pl.col("n1") >= ENOUGH) & (pl.col("n0") >= ENOUGH))
+    r = pl.col("r")
+    known = (
+        known.join(of, on="r")
+        .group_by("dimension", "route")
+        .agg(n1=r.filter(one).n_unique(), n0=r.filter(~one).n_unique())
+    )
+    known = known.filter((pl.col("n1") >= ENOUGH) & (pl.col("n0") >= ENOUGH))
     known = known.filter(pl.len().over("dimension") > 1)
     have = members.join(of, on="r").group_by("v", "route").agg(**counts)
     each = shown.join(known, on="dimension", nulls_equal=True).join(have, on=["v", "route"], how="left")

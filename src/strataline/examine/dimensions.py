@@ -17,14 +17,15 @@ from strataline.examine.facts import Facts
 
 DIMENSIONS = pl.Schema(
     {
-        "request": pl.String(),
+        "request": pl.Categorical(),
         "dimension": pl.Categorical(),
-        "value": pl.String(),
+        "value": pl.Categorical(),
         "event_id": pl.String(),
         "t": pl.Int64(),
     }
 )
-"""Columns of `dimensions`: the event that states the value, else the one that the request is named after."""
+"""Columns of `dimensions`, as categories what is compared: numbers. The event is the one that states the value, else
+the one that the request is named after."""
 
 COLUMNS: tuple[tuple[str, str, pl.Expr], ...] = (
     (
@@ -84,16 +85,16 @@ def dimensions(facts: Facts) -> pl.DataFrame:
     Returns:
         `DIMENSIONS`, one row for each value of a request of `Facts.requests`, in no order that means anything.
     """
-    own = ("request", "event_id", "t")
-    parts = [
-        _stated(facts.of(layer, columns=(*own, *value.meta.root_names())), name, value)
-        for name, layer, value in COLUMNS
-    ]
-    parts.append(facts.once(in_force).select(DIMENSIONS.names()))
+    parts = [facts.once(in_force).select(DIMENSIONS.names())]
     for layer in PRODUCT_LAYERS:
-        events = facts.of(layer, columns=(*own, "service", "clock", "attempt", "parameters", "attributes"))
+        stated = [(name, value) for name, of, value in COLUMNS if of == layer]
+        needed = (name for _, value in stated for name in value.meta.root_names())
+        own = ("request", "event_id", "t", "service", "clock", "attempt", "parameters", "attributes")
+        events = facts.of(layer, columns=(*own, *needed))
         if events.is_empty():
             continue
+        events = events.with_columns(pl.col("request").cast(pl.Categorical))
+        parts += [_stated(events, name, value) for name, value in stated]
         for column in ("parameters", "attributes"):
             for key in keys(events, column):
                 name = key.lower()
@@ -107,16 +108,18 @@ def dimensions(facts: Facts) -> pl.DataFrame:
     rows = pl.concat([part.cast(DIMENSIONS) for part in parts if part.height] or [pl.DataFrame(schema=DIMENSIONS)])
     if facts.total == facts.tables["requests"].height:
         return rows
-    return rows.join(facts.requests.select("request"), on="request", how="semi")
+    asked = facts.requests.select(pl.col("request").cast(pl.Categorical))
+    return rows.join(asked, on="request", how="semi")
 
 
 def _stated(events: pl.DataFrame, name: str, value: pl.Expr) -> pl.DataFrame:
     """The values that `events` state, each with the first event of the request that does."""
     # Not lazily: see `changes`.
-    rows = events.select(
-        "request", pl.lit(name, dtype=pl.Categorical).alias("dimension"), value.alias("value"), "event_id", "t"
-    )
-    return rows.drop_nulls(["request", "value"]).unique(["request", "value"], keep="first", maintain_order=True)
+    rows = events.select("request", "event_id", "t", value=value.cast(pl.Categorical)).drop_nulls(["request", "value"])
+    # One number for both: a third of the time that two columns take.
+    both = pl.col("request").to_physical().cast(pl.UInt64) * 2**32 + pl.col("value").to_physical()
+    rows = rows.filter(both.is_first_distinct())
+    return rows.select("request", pl.lit(name, dtype=pl.Categorical).alias("dimension"), "value", "event_id", "t")
 
 
 def _few(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
@@ -221,6 +224,7 @@ def routes(values: pl.DataFrame) -> pl.DataFrame | None:
     for name in ROUTES:
         rows = values.filter(pl.col("dimension") == name)
         if rows["value"].n_unique() > 1:
-            firsts = rows.group_by("request").agg(route=pl.col("value").sort_by("t", "value", nulls_last=True).first())
-            return firsts.sort("request")
+            rows = rows.with_columns(pl.col("request", "value").cast(pl.String))
+            firsts = rows.sort("t", "value", nulls_last=True).unique("request", keep="first", maintain_order=True)
+            return firsts.select("request", route="value").sort("request")
     return None

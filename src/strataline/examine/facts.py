@@ -8,7 +8,7 @@ from functools import cached_property
 
 import polars as pl
 
-from strataline.event import EVENTS, narrow
+from strataline.event import EVENTS, address, narrow
 from strataline.examine.check import Examination
 from strataline.examine.contents import Contents, gather
 from strataline.examine.coverage import says
@@ -34,20 +34,26 @@ MADE = ("t", "t_end", "sure", "doubt")
 end ends when it begins), ``doubt`` (how far ``t`` may be off the reference clock, ns; 0 by the reference itself, null
 where nothing bounds its clock), ``sure`` (whether it is tied to its request by ids; null if to none)."""
 
-_MADE_OF = {
-    "t": ("corrected_time",),
-    "t_end": ("corrected_time", "end_time", "clock_offset"),
-    "sure": ("link_method",),
-    "doubt": (),
+TIED = ("opening", "id", "span", "resend")
+"""Ways in which an event is tied to its request by ids."""
+
+_MADE_OF: dict[str, tuple[tuple[str, ...], pl.Expr]] = {
+    "t": (("corrected_time",), pl.col("corrected_time").dt.epoch("ns")),
+    "t_end": (
+        ("corrected_time", "end_time", "clock_offset"),
+        pl.max_horizontal(
+            pl.col("corrected_time").dt.epoch("ns"), pl.col("end_time").dt.epoch("ns") - pl.col("clock_offset")
+        ),
+    ),
+    "sure": (("link_method",), pl.col("link_method").is_in(TIED)),
 }
+"""Of which columns these are made, and how; ``doubt`` is looked up in the clocks."""
+
 _SCHEMA = {**EVENTS.schema, "t": pl.Int64(), "t_end": pl.Int64(), "sure": pl.Boolean(), "doubt": pl.Int64()}
 _BY_LAYER = ("ids", "refs")
 
 ENDS = 200
 """Records of a format, at either end, that tell which attributes it writes."""
-
-TIED = ("opening", "id", "span", "resend")
-"""Ways in which an event is tied to its request by ids."""
 
 STOPS = ("block", "redact", "challenge")
 """Verdicts that hold back what they are about, or a part of it."""
@@ -156,8 +162,19 @@ class Facts:
 
     def after(self, findings: pl.DataFrame, hits: pl.DataFrame) -> Facts:
         """These facts, and what was found in them; what was computed of them is not computed again."""
-        made = replace(self, examined=Examination(findings, hits))
-        given = {one.name for one in fields(self)}
+        return self._keeping(replace(self, examined=Examination(findings, hits)), but=())
+
+    def about(
+        self,
+        affected: Affected | None,
+        declared: Mapping[str, object],
+        texts: Callable[[Iterable[str]], Mapping[str, Texts]] | None,
+    ) -> Facts:
+        """The same tables and another affected set; what was computed of the tables alone is not computed again."""
+        return self._keeping(Facts(self.tables, affected, declared, texts), but=("contents", "_made"))
+
+    def _keeping(self, made: Facts, but: Sequence[str]) -> Facts:
+        given = {*(one.name for one in fields(self)), *but}
         made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in given})
         return made
 
@@ -171,26 +188,45 @@ class Facts:
 
     def look(self, *columns: str) -> pl.DataFrame:
         """`columns` (of ``events``, or of `MADE`) of all events but redeliveries, in the order of ``events``."""
-        wanted = dict.fromkeys(name for column in columns for name in _MADE_OF.get(column, (column,)))
-        events = narrow(self.tables, "events", tuple(wanted) or ("layer",))
-        if self._again is not None:
-            events = events.filter(~self._again)
-        t = pl.col("corrected_time").dt.epoch("ns")
-        made = {
-            "t": t,
-            "t_end": pl.max_horizontal(t, pl.col("end_time").dt.epoch("ns") - pl.col("clock_offset")),
-            "sure": pl.col("link_method").is_in(TIED),
-        }
-        events = events.with_columns(**{name: made[name] for name in made if name in columns})
-        if "doubt" in columns:
-            events = events.with_columns(doubt=self._doubt)
-        return events.select(columns)
+        events = self._columns(columns)
+        return events if self._again is None else events.filter(~self._again)
+
+    def _columns(self, columns: Sequence[str]) -> pl.DataFrame:
+        """As `look`, with redeliveries."""
+        wanted = dict.fromkeys(name for one in columns for name in _MADE_OF.get(one, ((one,),))[0])
+        fresh = [name for name in wanted if name not in self._held and name != "doubt"]
+        parts = self.table("events", *fresh).get_columns() if fresh else []
+        parts += [self._held[name] for name in wanted if name in self._held]
+        parts += [self._doubt.alias("doubt")] if "doubt" in wanted else []
+        return pl.DataFrame(parts).select(
+            _MADE_OF[name][1].alias(name) if name in _MADE_OF else name for name in columns
+        )
+
+    @cached_property
+    def _held(self) -> dict[str, pl.Series]:
+        """The ids of all events: read once, as what is found holds on to them."""
+        return {name: self.table("events", name)[name] for name in ("event_id", "request")}
 
     def named(self, ids: pl.Series, *columns: str) -> pl.DataFrame:
         """event_id and `columns` of the events with one of `ids`, as `look`: few are asked of many."""
-        wanted = ids.drop_nulls().unique()
-        events = self.look("event_id", *columns) if wanted.len() else self.look("event_id", *columns).clear()
-        return events.filter(pl.col("event_id").is_in(wanted.implode()))
+        rows = self._held["event_id"].is_in(ids.drop_nulls().unique().implode())
+        rows = rows if self._again is None else rows & ~self._again
+        return self._columns(("event_id", *columns)).filter(rows)
+
+    def addresses(self, ids: pl.Series) -> dict[str, str]:
+        """Event id → `event.address` of the events with one of `ids`, redeliveries too."""
+        rows = self._held["event_id"].is_in(ids.drop_nulls().unique().implode())
+        return dict(
+            self._columns(("event_id", "source", "line", "offset"))
+            .filter(rows)
+            .select("event_id", address())
+            .iter_rows()
+        )
+
+    @cached_property
+    def loose(self) -> pl.Series:
+        """Ids of the events that are tied to a request by text or time."""
+        return self.look("event_id", "sure").filter(~pl.col("sure"))["event_id"]
 
     def table(self, name: str, *columns: str) -> pl.DataFrame:
         """`columns` of one of the `tables`: what lies in a file is read as far as it is asked for."""
@@ -216,8 +252,9 @@ class Facts:
     @cached_property
     def _written(self) -> pl.DataFrame:
         """format, key: attributes that the first and last records of each format have."""
-        rows = self.look("format").with_row_index("n").group_by("format")
-        ends = rows.agg(pl.col("n").head(ENDS), last=pl.col("n").tail(ENDS))
+        events = self._columns(("format",)).with_row_index("n")
+        rows = events if self._again is None else events.filter(~self._again)
+        ends = rows.group_by("format").agg(pl.col("n").head(ENDS), last=pl.col("n").tail(ENDS))
         places = pl.concat([ends["n"].explode(), ends["last"].explode()]).unique().implode()
         parts = [
             self.of(layer, columns=("format", "attributes")).filter(rows.arg_true().is_in(places))
@@ -235,14 +272,11 @@ class Facts:
         again = links.filter(pl.col("relation").is_in(["redelivery_of", "repeats"]))["from_event"]
         if not again.len():
             return None
-        return self.table("events", "event_id")["event_id"].is_in(again.unique().implode())
+        return self._held["event_id"].is_in(again.unique().implode())
 
     @cached_property
     def _doubt(self) -> pl.Series:
-        return self._doubts(self.look("clock", "event_time"))
-
-    def _doubts(self, events: pl.DataFrame) -> pl.Series:
-        """How far each event's corrected time may be off (ns)."""
+        """How far the corrected time of each event, redeliveries too, may be off (ns)."""
         upper, lower, taken = (pl.col(f"{name}_ns") for name in ("upper", "lower", "offset"))
         reference = pl.col("basis") == "reference"
         slices = self.tables["clocks"].select(
@@ -252,16 +286,23 @@ class Facts:
             bounded=reference | (upper.is_not_null() & lower.is_not_null()),
         )
         slices = slices.with_columns(doubt=pl.when("bounded").then("doubt")).drop("bounded")
-        first = slices.with_columns(pl.col("start_time").fill_null(pl.lit(0).cast(slices.schema["start_time"])))
-        rows = events.select("clock", "event_time").with_row_index("n").sort("event_time", nulls_last=False)
+        slices = slices.with_columns(pl.col("start_time").fill_null(pl.lit(0).cast(slices.schema["start_time"])))
+        slices = slices.sort("clock", "start_time")
         # Before the first slice of a clock (an event without a link) holds what holds of the first.
-        found = rows.join_asof(
-            first.sort("start_time"), left_on="event_time", right_on="start_time", by="clock", check_sortedness=False
+        first = slices.group_by("clock", maintain_order=True).agg(pl.col("doubt").first(), n=pl.len())
+        events = self.table("events", "clock", "event_time").with_row_index("row")
+        found = events.join(first, on="clock", how="left", nulls_equal=True, maintain_order="left")
+        doubt = found.select(pl.when(pl.col("event_time").is_not_null()).then("doubt"))["doubt"]
+        sliced = found.filter((pl.col("n") > 1) & pl.col("event_time").is_not_null()).select(
+            "row", "clock", "event_time"
         )
-        fallback = slices.sort("clock", "start_time").group_by("clock", maintain_order=True).first()
-        found = found.join(fallback.select("clock", earliest="doubt"), on="clock", how="left", nulls_equal=True)
-        value = pl.when(pl.col("start_time").is_null()).then("earliest").otherwise("doubt")
-        return found.select("n", doubt=pl.when(pl.col("event_time").is_not_null()).then(value)).sort("n")["doubt"]
+        if sliced.height:
+            of = sliced.sort("event_time").join_asof(
+                slices, left_on="event_time", right_on="start_time", by="clock", check_sortedness=False
+            )
+            of = of.filter(pl.col("start_time").is_not_null())
+            doubt = doubt.scatter(of["row"], of["doubt"])
+        return doubt
 
     @cached_property
     def requests(self) -> pl.DataFrame:
@@ -297,9 +338,11 @@ class Facts:
 
     @cached_property
     def _layers(self) -> dict[str, pl.Series]:
-        """Which rows of `look` are of each layer that there is."""
-        layers = self.look("layer")["layer"]
-        return {str(layer): layers == layer for layer in layers.unique(maintain_order=True)}
+        """Which rows of ``events`` are of each layer that there is, without redeliveries."""
+        layers = self.table("events", "layer")["layer"]
+        once = layers if self._again is None else layers.filter(~self._again)
+        rows = {str(layer): layers == layer for layer in once.unique(maintain_order=True)}
+        return rows if self._again is None else {layer: of & ~self._again for layer, of in rows.items()}
 
     @cached_property
     def _parts(self) -> dict[tuple[str, str], pl.Series | None]:
@@ -308,7 +351,7 @@ class Facts:
     def _part(self, layer: str, column: str) -> pl.Series | None:
         """The values of a column in the events of a layer; null if they are all null."""
         if (layer, column) not in self._parts:
-            values = self.look(column)[column]
+            values = self._columns((column,))[column]
             # The ids of all events are much, and few layers are asked for them.
             for one in (layer,) if column in _BY_LAYER else self._layers:
                 part = values.filter(self._layers[one])
@@ -318,8 +361,8 @@ class Facts:
     def has(self, need: str) -> bool:
         """Whether what `need` names is there: ``layer.column``, ``*.column`` or ``kind:…``; see `Check.needs`."""
         if need.startswith("kind:"):
-            kinds = (self._part(layer, "kind") for layer in self._layers)
-            return any((kind == need.removeprefix("kind:")).any() for kind in kinds if kind is not None)
+            wanted = need.removeprefix("kind:")
+            return any(not self.of(layer, wanted, columns=("kind",)).is_empty() for layer in self._layers)
         layer, _, column = need.partition(".")
         if layer in self.tables:
             return bool(self.table(layer, column)[column].count())

@@ -72,8 +72,11 @@ def _of_affected(facts: Facts, values: pl.DataFrame) -> pl.DataFrame:
     """`values` of affected requests, in order of their start, with texts for categories."""
     order = facts.requests.select("request").with_row_index("start")
     order = order.filter(pl.col("request").is_in(of_set(facts).requests.implode()))
-    rows = values.join(order, on="request").with_columns(pl.col("dimension", "value").cast(pl.String))
-    return rows.sort("start", "t", "event_id", nulls_last=True)
+    # Sorted as numbers, which texts are longer than.
+    rows = values.with_columns(pl.col("request", "dimension", "value").cast(pl.Categorical))
+    rows = rows.join(order.with_columns(pl.col("request").cast(pl.Categorical)), on="request")
+    rows = rows.sort("start", "t", "event_id", nulls_last=True)
+    return rows.with_columns(pl.col("request", "dimension", "value").cast(pl.String))
 
 
 def _hits(rows: pl.DataFrame, shown: pl.DataFrame | None = None) -> pl.DataFrame:
