@@ -368,6 +368,15 @@ def test_raw_says_so(folder: Path, tmp_path: Path) -> None:
     )
 
 
+def test_fields_that_are_named_are_redacted_too_but_not_in_raw_text(folder: Path, tmp_path: Path) -> None:
+    one = (*CHOSEN, "--limit", 1)
+    assert cli("regressions", folder, *one, "--redact-field", "context", "-o", tmp_path / "a").exit_code == 0
+    (prompt,) = (tmp_path / "a").glob("cases/*/prompt.txt")
+    assert "[field.context 1]" in prompt.read_text(encoding="utf-8")
+    done = cli("regressions", folder, *one, "--raw", "--redact-field", "question", "-o", tmp_path / "b")
+    assert (done.exit_code, "not with --raw" in done.output) == (2, True)
+
+
 def test_texts_that_cannot_be_read_are_a_complaint(folder: Path, tmp_path: Path) -> None:
     done = cli("regressions", folder, *CHOSEN[:2], "--limit", 1, "-o", tmp_path)
     assert (done.exit_code, "is not at hand (--formats DIR)" in done.stderr) == (1, True)

@@ -19,7 +19,7 @@ from strataline.cli.examine import (
     examined,
 )
 from strataline.cli.known import DRAWN
-from strataline.cli.redaction import redaction
+from strataline.cli.redaction import redact_options, redaction
 from strataline.cli.terminal import CASE, INPUTS
 from strataline.errors import CaseError
 from strataline.escape import printable
@@ -67,14 +67,7 @@ def register(group: click.Group) -> None:
 )
 @click.option("--title", default="Incident record", show_default=True, metavar="TEXT", help="Heading of the page.")
 @click.option("--redact/--no-redact", default=True, show_default=True, help="Replace personal data in log text.")
-@click.option(
-    "--redact-key",
-    "key",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Key of the pseudonyms (16 bytes or more); without one they are numbers within this page.",
-)
-@click.option("--redact-field", "fields", multiple=True, metavar="NAME", help="Also replace this field. Repeatable.")
+@redact_options
 @CHECKS_DIR
 @DECLARED
 @FEED

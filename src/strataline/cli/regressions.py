@@ -20,6 +20,7 @@ from strataline.cli.examine import (
     examined,
 )
 from strataline.cli.known import HAND_OFFS, HANDED
+from strataline.cli.redaction import redact_options, redactor
 from strataline.cli.terminal import CASE, COMPLAINT, INPUTS
 from strataline.errors import CaseError
 from strataline.escape import printable
@@ -55,6 +56,7 @@ def register(group: click.Group) -> None:
 @click.option(
     "--raw", is_flag=True, help="Leave log text as logged, with the personal data and secrets that may be in it."
 )
+@redact_options
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -83,6 +85,8 @@ def regressions(
     baseline: str,
     target: str,
     raw: bool,
+    key: Path | None,
+    fields: tuple[str, ...],
     limit: int,
     folders: tuple[Path, ...],
     declared: Path | None,
@@ -103,12 +107,12 @@ def regressions(
     """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
     from strataline.examine import CHECKS, catalogue
-    from strataline.report.redact import Redactor
     from strataline.report.regressions import hand_off
 
     if not selectors:
         raise click.UsageError("say which requests: --affected SELECTOR")
     _refuse_what_holds_something(output)
+    made_of = redactor(not raw, key, fields, off="with --raw")
     opened = Case.open(case, inputs)
     checks = catalogue(folders)
     options: dict[str, Any] = {"checks": checks, "declared": declared_in(declared)}
@@ -123,7 +127,7 @@ def regressions(
         opened.frames,
         texts,
         target,
-        redact=None if raw else Redactor().text,
+        redact=None if made_of is None else made_of.text,
         limit=limit,
         own={one.id for one in checks} - shipped,
     )

@@ -26,7 +26,7 @@ from strataline.cli.examine import (
     examined,
 )
 from strataline.cli.html import write as write_page
-from strataline.cli.redaction import redaction
+from strataline.cli.redaction import redact_options, redaction
 from strataline.cli.terminal import INPUTS, echo
 from strataline.errors import CaseError
 from strataline.wording import count
@@ -70,14 +70,7 @@ def register(group: click.Group) -> None:
 )
 @click.option("--template", "empty", is_flag=True, help="The same outline without a case, for a later --update.")
 @click.option("--redact/--no-redact", default=True, show_default=True, help="Replace personal data in log text.")
-@click.option(
-    "--redact-key",
-    "key",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Key of the pseudonyms (16 bytes or more); without one they are numbers within this draft.",
-)
-@click.option("--redact-field", "fields", multiple=True, metavar="NAME", help="Also replace this field. Repeatable.")
+@redact_options
 @ONLY
 @CHECKS_DIR
 @click.option(
