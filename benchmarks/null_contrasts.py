@@ -4,7 +4,8 @@
 
 The turns that started before TIME are split at random into an affected set and a baseline; half of the runs split
 them in two halves, half take an affected set of 5 to 200 requests. Printed: runs with any row that is shown, and the
-dimensions that they were of. The rule of `strataline.examine.contrast` is held to at most 7 % of runs.
+dimensions and measures that they were of. The rules of `strataline.examine.contrast` and `measures` together are held
+to at most 7 % of runs.
 """
 
 from __future__ import annotations
@@ -23,18 +24,20 @@ from strataline.event import TABLES
 from strataline.examine import Facts
 from strataline.examine.contrast import compare
 from strataline.examine.dimensions import dimensions, routes
+from strataline.examine.measures import measured, measures
 
 MOST = 200
 FEWEST = 5
 
 
 def null(facts: Facts, before: datetime | None, runs: int, seed: int) -> list[list[str]]:
-    """The dimensions of the rows that each of `runs` random splits shows."""
+    """The dimensions and measures of the rows that each of `runs` random splits shows."""
     turns = facts.tables["requests"].filter(pl.col("kind") == "turn")
     if before is not None:
         turns = turns.filter(pl.col("start_time") < before)
     requests = turns["request"].sort()
     values = dimensions(facts).join(requests.to_frame(), on="request", how="semi")
+    numbers = measured(facts).join(requests.to_frame(), on="request", how="semi")
     ways = routes(values)
     draw = np.random.default_rng(seed)
     found = []
@@ -42,7 +45,8 @@ def null(facts: Facts, before: datetime | None, runs: int, seed: int) -> list[li
         order = requests.gather(draw.permutation(len(requests)))
         size = len(order) // 2 if run % 2 else int(draw.integers(FEWEST, min(MOST, len(order) // 2) + 1))
         table = compare(values, order[:size], order[size:], routes=ways)
-        found.append(table.filter("shown")["dimension"].to_list())
+        counted = measures(numbers, order[:size], order[size:])
+        found.append([*table.filter("shown")["dimension"], *counted.filter("shown")["measure"]])
     return found
 
 
@@ -60,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     facts = Facts({table.name: pl.read_parquet(args.case / f"{table.name}.parquet") for table in TABLES})
     found = null(facts, before, args.runs, args.seed)
     shown = sum(map(bool, found))
-    print(f"{shown} of {args.runs} random splits show a contrast ({shown / args.runs:.1%})")
+    print(f"{shown} of {args.runs} random splits show a contrast or a measure ({shown / args.runs:.1%})")
     for name, times in sorted(Counter(name for names in found for name in names).items()):
         print(f"  {name}: {times} rows")
     return int(shown > 0.07 * args.runs)

@@ -19,9 +19,9 @@ DOCS = Path(__file__).parent
 TABLES_HEAD = """\
 # The tables of a case
 
-A case folder holds one Parquet file for each table below but the last four, and `strataline.reconstruct` returns the
-same tables as `pyarrow.Table`s; findings, hits, changes and contrasts are what an examination makes of them. Times are
-UTC nanoseconds. Null means *not known*, never zero or empty.
+A case folder holds one Parquet file for each table below but the last five, and `strataline.reconstruct` returns the
+same tables as `pyarrow.Table`s; findings, hits, changes, contrasts and measures are what an examination makes of them.
+Times are UTC nanoseconds. Null means *not known*, never zero or empty.
 
 This page is made from `src/strataline/event.py` by `python docs/build_pages.py`.
 """

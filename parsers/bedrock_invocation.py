@@ -68,6 +68,7 @@ def _decision(stage: pl.Expr, when: pl.Expr, trace: pl.Expr, fallback: pl.Expr, 
         columns={
             "name": pl.lit("guardrail"),
             "policy_name": name,
+            "policy_version": trace.str.extract(r'"guardrailVersion":\s*"([^"]+)"', 1),
             "policy_stage": stage,
             "verdict": verdict,
             "enforced": verdict.replace_strict(acted, default=None, return_dtype=pl.Boolean),

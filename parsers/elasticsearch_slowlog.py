@@ -55,7 +55,7 @@ FORMAT = Format(
     time="time",
     time_kind="end",
     duration=Duration(took, "text"),
-    clock=pl.concat_str(pl.lit("elasticsearch"), pl.col("node_id").fill_null(""), separator=":"),
+    clock=pl.concat_str(pl.lit("elasticsearch"), filled("node_id", "node"), separator=":", ignore_nulls=True),
     columns={
         "service": pl.lit("elasticsearch"),
         "user": "user",

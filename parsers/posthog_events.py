@@ -7,7 +7,7 @@ the product's own and are told by their words; in an export `properties` may be 
 
 import polars as pl
 
-from strataline.format import Duration, Event, Format, Id, Recognise, Ref, filled, inside, path, truth, whole
+from strataline.format import Duration, Event, Format, Id, Recognise, Ref, filled, inside, path, truth, whole, words
 
 properties = path("properties")
 
@@ -33,6 +33,12 @@ KINDS = (
     (rf"{ASKED}.*(?:sent|send|submit|ask)|(?:sent|send|submit|ask)[\w .:/-]*[_ .:/-]{ASKED}", "ui.message_sent"),
 )
 """Well-known words in event names and what they say; the first that is met counts."""
+
+VERDICTS = {
+    **dict.fromkeys(("up", "thumbs_up", "thumbsup", "positive", "like", "liked", "good", "helpful"), "up"),
+    **dict.fromkeys(("down", "thumbs_down", "thumbsdown", "negative", "dislike", "disliked", "bad", "-1"), "down"),
+}
+"""A bare 1 is no word: it is the best of two and the worst of five."""
 
 
 def _told(said: dict[str, pl.Expr], otherwise: pl.Expr | None = None) -> pl.Expr:
@@ -216,7 +222,12 @@ FORMAT = Format(
                             event.str.contains(r"(?i)(?:^|[_ .:/-])up(?:$|[_ .:/-])|thumbs?.?up|upvote|like|positive")
                         )
                         .then(pl.lit("up"))
-                        .otherwise(filled("rating", "category", "feedback_text", "survey_answer", "event"))
+                        .otherwise(
+                            pl.coalesce(
+                                words("rating", VERDICTS),
+                                filled("rating", "category", "feedback_text", "survey_answer", "event"),
+                            )
+                        )
                     }
                 ),
                 "citations": pl.coalesce(whole("citations"), whole("citations_2")),

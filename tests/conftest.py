@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -21,6 +23,41 @@ slow_machine = [HealthCheck.too_slow]
 settings.register_profile("quick", max_examples=50, derandomize=True, deadline=None, suppress_health_check=slow_machine)
 settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=slow_machine)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def kept(request: pytest.FixtureRequest) -> Callable[..., Path]:
+    """Make a folder in which commands have installed something, kept between runs: ``kept("name", command, …)``.
+
+    A command is a list of words, in which ``{}`` is the folder. The test is skipped where one cannot be run.
+    """
+
+    def install(name: str, *commands: list[str]) -> Path:
+        folder = Path(request.config.cache.mkdir(name))
+        done = folder / "installed"
+        if not done.is_file():
+            for command in commands:
+                words = [word.replace("{}", str(folder)) for word in command]
+                try:
+                    subprocess.run(words, check=True, capture_output=True, timeout=600)
+                except (subprocess.SubprocessError, OSError) as problem:
+                    said = (getattr(problem, "stderr", None) or b"")[-300:].decode(errors="replace")
+                    pytest.skip(f"{name} could not be installed: {problem} {said}")
+            done.touch()
+        return folder
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def npm(kept: Callable[..., Path]) -> Callable[..., Path]:
+    """Make a folder in which Node finds packages: ``npm("a@1", "b@2", "--omit=optional")``."""
+
+    def install(*words: str) -> Path:
+        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", "{}"]
+        return kept("npm-" + words[0], ["node", "--version"], [*command, *words])
+
+    return install
 
 
 @pytest.fixture

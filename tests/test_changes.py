@@ -101,6 +101,42 @@ def test_a_roll_out_is_two_rows_and_no_flood(facts: Make) -> None:
     assert 290 <= int(event[1:]) <= 300
 
 
+def test_a_roll_out_to_a_part_that_is_taken_back_is_two_rows(facts: Make) -> None:
+    mixed = "".join(np.random.default_rng(8).choice(["a", "b"], 400))
+    (begun, old, new, share), (over, *ended) = seen(facts, "a" * 800 + mixed + "a" * 600)
+    assert (old, new, ended) == ("a", "b", ["b", "a", None])
+    assert 800 <= int(begun[1:]) <= 805
+    assert 1195 <= int(over[1:]) <= 1201
+    assert 0.4 < share < 0.6
+
+
+def devices(seed: int) -> list[dict[str, Any]]:
+    draw = np.random.default_rng(seed)
+    base = {"layer": "ui", "kind": "ui.event", "service": "web"}
+    return [
+        {**base, "request": f"r{n}", "at": n + k / 10, "clock": f"device:{n}", "client_version": version}
+        for n, version in enumerate(draw.choice(["7.1", "7.2"], 400, p=[0.55, 0.45]))
+        for k in range(int(draw.integers(1, 4)))
+    ]
+
+
+def test_versions_of_many_devices_that_each_repeat_their_own_are_no_change(facts: Make) -> None:
+    assert sum(not changes(facts(*devices(seed))).is_empty() for seed in range(12)) == 0
+    told = [one | {"client_version": "7.1" if one["at"] < 200 else "7.2"} for one in devices(1)]
+    assert rows(changes(facts(*told)), "scope", "old", "new") == [("client", "7.1", "7.2")]
+
+
+def test_where_searches_go_and_which_model_is_asked_for_are_settings(facts: Make) -> None:
+    base = {"layer": "retrieval", "kind": "retrieval.query", "service": "store"}
+    searches = [{**base, "request": f"r{n}", "at": n, "index_name": "new" if n > 30 else "old"} for n in range(60)]
+    asked = [one | {"requested_model": "big" if n < 40 else "small"} for n, one in enumerate(calls("b" * 80))]
+    found = changes(facts(*searches, *asked))
+    assert rows(found, "scope", "key", "old", "new") == [
+        ("index", "searched", "old", "new"),
+        ("model", "requested", "big", "small"),
+    ]
+
+
 @pytest.mark.parametrize(
     "values",
     [

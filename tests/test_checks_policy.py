@@ -220,6 +220,17 @@ def test_not_evaluated(facts: Make) -> None:
     assert absent["reason"] == "not in the supplied logs: verdict of policy"
 
 
+def test_what_was_stopped_at_the_input_has_no_output_to_evaluate(facts: Make) -> None:
+    refused = [decision("r99", verdict="block", policy_stage="input", at=7), app("r99", "prompt.responded", at=7.1)]
+    answered = [*refused[:1], call("r99", at=7.2), *refused[1:]]
+    for detected in (True, False):
+        let = [one | {"enforced": False} if one.get("verdict") == "block" else one for one in answered]
+        (found,) = examined(facts(*minutes(30), *(let if detected else answered)), "F-02")
+        assert found["count"] == 1
+    (clear,) = examined(facts(*minutes(30), *refused), "F-02")
+    assert clear["result"] == "clear"
+
+
 def test_not_evaluated_by_the_filters_own_word(facts: Make) -> None:
     events = (call("r1"), output("r1", verdict="not_evaluated"), call("r2"), output("r2"))
     found = fired(facts(*events), "F-02")["said by the filter"]

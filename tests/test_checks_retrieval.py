@@ -76,6 +76,16 @@ def test_a_call_before_the_search_is_no_answer_to_it(facts: Make) -> None:
     assert examined(apart, "R-01")[0]["count"] == 1
 
 
+def test_what_another_index_gave_may_be_unknown(facts: Make) -> None:
+    tickets = query("r1", documents=None, attributes={"rows": "0"}, index_name="tickets")
+    policies = query("r1", documents=None, index_name="policies")
+    (found,) = examined(facts(tickets, policies, call("r1"), query("r2"), call("r2")), "R-01")
+    assert (found["count"], found["evaluable"]) == (1, 1)
+    # A span that names no index, or the same one, is of the same search.
+    for beside in (query("r1", documents=None), query("r1", documents=None, index_name="tickets")):
+        assert examined(facts(tickets, beside, call("r1")), "R-01")[0]["count"] == 1
+
+
 def test_an_unknown_number_of_documents_is_not_zero(facts: Make) -> None:
     (found,) = examined(facts(query("r1", documents=None), call("r1")), "R-01")
     assert found["reason"] == "no record says how many documents a query returned"

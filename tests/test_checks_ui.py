@@ -89,6 +89,7 @@ def test_shown_text_differs(facts: Make) -> None:
     found = fired(short, "U-02")["length"]
     assert told(found) == (1, 1, "DER", "DV", ["e1", "e0"])
     assert "900→500 characters" in found["statement"]
+    sent = {"layer": "prompt", "kind": "prompt.responded", "request": "r1", "output_chars": 50}
     silent: list[list[Event]] = [
         [call("r1", output_chars=900), rendered("r1", output_chars=880)],
         # The text of an earlier attempt; a redaction; a text that the filter gave; an answer that was stopped.
@@ -97,6 +98,9 @@ def test_shown_text_differs(facts: Make) -> None:
         [call("r1", output_hash="a"), output("r1", verdict="redact", output_hash="b"), rendered("r1", output_hash="b")],
         [call("r1", output_chars=900), page("r1", "stopped"), rendered("r1", output_chars=50)],
         [call("r1", output_chars=900), page("r1", shown="blocked notice", output_chars=50)],
+        # An agent's plan, whose answer the filter stopped; a plan, and what the application says that it sent.
+        [call("r1", output_chars=900), output("r1", verdict="block"), rendered("r1", output_chars=50)],
+        [call("r1", output_chars=900), sent, rendered("r1", output_chars=50)],
     ]
     for events in silent:
         assert not fired(facts(*events), "U-02"), events

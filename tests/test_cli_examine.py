@@ -108,7 +108,9 @@ def test_compare_of_a_case_with_itself_finds_no_difference(folder: Path) -> None
     read = json.loads(cli("compare", folder, folder, "--json").output)
     assert all(row["difference"] == 0 for row in read["values"])
     assert all(row["here"] == row["there"] for row in read["variants"])
-    assert all(row["here_median_ms"] == row["there_median_ms"] for row in read["latency"])
+    assert read["measures"]
+    assert all(row["affected_median"] == row["baseline_median"] for row in read["measures"])
+    assert not any(row["shown"] for row in read["measures"])
 
 
 def test_check_ends_with_status_3_where_a_requirement_is_not_met(folder: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def frame(rows: list[Row]) -> pl.DataFrame:
                 "event_time": time,
                 "time_raw": time.isoformat(),
                 "time_kind": "start" if kind == "model.call" else "write",
-                "time_precision": "us",
+                "time_precision": row.get("precision", "us"),
                 "end_time": NOON + timedelta(seconds=row["end"]) if "end" in row else None,
                 "session": row.get("session"),
                 "input_hash": row.get("text"),
@@ -187,6 +187,22 @@ def test_events_without_an_id_are_placed_by_session_and_time(kind: str) -> None:
     assert put.height >= 0.95 * found.height
     assert (put["put"] == put["turn"]).mean() == 1.0
     assert set(put["link_method"]) == {"window"}
+
+
+def test_whole_seconds_that_coincide_are_no_delay_of_their_own() -> None:
+    rows = []
+    for row in turns(600, gap_s=5.0):
+        if row["kind"] == "model.call":
+            row = {name: value for name, value in row.items() if name != "end"} | {"t": row["t"] + 0.5}
+        if row["kind"] == "policy.decision":
+            row = {name: value for name, value in row.items() if name not in ("request_id", "session")}
+        if row["kind"] in ("model.call", "policy.decision"):
+            row |= {"t": float(int(row["t"])), "precision": "s"}
+        rows.append(row)
+    done = correlate(frame(rows))
+    found = whose(done, rows).filter((pl.col("kind") == "policy.decision") & pl.col("put").is_not_null())
+    assert found.height > 300
+    assert (found["put"] != found["turn"]).sum() < 0.03 * found.height
 
 
 def test_what_could_be_of_two_turns_is_listed_and_not_taken() -> None:

@@ -328,6 +328,18 @@ def test_one_trace_id_joins_in_every_spelling(other: str) -> None:
     assert member["id_value"].to_list() == [other], "the link shows the value as the tied event wrote it"
 
 
+def test_the_lower_64_bits_of_a_trace_id_are_that_trace_where_one_ends_in_them() -> None:
+    low, other = "b7ad6b7169203331", "c7ad6b7169203332"
+    values = ["4bf92f3577b34da6" + low, low, "1bf92f3577b34da6" + other, "2bf92f3577b34da6" + other, other]
+    made = key_table(pl.DataFrame({"kind": ["trace_id"] * 5, "value": values}))
+    keys = made["key"].to_list()
+    assert keys[0] == keys[1]
+    assert len(set(keys[1:])) == 4
+    assert made["form"].to_list()[1] == "lower_64_bits"
+    spans = key_table(pl.DataFrame({"kind": ["trace_id", "span_id"], "value": values[:2]}))
+    assert spans["key"].n_unique() == 2
+
+
 def test_a_trace_id_of_64_bits_is_the_one_that_is_padded_to_128() -> None:
     # Zipkin and Jaeger pad on the left with zeros; a library in between writes either.
     grouped("""

@@ -616,3 +616,86 @@ def test_an_affected_set_is_exported_as_its_requests_are(sample: Path, tmp_path:
     assert found.exit_code == 0, found.output
     written = {json.loads(line)["request"] for line in (tmp_path / "out.jsonl").read_text().splitlines()}
     assert written == set(Case.open(sample).affected('policy.outcome == "error"').requests)
+
+
+# Without personal data.
+
+PERSON = "ana.lopez@corp.example"
+PERSONAL: dict[str, Any] = {
+    **dict.fromkeys(("input_excerpt", "output_excerpt", "error_type", "change_old", "feedback"), f"mail {PERSON} now"),
+    "user": PERSON,
+    "session": PERSON,
+    "clock": f"browser:{PERSON}",
+    "attributes": {"from": PERSON, "method": f"by {PERSON}", "customer": "Ana López", "hash": "Ana"},
+    "parameters": {"user": PERSON},
+    "ids": [
+        {"kind": "user_mail", "value": PERSON, "role": "alias"},
+        {"kind": "customer", "value": "A7", "role": "group"},
+    ],
+    "documents": [{"id": PERSON, "score": 0.5, "version": "v1"}],
+}
+
+
+@pytest.fixture(scope="module")
+def personal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = case_of([event(0, **PERSONAL), event(1, name="other", request=f"{8:032x}"[::-1], input_excerpt=PERSON)])
+    return made.write(tmp_path_factory.mktemp("personal") / "CASE")
+
+
+def shared(case: Path, to: str, *options: str) -> bytes:
+    done = CliRunner().invoke(main, ["export", str(case), "--to", to, "-o", "-", *options])
+    assert done.exit_code == 0, done.output
+    return done.stdout_bytes
+
+
+@pytest.mark.parametrize("to", folder.FORMATS)
+def test_a_redacted_export_names_nobody_and_is_the_same_twice(personal: Path, to: str) -> None:
+    hidden = shared(personal, to, "--redact", "--redact-field", "customer")
+    text = str(pq.read_table(io.BytesIO(hidden)).to_pylist()) if to == "parquet" else hidden.decode()
+    assert "corp.example" not in text
+    assert "Ana" not in re.sub(r"hash\W+Ana", "", text)
+    assert hidden == shared(personal, to, "--redact", "--redact-field", "customer")
+    assert b"corp.example" in shared(personal, to) or to == "parquet"
+
+
+def test_a_redacted_export_keeps_what_leads_to_the_evidence(personal: Path) -> None:
+    before, after = (
+        objects(shared(personal, "jsonl", *how)) for how in ((), ("--redact", "--redact-field", "customer"))
+    )
+    assert len(before) == len(after) == 2
+    for name in ("event_id", "request", "source", "offset", "line", "event_time", "kind", "seq"):
+        assert [one[name] for one in before] == [one[name] for one in after]
+    first = after[0]
+    assert first["user"] == first["session"] == first["documents"][0]["id"] == first["ids"][0]["value"] == "[email 1]"
+    assert first["input_excerpt"] == "mail [email 1] now"
+    assert first["attributes"] == {
+        "from": "[email 1]",
+        "method": "by [email 1]",
+        "customer": "[field.customer 2]",
+        "hash": "Ana",
+    }
+    assert [one["kind"] for one in first["ids"]] == ["user_mail", "customer"]
+    assert first["ids"][1]["value"] == "[field.customer 1]"
+
+
+def test_a_redacted_export_of_one_request_holds_no_other(personal: Path) -> None:
+    (row,) = objects(shared(personal, "jsonl", "--redact", "--request", f"{8:032x}"[::-1]))
+    assert (row["name"], row["input_excerpt"]) == ("other", "[email 1]")
+
+
+def test_a_redacted_export_of_nothing_personal_is_the_export(sample: Path) -> None:
+    plain, hidden = shared(sample, "jsonl"), shared(sample, "jsonl", "--redact")
+    assert [one["event_id"] for one in objects(plain)] == [one["event_id"] for one in objects(hidden)]
+    changed = [
+        name
+        for one, other in zip(objects(plain), objects(hidden), strict=True)
+        for name in one
+        if one[name] != other[name]
+    ]
+    assert not changed
+
+
+def test_how_to_redact_says_nothing_without_redact(personal: Path) -> None:
+    done = CliRunner().invoke(main, ["export", str(personal), "--to", "csv", "-o", "-", "--redact-field", "customer"])
+    assert done.exit_code == 2
+    assert "not without --redact" in done.output

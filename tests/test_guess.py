@@ -203,3 +203,39 @@ def test_stranger_that_is_guessed_claims_no_share(tmp_path: Path) -> None:
     assert set(events.filter(pl.col("format") == "uvicorn_access")["format_confidence"]) != {None}
     others = events.filter(pl.col("format") == "generic_json")
     assert others["format_confidence"].null_count() == others.height
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("guardrail groundedness did not answer, delivering unchecked", "app.log"),
+        ("input_guard", "app.log"),
+        ("message not blocked by guard", "app.log"),
+        ("moderation fail-open", "app.log"),
+        ("request blocked by guardrail", "prompt.blocked"),
+        ("guardrail triggered", "prompt.blocked"),
+        ("refused", "prompt.blocked"),
+    ],
+)
+def test_filter_that_is_spoken_of_blocked_only_where_it_says_so(tmp_path: Path, said: str, kind: str) -> None:
+    lines = [
+        {"timestamp": f"{AT[n]}Z", "request_id": REQUESTS[n], "chat": "a", "prompt": "b", "message": one}
+        for n in range(COUNT)
+        for one in ("chat request received", said, "chat response sent")
+    ]
+    (tmp_path / "app.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    events = pl.DataFrame(strataline.reconstruct([tmp_path / "app.jsonl"]).events)
+    assert set(events.filter(pl.col("name") == said)["kind"]) == {kind}
+
+
+def test_table_with_headers_in_another_language_keeps_its_times_and_ids(tmp_path: Path) -> None:
+    rows = [f"22.11.2026 00:00:{n:02d},250;rq-{TRACES[n][:20]};usr_{n};allow;0,25" for n in range(COUNT)]
+    (tmp_path / "log.csv").write_text("\n".join(["Zeit;Anfrage;Nutzer;Entscheidung;Wert", *rows]) + "\n")
+    case = strataline.reconstruct([tmp_path / "log.csv"])
+    assert case.rejects.num_rows == 0
+    events = pl.DataFrame(case.events)
+    assert events["event_time"].dt.strftime("%FT%T%.3f").to_list()[:2] == [
+        "2026-11-22T00:00:00.250",
+        "2026-11-22T00:00:01.250",
+    ]
+    assert events["ids"].list.first().struct.field("value").to_list() == [f"rq-{one[:20]}" for one in TRACES]

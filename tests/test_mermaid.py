@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,20 +55,9 @@ def drawn() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def modules(request: pytest.FixtureRequest) -> Path:
-    """A folder in which Node finds Mermaid, kept between runs."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("no node and npm here")
-    folder = Path(request.config.cache.mkdir("mermaid"))
-    known = folder / "node_modules" / "mermaid" / "package.json"
-    if not known.is_file():
-        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
-        try:
-            subprocess.run([*command, f"mermaid@{MERMAID}"], check=True, capture_output=True, timeout=300)
-        except (subprocess.SubprocessError, OSError) as problem:
-            pytest.skip(f"mermaid could not be installed: {problem}")
-    return folder
+def modules(npm: Callable[..., Path]) -> Path:
+    """A folder in which Node finds Mermaid."""
+    return npm(f"mermaid@{MERMAID}")
 
 
 def parsed(folder: Path, some: list[str]) -> list[list[str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -33,6 +33,8 @@ from strataline.wording import banned
 Make = Callable[..., Facts]
 
 SAMPLE = Path(__file__).parent.parent / "sample_logs" / "assist_incident"
+PROMPTFOO, INSPECT = "0.121.20", "0.3.285"
+"""The versions that are run: the last promptfoo for Node 20."""
 OF_CASES = ("pytest", "promptfoo", "inspect")
 HOSTILE = (
     "{{ range.constructor('return 1')() }} {% endraw %} {# x #} {{env.HOME}} file:///etc/passwd\r\n"
@@ -366,6 +368,15 @@ def test_raw_says_so(folder: Path, tmp_path: Path) -> None:
     )
 
 
+def test_fields_that_are_named_are_redacted_too_but_not_in_raw_text(folder: Path, tmp_path: Path) -> None:
+    one = (*CHOSEN, "--limit", 1)
+    assert cli("regressions", folder, *one, "--redact-field", "context", "-o", tmp_path / "a").exit_code == 0
+    (prompt,) = (tmp_path / "a").glob("cases/*/prompt.txt")
+    assert "[field.context 1]" in prompt.read_text(encoding="utf-8")
+    done = cli("regressions", folder, *one, "--raw", "--redact-field", "question", "-o", tmp_path / "b")
+    assert (done.exit_code, "not with --raw" in done.output) == (2, True)
+
+
 def test_texts_that_cannot_be_read_are_a_complaint(folder: Path, tmp_path: Path) -> None:
     done = cli("regressions", folder, *CHOSEN[:2], "--limit", 1, "-o", tmp_path)
     assert (done.exit_code, "is not at hand (--formats DIR)" in done.stderr) == (1, True)
@@ -395,21 +406,37 @@ def test_trace_invariants_run_as_they_are(folder: Path, tmp_path: Path) -> None:
 # The real packages.
 
 
-def test_promptfoo_loads_it_and_sends_the_exact_prompt(made: Callable[..., HandOff], tmp_path: Path) -> None:
-    program = os.environ.get("PROMPTFOO") or shutil.which("promptfoo")
-    if program is None:
-        pytest.skip("promptfoo is not installed (npm install promptfoo; PROMPTFOO=path of its entrypoint.js)")
-    node = ["node", program] if program.endswith(".js") else [program]
+@pytest.fixture(scope="module")
+def promptfoo(npm: Callable[..., Path]) -> list[str]:
+    """The command that runs promptfoo, without the hundreds of MiB of providers that it can call."""
+    database = f"@libsql/{sys.platform}-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x64'}"
+    if sys.platform == "linux":
+        database += "-gnu"
+    folder = npm(f"promptfoo@{PROMPTFOO}", database, "--omit=optional", "--omit=peer")
+    return ["node", str(folder / "node_modules" / "promptfoo" / "dist" / "src" / "entrypoint.js")]
+
+
+@pytest.fixture(scope="module")
+def inspect_python(kept: Callable[..., Path]) -> Path:
+    """A Python that has Inspect, in an environment of its own."""
+    pip = ["{}/bin/python", "-m", "pip", "install", "--quiet", f"inspect_ai=={INSPECT}"]
+    return kept(f"inspect-{INSPECT}", [sys.executable, "-m", "venv", "--clear", "{}"], pip) / "bin" / "python"
+
+
+@pytest.mark.slow
+def test_promptfoo_loads_it_and_sends_the_exact_prompt(
+    made: Callable[..., HandOff], promptfoo: list[str], tmp_path: Path
+) -> None:
     handed = made("promptfoo")
     folder = written(handed, tmp_path / "evals")
     quiet = {"PROMPTFOO_CONFIG_DIR": str(tmp_path / "home"), "PROMPTFOO_PYTHON": sys.executable}
     quiet |= {"PROMPTFOO_DISABLE_TELEMETRY": "1", "PROMPTFOO_DISABLE_UPDATE": "1"}
-    checked = run(*node, "validate", "-c", "promptfooconfig.yaml", cwd=folder, **quiet)
+    checked = run(*promptfoo, "validate", "-c", "promptfooconfig.yaml", cwd=folder, **quiet)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     told: dict[str, dict[str, Any]] = {}
     for name, more in (("product", ()), ("echo", ("-r", "echo"))):
         out = tmp_path / f"{name}.json"
-        done = run(*node, "eval", "--no-cache", "--no-write", "-o", out, *more, cwd=folder, **quiet)
+        done = run(*promptfoo, "eval", "--no-cache", "--no-write", "-o", out, *more, cwd=folder, **quiet)
         assert out.is_file(), done.stdout + done.stderr
         told[name] = json.loads(out.read_text(encoding="utf-8"))["results"]
     assert told["product"]["stats"]["errors"] == len(handed.exemplars)
@@ -423,10 +450,8 @@ def test_promptfoo_loads_it_and_sends_the_exact_prompt(made: Callable[..., HandO
     assert len(hosts) == 1  # the prompt that comes back names the host
 
 
-def test_inspect_loads_it_and_scores_it(made: Callable[..., HandOff], tmp_path: Path) -> None:
-    python = os.environ.get("INSPECT_PYTHON") or sys.executable
-    if run(python, "-c", "import inspect_ai", cwd=tmp_path).returncode != 0:
-        pytest.skip("inspect_ai is not installed (INSPECT_PYTHON=a Python that has it)")
+@pytest.mark.slow
+def test_inspect_loads_it_and_scores_it(made: Callable[..., HandOff], inspect_python: Path, tmp_path: Path) -> None:
     handed = made("inspect")
     folder = written(handed, tmp_path / "evals")
     program = """
@@ -453,7 +478,7 @@ for RECORDED in (True, False):
     found[RECORDED] = {one.id: [one.input[0].text, score.value, score.explanation] for one, score in rows}
 print(json.dumps(found))
 """
-    done = run(python, "-c", program, cwd=folder)
+    done = run(inspect_python, "-c", program, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     for one in handed.exemplars:

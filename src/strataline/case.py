@@ -13,40 +13,31 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
-import pyarrow as pa
 
 from strataline import rows
 from strataline.errors import CaseError, InputError
-from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow
-from strataline.examine import (
-    CHECKS,
-    Affected,
-    Check,
-    Examined,
-    Facts,
-    Texts,
-    affected,
-    changes,
-    coverage,
-    dimensions,
-    examine,
-    run,
-)
-from strataline.export import clocks, html, markdown, notebook, parquet, targets, why
-from strataline.export.targets import TARGETS, Exported
-from strataline.read import Input, Options, Source, at, read, rows_at
-from strataline.report.draft import Draft, Redaction, draft
-from strataline.report.material import Material
-from strataline.texts import Inputs, Reader
+from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow, only
+from strataline.export import parquet
+
+# A case is opened in order to look at little of it: each method imports the rooms that it needs.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from strataline.examine import Affected, Check, Examined, Facts, Texts
+    from strataline.export import notebook
+    from strataline.export.targets import Exported
+    from strataline.read import Input, Options, Source
+    from strataline.report.draft import Draft, Redaction
+    from strataline.texts import Reader
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.local.json"
@@ -62,6 +53,12 @@ SPOOLED = "stdin"
 _LINE = re.compile(r"(?P<source>.+):(?P<line>[0-9]{1,18})(?:#(?P<item>[0-9]{1,18}))?", re.DOTALL)
 """How chains name a record."""
 
+_FEW = 3
+"""Names that are looked for before all ids are worth reading."""
+
+_HASH = re.compile(r"[0-9a-f]{32}")
+"""What an event's id looks like."""
+
 TIMELINE = "timeline.md"
 LIMIT = 200
 
@@ -72,7 +69,8 @@ class Case:
     Args:
         frames: table name → frame; those of a case that was opened are read when they are asked for.
         manifest: what was read, with which options.
-        inputs: source → where it lies on this machine; what lies in archives is reached through them.
+        inputs: source → where it lies on this machine; what lies in archives is reached through them. Or what gives
+            these when they are first asked for.
         covered: `examine.coverage` of all that was read, where the tables hold a part of it.
         spooled: folder with what came by standard input; it goes when the case does.
     """
@@ -81,19 +79,25 @@ class Case:
         self,
         frames: Mapping[str, pl.DataFrame],
         manifest: Mapping[str, Any],
-        inputs: Mapping[str, Input],
+        inputs: Mapping[str, Input] | Callable[[], Mapping[str, Input]],
         covered: pl.DataFrame | None = None,
         *,
         spooled: Path | None = None,
     ) -> None:
         self.frames = frames if isinstance(frames, parquet.Stored) else dict(frames)
         self.manifest = dict(manifest)
-        self.inputs = dict(inputs)
+        self._inputs = inputs
         self._covered = covered
         self._compared: dict[str, bool] = {}
         self._last: Facts | None = None
+        self._looked_for: dict[str, pl.Series] = {}
         if spooled is not None:
             weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
+
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
+        """Source → where it lies on this machine."""
+        return dict(self._inputs() if callable(self._inputs) else self._inputs)
 
     @cached_property
     def events(self) -> pa.Table:
@@ -149,17 +153,32 @@ class Case:
         Returns:
             One request for an id that names one; all requests of a session or user; none if nothing is tied to it.
         """
-        events = narrow(self.frames, "events", ("event_id", "request"))
-        return named(name, self.frames["requests"], events.lazy(), self._ids.lazy())
+        requests = narrow(self.frames, "requests", ("request",))
+        return named(name, requests, lambda: self._carrying(name))
+
+    def _carrying(self, name: str) -> pl.Series:
+        """The requests (null: none) of the events that carry `name`, or are called so; each event once or more.
+
+        One name is looked for in the file. Who asks for several asks for many: then all ids are read, once.
+        """
+        if name not in self._looked_for:
+            if len(self._looked_for) < _FEW:
+                found = only(self.frames, "events", carried(name), ("request",))
+            else:
+                found = self._ids.filter(_spelled(pl.col("value"), name) | (pl.col("event_id") == name))
+            self._looked_for[name] = found["request"]
+        return self._looked_for[name]
 
     @cached_property
     def _ids(self) -> pl.DataFrame:
-        return _long(narrow(self.frames, "events", ("event_id", "request", "ids")).lazy()).collect()
+        """Each id of each event: event_id, request, kind, value, role; of an event without one, these null."""
+        return narrow(self.frames, "events", ("event_id", "request", "ids")).explode("ids").unnest("ids")
 
     def carries(self, name: str) -> pl.DataFrame:
         """The events (as in ``events``) that carry `name`, tied to a request or not."""
-        here = self._ids.filter(_spelled(name))
-        return self.frames["events"].filter(pl.col("event_id").is_in(here["event_id"].unique().implode()))
+        if self._carrying(name).is_empty():
+            return EVENTS.empty()
+        return only(self.frames, "events", carried(name, itself=False))
 
     def records_of(self, name: str) -> pl.DataFrame:
         """The event (as in ``events``) or reject (as in ``rejects``) that `name` means, one row.
@@ -171,25 +190,27 @@ class Case:
         Raises:
             CaseError: if it means none, or several records.
         """
-        events, rejects = self.frames["events"], self.frames["rejects"]
-        found = events.filter(pl.col("event_id").str.starts_with(name)) if len(name) >= 8 else events.clear()
+        found = EVENTS.empty()
+        if len(name) >= 8:
+            found = only(self.frames, "events", pl.col("event_id").str.starts_with(name))
         source, at_sign, offset = name.rpartition("@")
         if found.is_empty() and at_sign and offset.isdecimal():
-            there = (pl.col("source") == source) & (pl.col("offset") == int(offset))
-            found = next((one for table in (events, rejects) if (one := table.filter(there)).height), found)
-            found = found.head(1)
+            found = self._first_at((pl.col("source") == source) & (pl.col("offset") == int(offset)))
         line = _LINE.fullmatch(name)
         if found.is_empty() and line is not None:
             there = (pl.col("source") == line["source"]) & (pl.col("line") == int(line["line"]))
-            there = there & (pl.col("item") == int(line["item"] or 0))
-            found = next((one for table in (events, rejects) if (one := table.filter(there)).height), found)
-            found = found.head(1)
+            found = self._first_at(there & (pl.col("item") == int(line["item"] or 0)))
         if found.is_empty():
             hint = "an event id, as the tables have it, SOURCE:LINE, as chains show it, or SOURCE@OFFSET"
             raise CaseError(f"no event or reject is called {name!r}", hint=hint)
         if found.height > 1:
             raise CaseError(f"{name!r} begins {found.height} event ids", hint="give more of its characters")
         return found
+
+    def _first_at(self, there: pl.Expr) -> pl.DataFrame:
+        """The first event, else the first reject, else no event, of which `there` holds."""
+        tables = (only(self.frames, name, there) for name in ("events", "rejects"))
+        return next((one for one in tables if one.height), EVENTS.empty()).head(1)
 
     def timeline(self, name: str) -> pa.Table:
         """The events of the one request that `name` means, in order (as in ``events``).
@@ -209,7 +230,11 @@ class Case:
                 raise CaseError(f"no request is known by {name!r}", hint=hint)
             listed = ", ".join(one[:12] for one in found[:5])
             raise CaseError(f"{name!r} names {len(found)} requests: {listed}{', …' if len(found) > 5 else ''}")
-        return self.frames["events"].filter(pl.col("request") == found[0]).sort("seq")
+        return self.events_of(found).sort("seq")
+
+    def events_of(self, requests: Iterable[str]) -> pl.DataFrame:
+        """The events (as in ``events``) of `requests`, in the order of the table."""
+        return only(self.frames, "events", pl.col("request").is_in(list(requests)))
 
     def chain(self, name: str) -> list[dict[str, Any]]:
         """The events of the one request that `name` means, in order, as plain texts and numbers.
@@ -327,6 +352,8 @@ class Case:
         Raises:
             InputError: if an input is not what it was.
         """
+        from strataline.read import at, rows_at
+
         found: list[bytes | None] = [None] * rows.height
         numbered = rows.with_row_index("i")
         for source in rows["source"].unique().sort().to_list():
@@ -400,12 +427,16 @@ class Case:
         return dict(files.select("source", "digest").drop_nulls().iter_rows())
 
     def _read_again(self, name: str) -> Iterator[Source]:
+        from strataline.read import read
+
         one = self.at_hand(name)
         return iter(()) if one is None else read(one, self._reading)
 
     @cached_property
     def _reading(self) -> Options:
         """How the inputs were read: nothing of it is told anew."""
+        from strataline.read import Options
+
         sources = {row["source"]: row for row in self.frames["sources"].iter_rows(named=True)}
         options = Options(max_record=self.manifest["options"]["max_record"])
         expand = self.manifest["options"]["max_expand"]
@@ -423,6 +454,8 @@ class Case:
             limit: how many requests are shown; null for all.
             requests: ids of those that are shown; null for any.
         """
+        from strataline.export import markdown
+
         return markdown.timeline({**self.frames, "coverage": self._coverage()}, self.manifest, limit, requests)
 
     def export(
@@ -441,6 +474,8 @@ class Case:
         Raises:
             CaseError: if `to` is none of these.
         """
+        from strataline.export import targets
+
         if isinstance(out, (str, os.PathLike)):
             with Path(out).open("wb") as file:
                 return self.export(to, file, requests)
@@ -448,11 +483,11 @@ class Case:
             out.write(self.markdown(None, requests).encode())
             tied = self.frames["events"].filter(pl.col("request").is_not_null())
             if requests is not None:
-                return Exported(tied.filter(pl.col("request").is_in(list(requests))).height, {})
+                return targets.Exported(tied.filter(pl.col("request").is_in(list(requests))).height, {})
             lone = self.frames["events"].height - tied.height
-            return Exported(tied.height, {"of no request": lone} if lone else {})
-        if to not in TARGETS:
-            raise CaseError(f"no such target: {to}", hint=", ".join((*TARGETS, "markdown")))
+            return targets.Exported(tied.height, {"of no request": lone} if lone else {})
+        if to not in targets.TARGETS:
+            raise CaseError(f"no such target: {to}", hint=", ".join((*targets.TARGETS, "markdown")))
         return targets.export(self.frames, to, out, requests)
 
     def show(self, name: str) -> notebook.Shown:
@@ -461,18 +496,22 @@ class Case:
         Raises:
             CaseError: as `timeline`.
         """
+        from strataline.export import notebook
+
         events = self.request_events(name)
         request = self.frames["requests"].filter(pl.col("request") == events["request"][0])
         return notebook.Shown(rows.chains(request, events, self.links_of(events))[0])
 
     def _repr_html_(self) -> str:
+        from strataline.export import notebook
+
         return notebook.case(self.summary(), self.frames["requests"])
 
     def html(
         self,
         examined: Examined,
         *,
-        limit: int = html.LIMIT,
+        limit: int = LIMIT,
         title: str = "Incident record",
         redaction: Redaction | None = None,
         draft: Draft | None = None,
@@ -486,7 +525,9 @@ class Case:
             redaction: how log text is redacted; by default not at all.
             draft: the draft that the page is to hold too, as `report` gave it.
         """
-        doubts = self.facts().events.select("event_id", "doubt")
+        from strataline.export import html
+
+        doubts = self.facts().look("event_id", "doubt")
         tables = {**self.frames, "coverage": self._coverage(), "doubts": doubts}
         return html.page(
             tables,
@@ -499,6 +540,8 @@ class Case:
         )
 
     def _coverage(self) -> pl.DataFrame:
+        from strataline.examine import coverage
+
         return (
             coverage(narrow(self.frames, "events", ("layer", "source", "request", "corrected_time")))
             if self._covered is None
@@ -676,6 +719,8 @@ class Case:
         Raises:
             CaseError: if it means no event, or several.
         """
+        from strataline.export import why
+
         found = self.records_of(name)
         if "event_id" not in found.columns:
             row = found.row(0, named=True)
@@ -684,7 +729,7 @@ class Case:
         place = found.row(0, named=True)
         if not place["event_id"].startswith(name):
             same = [pl.col(key) == place[key] for key in ("source", "offset", "item")]
-            there = self.frames["events"].filter(*same).sort("index")
+            there = only(self.frames, "events", pl.all_horizontal(same)).sort("index")
             if there.height > 1:
                 listed = ", ".join(f"{one} {kind}" for one, kind in there.select("event_id", "kind").iter_rows())
                 raise CaseError(f"{there.height} events are of {name!r}", hint=f"name one by its id: {listed}")
@@ -699,6 +744,8 @@ class Case:
         formats: Iterable[str | os.PathLike[str]] = (),
     ) -> Facts:
         """The tables as rules look at them; see `examine.Facts`. With `content`, texts too; see `texts`."""
+        from strataline.examine import Facts
+
         texts = self._reader(formats) if content else None
         if self._last is None:
             return Facts(self.frames, affected, declared or {}, texts)
@@ -708,7 +755,7 @@ class Case:
         self,
         affected: Affected | None = None,
         *,
-        checks: Iterable[Check] = CHECKS,
+        checks: Iterable[Check] | None = None,
         declared: Mapping[str, object] | None = None,
         feed: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         signalled: datetime | None = None,
@@ -720,7 +767,7 @@ class Case:
 
         Args:
             affected: the affected set and what it is compared with; checks that need one say so without it.
-            checks: which; by default every check that is shipped.
+            checks: which; null for every check that is shipped.
             declared: what the team declared of its product.
             feed: files with changes from elsewhere: JSON lines, CSV, or what ``git log --format='%cI %h %s'`` prints.
             signalled: when the team first knew, as somebody says.
@@ -732,11 +779,15 @@ class Case:
             InputError: if a feed cannot be read.
             FormatError: if a format cannot be loaded.
         """
+        from strataline.examine import CHECKS, examine
+
         files = [feed] if isinstance(feed, str | os.PathLike) else list(feed)
         read_ = pl.concat([_feed(Path(file)) for file in files]) if files else None
         facts = self.facts(affected, declared, content=content, formats=formats)
         self._last = facts
-        return examine(facts, checks, feed=read_, signalled=signalled, mitigated=mitigated)
+        return examine(
+            facts, CHECKS if checks is None else checks, feed=read_, signalled=signalled, mitigated=mitigated
+        )
 
     def report(
         self,
@@ -762,6 +813,10 @@ class Case:
             FormatError: if a format cannot be loaded.
             InputError: if an input cannot be read.
         """
+        from strataline.examine import dimensions
+        from strataline.report.draft import draft
+        from strataline.report.material import Material
+
         # What was computed of the tables for the examination is not computed again.
         last = self._last
         facts = last if last is not None and last.affected is found.affected else self.facts(found.affected)
@@ -811,6 +866,8 @@ class Case:
         return self._reader(formats)(event_ids)
 
     def _reader(self, formats: Iterable[str | os.PathLike[str]]) -> Reader:
+        from strataline.texts import Inputs, Reader
+
         ways = Inputs(lambda source: self._above(source)[-1], self._why_not, self._read_again)
         return Reader(self.frames, self.manifest, ways, [Path(folder) for folder in formats])
 
@@ -820,22 +877,26 @@ class Case:
             return "its input is not at hand (--inputs DIR)"
         return "its input is not what was read" if self._changed(name) else None
 
-    def runnable(self, checks: Iterable[Check] = CHECKS, declared: Mapping[str, object] | None = None) -> pl.DataFrame:
+    def runnable(
+        self, checks: Iterable[Check] | None = None, declared: Mapping[str, object] | None = None
+    ) -> pl.DataFrame:
         """What each check could do here, as `event.FINDINGS`: of those that compare, with half of the requests.
 
         So that a missing affected set hides no missing field.
         """
+        from strataline.examine import CHECKS, Affected, run
+
         asked = self.facts().requests["request"]
         halves = Affected(asked.gather_every(2), asked.gather_every(2, 1), ("every second request",))
-        return run(self.facts(halves, declared), checks).findings
+        return run(self.facts(halves, declared), CHECKS if checks is None else checks).findings
 
     def affected(
         self,
         selectors: str | os.PathLike[str] | Iterable[str],
         *,
-        baseline: str | Iterable[str] = affected.OTHERS,
+        baseline: str | Iterable[str] = "others",
         chosen_by: str | None = None,
-        checks: Iterable[Check] = CHECKS,
+        checks: Iterable[Check] | None = None,
         declared: Mapping[str, object] | None = None,
     ) -> Affected:
         """Choose the affected requests and those they are compared with; see `examine.affected`.
@@ -845,13 +906,15 @@ class Case:
                 with one selector a line (empty lines and such that begin with ``#`` apart).
             baseline: others, before, same-window, or selectors.
             chosen_by: who chose the set.
-            checks: of what ``check:…`` may name.
+            checks: of what ``check:…`` may name; null for every check that is shipped.
             declared: what the team declared of its product, for such checks.
 
         Raises:
             InputError: if a selector cannot be read, an id is not known, or nothing is selected.
         """
-        known = list(checks)
+        from strataline.examine import CHECKS, affected
+
+        known = list(CHECKS if checks is None else checks)
         facts = self.facts(None, declared)
         self._last = facts
 
@@ -876,19 +939,33 @@ class Case:
         Raises:
             InputError: if the feed cannot be read.
         """
+        from strataline.examine import Facts, changes
+
         return CHANGES.to_arrow(changes.changes(Facts(self.frames), None if feed is None else _feed(Path(feed))))
 
     def contrasts(self, chosen: Affected) -> pa.Table:
         """What affected requests have more or less often than those they are compared with (`event.CONTRASTS`)."""
+        from strataline.examine import Facts, dimensions
+
         return CONTRASTS.to_arrow(dimensions.contrasts(Facts(self.frames, chosen)))
 
     def clock_offsets(self) -> dict[str, Any]:
         """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""
+        from strataline.export import clocks
+
         return clocks.listed(self.frames)
 
     def links_of(self, events: pl.DataFrame) -> pl.DataFrame:
         """The links (as in ``links``) that begin at one of `events`."""
-        return LINKS.conform(self.frames["links"].filter(pl.col("from_event").is_in(events["event_id"].implode())))
+        return self._links(events["event_id"])
+
+    def links_about(self, requests: Iterable[str], events: pl.DataFrame) -> pl.DataFrame:
+        """The links (as in ``links``) of `events`, and all those of events that might belong to one of `requests`."""
+        near = only(self.frames, "links", pl.col("to_request").is_in(list(requests)), ("from_event",))
+        return self._links(pl.concat([events["event_id"], near["from_event"]]).unique())
+
+    def _links(self, events: pl.Series) -> pl.DataFrame:
+        return LINKS.conform(only(self.frames, "links", pl.col("from_event").is_in(events.implode())))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -909,54 +986,63 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def named(name: str, requests: pl.DataFrame, events: pl.LazyFrame, ids: pl.LazyFrame | None = None) -> list[str]:
+def named(name: str, requests: pl.DataFrame, carrying: Callable[[], pl.Series]) -> list[str]:
     """The requests that `name` means, as `Case.which` says.
 
     Args:
         name: any id.
-        requests: ``requests``; its column ``request`` is enough.
-        events: ``events``, of which event_id, request and ids are read.
-        ids: the ids of the events one by one, where they are known already.
+        requests: column ``request`` of ``requests``.
+        carrying: what gives the requests (null: none) of the events that carry `name` or are called so.
     """
     own = requests.filter(pl.col("request") == name)
     if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
         own = requests.filter(pl.col("request").str.starts_with(name))
     if own.is_empty():
-        # Whatever the role: a session may be sent as a trace id too.
-        carried = (_long(events) if ids is None else ids).filter(_spelled(name)).select("request")
-        itself = events.filter(pl.col("event_id") == name).select("request")
-        found = pl.concat([carried, itself]).drop_nulls().unique().collect(engine="streaming")["request"]
-        own = requests.filter(pl.col("request").is_in(found.implode()))
+        own = requests.filter(pl.col("request").is_in(carrying().drop_nulls().unique().implode()))
     return own["request"].to_list()
 
 
-def _long(events: pl.LazyFrame) -> pl.LazyFrame:
-    """Each id of each event: event_id, request, kind, value, role."""
-    long = events.select("event_id", "request", "ids").explode("ids").unnest("ids")
-    return long.filter(pl.col("value").is_not_null())
+def carried(name: str, *, itself: bool = True) -> pl.Expr:
+    """Whether an event carries the id `name`, or is `itself` called so.
+
+    The role does not matter: a session may be sent as a trace id too.
+    """
+    among = pl.col("ids").list.eval(_spelled(pl.element().struct.field("value"), name)).list.any()
+    among = among.fill_null(value=False)
+    # A column of hashes takes a while to read: it is asked for what may be one.
+    return among | (pl.col("event_id") == name) if itself and _HASH.fullmatch(name) else among
 
 
-def _places(folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike[str] | None) -> dict[str, Input]:
-    if inputs is not None:
-        root = Path(inputs)
-        if not root.is_dir():
-            raise InputError("no such folder of inputs", path=str(root))
-        names = [one["source"] for one in manifest.get("inputs", []) if one.get("within") is None]
-        found = {name: Input(name, root / name) for name in names}
-        if SPOOLED in found and not (root / SPOOLED).is_file():
-            found[SPOOLED] = Input(SPOOLED, folder / SPOOLED)
-        return found
-    try:
-        known = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(known, dict):
-        return {}
-    places = {source: place for source, place in known.items() if isinstance(place, str)}
-    return {
-        source: Input(source, None, url=place) if "://" in place else Input(source, folder / place)
-        for source, place in places.items()
-    }
+def _places(
+    folder: Path, manifest: Mapping[str, Any], inputs: str | os.PathLike[str] | None
+) -> Callable[[], dict[str, Input]]:
+    """What gives the places of inputs when it is called; a folder of inputs that is not there is said at once."""
+    root = None if inputs is None else Path(inputs)
+    if root is not None and not root.is_dir():
+        raise InputError("no such folder of inputs", path=str(root))
+
+    def places() -> dict[str, Input]:
+        from strataline.read import Input
+
+        if root is not None:
+            names = [one["source"] for one in manifest.get("inputs", []) if one.get("within") is None]
+            found = {name: Input(name, root / name) for name in names}
+            if SPOOLED in found and not (root / SPOOLED).is_file():
+                found[SPOOLED] = Input(SPOOLED, folder / SPOOLED)
+            return found
+        try:
+            known = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(known, dict):
+            return {}
+        named = {source: place for source, place in known.items() if isinstance(place, str)}
+        return {
+            source: Input(source, None, url=place) if "://" in place else Input(source, folder / place)
+            for source, place in named.items()
+        }
+
+    return places
 
 
 def refuse_to_replace(target: Path, *, overwrite: bool) -> None:
@@ -995,6 +1081,8 @@ def _feed(path: Path) -> pl.DataFrame:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the feed of changes cannot be read: {error}", path=str(path)) from error
+    from strataline.examine import changes
+
     return changes.read_feed(text, path.name)
 
 
@@ -1022,14 +1110,15 @@ def _iso(time: object) -> str | None:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if isinstance(time, datetime) else None
 
 
-def _spelled(name: str) -> pl.Expr:
-    """Whether an id's ``value`` is `name`, as written or in another spelling of the same hex."""
-    same = pl.col("value") == name
+def _spelled(value: pl.Expr, name: str) -> pl.Expr:
+    """Whether an id's `value` is `name`, as written or in another spelling of the same hex (up to 128 digits)."""
+    same = value == name
     plain = name.strip().lower().removeprefix("0x").replace("-", "")
-    if not re.fullmatch(r"[0-9a-f]{16,}", plain):
+    if not re.fullmatch(r"[0-9a-f]{16,128}", plain):
         return same
-    lower = pl.col("value").str.strip_chars().str.to_lowercase().str.strip_prefix("0x")
-    return same | (lower.str.replace_all("-", "", literal=True) == plain)
+    # Of most values the first character tells.
+    spelling = r"(?i)^\s*(?:0x)?" + "".join(f"-*{digit}" for digit in plain) + r"-*\s*$"
+    return same | value.str.contains(spelling)
 
 
 def _search_pattern(text: str) -> bytes:

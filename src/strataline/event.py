@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import polars as pl
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TIME = pl.Datetime("ns", "UTC")
 ID = pl.Struct({"kind": pl.String, "value": pl.String, "role": pl.String})
@@ -169,6 +171,8 @@ class Table:
 
 
 def _arrow_name(kind: pa.DataType) -> str:
+    import pyarrow as pa
+
     if pa.types.is_large_string(kind) or pa.types.is_string(kind):
         return "string"
     if pa.types.is_map(kind):
@@ -204,14 +208,14 @@ def _time(name: str, meaning: str) -> Column:
 
 @runtime_checkable
 class Narrow(Protocol):
-    """Tables that can give some columns of one without reading the others."""
+    """Tables that can give some columns, or some rows, of one without reading the others."""
 
     def narrow(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
         """The table called `name`, with `columns` alone."""
         ...
 
-    def among(self, name: str, column: str, values: pl.Series) -> pl.DataFrame:
-        """The rows of the table called `name` whose `column` is one of `values`, in its order."""
+    def only(self, name: str, wanted: pl.Expr, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows of the table called `name` of which `wanted` holds, with all columns or with `columns`."""
         ...
 
 
@@ -220,11 +224,14 @@ def narrow(tables: Mapping[str, pl.DataFrame], name: str, columns: Sequence[str]
     return tables.narrow(name, columns) if isinstance(tables, Narrow) else tables[name].select(columns)
 
 
-def among(tables: Mapping[str, pl.DataFrame], name: str, column: str, values: pl.Series) -> pl.DataFrame:
-    """The rows of a table whose `column` is one of `values`, in its order: few of many, where `tables` lie in files."""
+def only(
+    tables: Mapping[str, pl.DataFrame], name: str, wanted: pl.Expr, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The rows of the table called `name` of which `wanted` holds, in their order: these alone stay in memory."""
     if isinstance(tables, Narrow):
-        return tables.among(name, column, values)
-    return tables[name].filter(pl.col(column).is_in(values.implode()))
+        return tables.only(name, wanted, columns)
+    found = tables[name].filter(wanted)
+    return found if columns is None else found.select(columns)
 
 
 def address() -> pl.Expr:
@@ -670,8 +677,30 @@ CONTRASTS = Table(
     ),
 )
 
+MEASURES = Table(
+    "measures",
+    "Numbers of affected requests beside those of the requests they are compared with: tokens, characters, documents, "
+    "times. Association in these logs: it does not show effect, and much of it is what became of a request.",
+    ("measure",),
+    (
+        _text("measure", "A kind of event, and what its records state. A request has the largest of its numbers."),
+        _text("unit", "What it is counted in."),
+        _whole("affected_n", "Affected requests that have a number."),
+        _number("affected_median", "Their median."),
+        _number("affected_p95", "Their 95th percentile, one of the numbers."),
+        _whole("baseline_n", "Requests they are compared with that have a number."),
+        _number("baseline_median", "Their median."),
+        _number("baseline_p95", "Their 95th percentile, one of the numbers."),
+        _number("greater", "How often an affected request has the greater number, over all pairs; ties count half."),
+        _number("p", "Test of Mann and Whitney, two-sided."),
+        _number("q", "p by Benjamini and Hochberg over all measures."),
+        _flag("shown", "Whether q is below 0.05, and `greater` at most 0.35 or at least 0.65."),
+        _flag("small", "Fewer than 10 affected requests have a number."),
+    ),
+)
+
 TABLES = (EVENTS, REQUESTS, LINKS, CLOCKS, SOURCES, REJECTS, NOTES)
 """The tables of a case, in the order in which documentation shows them: one Parquet file each."""
 
-EXAMINED = (FINDINGS, HITS, CHANGES, CONTRASTS)
+EXAMINED = (FINDINGS, HITS, CHANGES, CONTRASTS, MEASURES)
 """The tables that an examination of a case makes."""

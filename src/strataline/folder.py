@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import BinaryIO
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 
-from strataline.case import Case, named, read_manifest
+from strataline.case import MANIFEST, Case, carried, named, read_manifest
 from strataline.errors import CaseError, InputError
 from strataline.event import TABLES
-from strataline.export import query as answers
+from strataline.export import query as answers, redacted
 from strataline.export.page import Page
 from strataline.export.sql import Tables, over
 from strataline.export.targets import TARGETS, Exported, export as export_tables
@@ -33,13 +34,19 @@ def which(case: str | os.PathLike[str], name: str) -> list[str]:
     """
     files = _files(Path(case), ("requests", "events"))
     try:
-        return named(name, pl.read_parquet(files["requests"], columns=["request"]), pl.scan_parquet(files["events"]))
+        requests = pl.read_parquet(files["requests"], columns=["request"])
+        events = pl.scan_parquet(files["events"]).filter(carried(name)).select("request")
+        return named(name, requests, lambda: events.collect(engine="streaming")["request"])
     except pl.exceptions.PolarsError as problem:
         raise CaseError(f"cannot read the tables: {problem}", path=str(case)) from problem
 
 
 def export(
-    case: str | os.PathLike[str], to: str, out: str | os.PathLike[str] | BinaryIO, requests: Sequence[str] | None = None
+    case: str | os.PathLike[str],
+    to: str,
+    out: str | os.PathLike[str] | BinaryIO,
+    requests: Sequence[str] | None = None,
+    redact: Callable[[str, str], str] | None = None,
 ) -> Exported:
     """Export the events of a case, or of some of its requests.
 
@@ -48,6 +55,7 @@ def export(
         to: one of `FORMATS`.
         out: a file that is written beside and renamed into place, or a binary file.
         requests: ids of requests, as `which` gives them; null for all events, tied to a request or not.
+        redact: what redacts a text, given the name of its column or key (see `export.redacted`); null for as it is.
 
     Raises:
         CaseError: if the folder is no case, its tables cannot be read, or `to` is no target.
@@ -56,16 +64,21 @@ def export(
     if to not in FORMATS:
         raise CaseError(f"no such target: {to}", hint=", ".join(FORMATS))
     folder = Path(case)
-    files = _files(folder, ("events", "requests", "links"))
-    with written(out) as file:
-        if to == "markdown":
-            return Case.open(folder).export(to, file, requests)
+    _files(folder, ("events", "requests", "links"))
+    with ExitStack() as stack:
+        file = stack.enter_context(written(out))
         try:
-            return export_tables(files, to, file, requests)
-        except (duckdb.Error, pa.ArrowException) as problem:
+            if redact is not None:
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="strataline-")))
+                shutil.copyfile(Path(case) / MANIFEST, folder / MANIFEST)
+                redacted.copy(Path(case), folder, redact, requests)
+            if to == "markdown":
+                return Case.open(folder).export(to, file, requests)
+            return export_tables(_files(folder, ("events", "requests", "links")), to, file, requests)
+        except (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError) as problem:
             said = str(problem).partition("\n")[0]
             hint = "a case of another version: strataline reconstruct makes it anew"
-            raise CaseError(f"cannot read the tables: {said}", path=str(folder), hint=hint) from problem
+            raise CaseError(f"cannot read the tables: {said}", path=str(case), hint=hint) from problem
 
 
 def query(case: str | os.PathLike[str], sql: str, form: str, out: str | os.PathLike[str] | BinaryIO) -> int:

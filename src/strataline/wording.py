@@ -35,6 +35,11 @@ ABSENCE = "Absence of a log is not absence of an event: a layer without records 
 
 ASSOCIATION = "Association in these logs. It does not show effect, and absent fields cannot appear here."
 
+MEASURED = (
+    "Of a request the largest of its numbers; greater: in how many of all pairs that of the first set is, ties half. "
+    "Association in these logs, and partly what became of the requests."
+)
+
 _BANNED = re.compile(r"\b(?:" + "|".join(re.escape(word) for word in BANNED) + r")\b", re.IGNORECASE)
 
 
@@ -120,6 +125,17 @@ def count(number: int, what: str) -> str:
     ('1 event', '51,467 records')
     """
     return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def figure(number: float) -> str:
+    """A measured number, in as many digits as one reads.
+
+    >>> [figure(one) for one in (0.0, 0.00123456, 36.0, 17.4015, 1302.77, -8.25)]
+    ['0', '0.00123', '36', '17.4', '1,303', '-8.25']
+    """
+    if abs(number) >= 1000 or number == round(number):
+        return f"{number:,.0f}"
+    return f"{number:.3g}"
 
 
 def epoch_ms(time: object) -> int | None:

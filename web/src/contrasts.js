@@ -32,6 +32,9 @@ export function contrasts(facts) {
     h("p", { class: "quiet" }, facts.association, ` ${many(facts.compared, "value")} compared, ${number(facts.contrasts.length)} pass the rule.`),
     groups.length ? rows(groups.slice(0, FIRST)) : h("p", {}, "No value passes the rule."),
     groups.length > FIRST ? folded(`${number(groups.length - FIRST)} more`, rows(groups.slice(FIRST))) : null,
+    h("h3", {}, "What was measured"),
+    h("p", { class: "quiet" }, facts.measured_means, ` ${many(facts.measured, "measure")} compared, ${number(facts.measures.length)} pass the rule.`),
+    facts.measures.length ? measures(facts.measures) : h("p", {}, "No measure passes the rule."),
   );
 }
 
@@ -52,6 +55,19 @@ function value(row, others) {
       : null,
   );
 }
+
+const measures = (some) =>
+  table(
+    "Numbers of affected requests and of those they are compared with",
+    ["measure", "unit", "affected", "median", "95 % up to", "compared", "median", "95 % up to", "greater"],
+    some.map((row) => [
+      h("span", { class: "value" }, h("span", { class: "wrap" }, row.measure), row.small ? h("em", {}, "few affected requests") : null),
+      row.unit, number(row.affected_n), figure(row.affected_median), figure(row.affected_p95), number(row.baseline_n), figure(row.baseline_median), figure(row.baseline_p95), `${Math.round(100 * row.greater)} %`,
+    ]),
+    { class: "contrasts" },
+  );
+
+const figure = (value) => Math.abs(value) >= 1000 ? number(Math.round(value)) : String(Number(value.toPrecision(3)));
 
 const part = (some, all) => h("span", { class: "part" }, h("b", {}, share(some, all)), h("small", {}, `${number(some)} of ${number(all)}`));
 

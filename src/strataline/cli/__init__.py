@@ -8,16 +8,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import polars as pl
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from strataline.case import LIMIT, Case, refuse_to_replace
 from strataline.cli import catalogue, examine, exports, html, lint, reasons, regressions, report
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
+from strataline.cli.known import LISTED, MAX_EXPAND, MAX_RECORD
 from strataline.cli.terminal import (
     ASSUME_ZONE,
     COMPLAINT,
@@ -33,10 +30,10 @@ from strataline.cli.terminal import (
 )
 from strataline.errors import StrataError
 from strataline.escape import printable
-from strataline.export import text
-from strataline.read import MAX_EXPAND, MAX_RECORD
-from strataline.reconstruct import reconstruct as reconstruct_case
 from strataline.wording import count
+
+if TYPE_CHECKING:
+    from strataline.case import Case
 
 STATUS = """
 \b
@@ -160,7 +157,7 @@ def main() -> None:
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=LIMIT,
+    default=LISTED,
     show_default=True,
     metavar="N",
     help="How many requests timeline.md shows; the tables hold them all.",
@@ -240,6 +237,10 @@ def reconstruct(
     LOGS are files, folders, quoted globs, URLs (s3://…, https://…), @LIST (a file of names), or - for standard input.
     Archives and compressed files are read as they are.
     """
+    from strataline.case import refuse_to_replace
+    from strataline.export import text
+    from strataline.reconstruct import reconstruct as reconstruct_case
+
     if output is None and shown is None:
         raise click.UsageError("give -o CASE to write the case, or --show ID to print one chain")
     twice = sorted({name for name, offset in clocks if dict(clocks)[name] != offset})
@@ -296,6 +297,8 @@ def show(case: Path, name: str, inputs: Path | None) -> None:
     ID is any id that one of its events carries (request, trace, call, response, message, decision, span id, …), the
     request's own id or the beginning of it. A session or a user lists its requests.
     """
+    from strataline.case import Case
+
     sys.exit(_show(Case.open(case, inputs), name))
 
 
@@ -334,6 +337,9 @@ def find(
 
     Whole records are searched where the inputs are at hand, and the excerpts alone where they are not.
     """
+    from strataline.case import Case
+    from strataline.export import text
+
     if words is None and user is None and at is None:
         raise click.UsageError("give at least one of --text, --user and --at")
     opened = Case.open(case, inputs)
@@ -355,6 +361,8 @@ def find(
 @INPUTS
 def verify(case: Path, inputs: Path | None) -> None:
     """Hash the case's files and its inputs again, and count its records again."""
+    from strataline.case import Case
+
     opened = Case.open(case, inputs)
     wrong = opened.verify(case)
     for sentence in wrong:
@@ -373,6 +381,11 @@ def verify(case: Path, inputs: Path | None) -> None:
 @click.option("--source", metavar="GLOB", help="Only those of the sources that GLOB fits.")
 def rejects(case: Path, reason: str | None, source: str | None) -> None:
     """List the records that could not become events, grouped by reason, with a hint for each."""
+    import polars as pl
+
+    from strataline.case import Case
+    from strataline.export import text
+
     found = Case.open(case).frames["rejects"]
     if source is not None:
         found = found.filter(pl.Series([fnmatchcase(name, source) for name in found["source"]], dtype=pl.Boolean))
@@ -396,6 +409,9 @@ def evidence(case: Path, event: str, inputs: Path | None) -> None:
     as. Nothing is added, not even a line end: the address goes to standard error. On a terminal, which log text could
     steer, control characters are escaped: redirect the output to have the bytes.
     """
+    from strataline.case import Case
+    from strataline.export import text
+
     opened = Case.open(case, inputs)
     rows = opened.records_of(event)
     found = opened.evidence(rows)[0]
@@ -416,16 +432,22 @@ def evidence(case: Path, event: str, inputs: Path | None) -> None:
 
 def _show(case: Case, name: str) -> int:
     """Print what `name` means: one chain, a list of requests, or the events that carry it and are tied to none."""
+    import polars as pl
+
+    from strataline.event import only
+    from strataline.export import text
+
     if not name.strip():
         raise click.UsageError("the ID is empty")
-    requests = case.frames["requests"]
-    found = requests.filter(pl.col("request").is_in(case.which(name)))
+    named = case.which(name)
+    found = only(case.frames, "requests", pl.col("request").is_in(named))
     if found.height == 1:
-        events = case.request_events(found["request"][0])
-        echo(text.chain(events, found.row(0, named=True), case.frames["links"], case.frames["notes"], **look()))
+        events = case.request_events(named[0])
+        links = case.links_about(named, events)
+        echo(text.chain(events, found.row(0, named=True), links, case.frames["notes"], **look()))
         return 0
     if found.height:
-        echo(text.listing(found, case.frames["events"], **look()))
+        echo(text.listing(found, case.events_of(named), **look()))
         return 0
     lone = case.carries(name)
     if lone.height:
@@ -440,6 +462,8 @@ def _show(case: Case, name: str) -> int:
 
 def _complaints(case: Case, max_rejects: int | None, *, told: bool) -> int:
     """Say what could not be read (with `told`, also what a summary says); the exit status that follows from it."""
+    import polars as pl
+
     notes, rejected = case.frames["notes"], case.frames["rejects"]
     complaints = notes.filter(pl.col("topic").is_in(["unreadable", "refused", "stream_cut"]))
     before = {"unreadable": "", "refused": "not read: ", "stream_cut": "read in part: "}
@@ -466,6 +490,9 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
     if quiet or not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)

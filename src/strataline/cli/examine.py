@@ -7,18 +7,18 @@ import tomllib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from strataline.case import Case
 from strataline.cli.arguments import Moment
 from strataline.cli.terminal import COMPLAINT, INPUTS, JSON, dumped, echo, look
 from strataline.errors import CheckError
 from strataline.escape import printable
-from strataline.event import EXAMINED
-from strataline.examine import Check, Examined, catalogue, comparison, unlocking
-from strataline.export import examined as as_json_of, examined_text, gate, parquet
+
+if TYPE_CHECKING:
+    from strataline.case import Case
+    from strataline.examine import Check, Examined
 
 HELP = {"help_option_names": ["-h", "--help"]}
 UNMET = 3
@@ -189,6 +189,10 @@ def examine(
     strataline examine CASE --affected 'ui.feedback == "down"' --affected-by "on-call, retrieval"
     strataline examine CASE --affected check:F-03 --json
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+    from strataline.examine import catalogue
+    from strataline.export import examined as as_json_of, examined_text
+
     found = examined(
         Case.open(case, inputs),
         selectors,
@@ -212,11 +216,13 @@ def examine(
 
 def _write(found: Examined, folder: Path) -> None:
     """Write the tables of an examination as Parquet files."""
-    frames = {"findings": found.findings, "hits": found.hits, "changes": found.changes, "contrasts": found.contrasts}
+    from strataline.event import EXAMINED
+    from strataline.export import parquet
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for table in EXAMINED:
-            parquet.write(table, frames[table.name], folder / f"{table.name}.parquet")
+            parquet.write(table, getattr(found, table.name), folder / f"{table.name}.parquet")
     except OSError as problem:
         raise CheckError(f"cannot write: {problem.strerror or problem}", path=str(folder)) from problem
 
@@ -246,6 +252,10 @@ def doctor(case: Path, folders: tuple[Path, ...], declared: Path | None, inputs:
 
     Checks that compare are asked with a made-up affected set, so that a missing set hides no missing field.
     """
+    from strataline.case import Case
+    from strataline.examine import catalogue, unlocking
+    from strataline.export import examined as as_json_of, examined_text
+
     checks = catalogue(folders)
     opened = Case.open(case, inputs)
     findings = opened.runnable(checks, declared_in(declared))
@@ -265,8 +275,12 @@ def doctor(case: Path, folders: tuple[Path, ...], declared: Path | None, inputs:
 def compare(case: Path, other: Path, every: bool, as_json: bool) -> None:
     """Compare CASE_A, such as an incident, with CASE_B, such as a good day.
 
-    Versions in force, verdicts, variants of the sequence of events, latency per step; each with the counts of both.
+    Versions in force, verdicts, variants of the sequence of events, what was measured; each with the counts of both.
     """
+    from strataline.case import Case
+    from strataline.examine import comparison
+    from strataline.export import examined as as_json_of, examined_text
+
     found = comparison(Case.open(case).facts(), Case.open(other).facts())
     if as_json:
         echo(dumped(as_json_of.compared(found)))
@@ -310,6 +324,10 @@ def check(
     \b
     strataline check CASE --require F-01=0,F-02=0 --junit out.xml --sarif out.sarif
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+    from strataline.examine import catalogue
+    from strataline.export import gate
+
     checks = catalogue(folders)
     limits = gate.limits(required, {one.id for one in checks})
     if not limits:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from strataline import folder
-from strataline.case import Case
+from strataline.cli.known import ANSWERS, TARGETS
+from strataline.cli.redaction import redact_options, redactor
 from strataline.cli.terminal import COMPLAINT, echo, page
 from strataline.errors import CaseError
 from strataline.escape import printable
-from strataline.export.query import FORMATS
 from strataline.wording import count
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -33,9 +32,7 @@ def register(group: click.Group) -> None:
 
 @click.command(epilog=STATUS, context_settings=HELP)
 @click.argument("case", type=click.Path(path_type=Path))
-@click.option(
-    "--to", type=click.Choice(folder.FORMATS), required=True, metavar="FORMAT", help=f"{', '.join(folder.FORMATS)}."
-)
+@click.option("--to", type=click.Choice(TARGETS), required=True, metavar="FORMAT", help=f"{', '.join(TARGETS)}.")
 @click.option(
     "--request",
     "ids",
@@ -50,9 +47,21 @@ def register(group: click.Group) -> None:
     metavar="SELECTOR",
     help="Only affected requests, as strataline examine takes them. Repeatable.",
 )
+@click.option("--redact/--no-redact", default=False, show_default=True, help="Replace personal data in log text.")
+@redact_options
 @click.option("-o", "--output", required=True, metavar="FILE", help="File to write; - for standard output.")
 @OVERWRITE
-def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...], output: str, overwrite: bool) -> None:
+def export(
+    case: Path,
+    to: str,
+    ids: tuple[str, ...],
+    selectors: tuple[str, ...],
+    redact: bool,
+    key: Path | None,
+    fields: tuple[str, ...],
+    output: str,
+    overwrite: bool,
+) -> None:
     """Write the events of CASE for another tool; what each target leaves out is in docs/exports.md.
 
     Without --request and --affected: all events, tied to a request or not. What the target has no place for is counted
@@ -63,7 +72,11 @@ def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...]
     strataline export CASE --to perfetto --request chatcmpl-6rQlB1eO -o trace.json
     strataline export CASE --to csv --affected check:F-03 -o affected.csv
     strataline export CASE --to jsonl -o - | jq .kind
+    strataline export CASE --to csv --redact --redact-field customer -o to_share.csv
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline import folder
+    from strataline.case import Case
+
     requests: list[str] | None = None
     if ids:
         found = {name: folder.which(case, name) for name in ids}
@@ -75,11 +88,14 @@ def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...]
         chosen = Case.open(case).affected(selectors).requests.unique().sort().to_list()
         requests = list(dict.fromkeys([*(requests or []), *chosen]))
     _refuse(output, overwrite=overwrite)
-    made = folder.export(case, to, sys.stdout.buffer if output == "-" else output, requests)
+    hides = redactor(redact, key, fields, off="without --redact")
+    shown = None if hides is None else hides.value
+    made = folder.export(case, to, sys.stdout.buffer if output == "-" else output, requests, shown)
     sys.stdout.flush()
     said = count(made.events, "event") + ("" if requests is None else f" of {count(len(requests), 'request')}")
     left = "".join(f"; left out {number:,} {reason}" for reason, number in made.left_out.items())
-    click.echo(f"{printable(output)}: {said}{left}", err=True)
+    hidden = "" if hides is None else f"; {count(len(hides.log), 'value')} replaced by pseudonyms"
+    click.echo(f"{printable(output)}: {said}{left}{hidden}", err=True)
     sys.exit(0 if made.events else COMPLAINT)
 
 
@@ -89,7 +105,7 @@ def export(case: Path, to: str, ids: tuple[str, ...], selectors: tuple[str, ...]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
+    type=click.Choice(ANSWERS),
     default="table",
     show_default=True,
     help="table is for reading; json is one object on each line.",
@@ -115,6 +131,8 @@ def query(case: Path, sql: str, form: str, limit: int, output: str, overwrite: b
     strataline query CASE "DESCRIBE events"
     strataline query CASE "FROM requests WHERE list_contains(outcomes, 'error')" --format csv -o errors.csv
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline import folder
+
     _refuse(output, overwrite=overwrite)
     if form == "table":
         text, rows = folder.query_table(case, sql, page(), limit)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from strataline.case import Case
 from strataline.cli.arguments import Moment
 from strataline.cli.examine import (
     CHECKS_DIR,
@@ -19,12 +18,11 @@ from strataline.cli.examine import (
     declared_in,
     examined,
 )
-from strataline.cli.redaction import redaction
+from strataline.cli.known import DRAWN
+from strataline.cli.redaction import redact_options, redaction
 from strataline.cli.terminal import INPUTS
 from strataline.errors import CaseError
 from strataline.escape import printable
-from strataline.examine import catalogue
-from strataline.export.html import LIMIT
 from strataline.wording import count
 
 STATUS = """
@@ -62,21 +60,14 @@ def register(group: click.Group) -> None:
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=LIMIT,
+    default=DRAWN,
     show_default=True,
     metavar="N",
     help="How many requests to draw; the page says how many it leaves out.",
 )
 @click.option("--title", default="Incident record", show_default=True, metavar="TEXT", help="Heading of the page.")
 @click.option("--redact/--no-redact", default=True, show_default=True, help="Replace personal data in log text.")
-@click.option(
-    "--redact-key",
-    "key",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Key of the pseudonyms (16 bytes or more); without one they are numbers within this page.",
-)
-@click.option("--redact-field", "fields", multiple=True, metavar="NAME", help="Also replace this field. Repeatable.")
+@redact_options
 @CHECKS_DIR
 @DECLARED
 @FEED
@@ -109,6 +100,9 @@ def html(
     The page holds all that it needs and fetches nothing. It holds excerpts of the logs: make the case with
     --excerpts none for a page without them. `strataline report CASE --html FILE` is the same with the draft in it.
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+    from strataline.examine import catalogue
+
     opened = Case.open(case, inputs)
     found = examined(
         opened,

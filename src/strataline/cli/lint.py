@@ -12,8 +12,6 @@ import click
 
 from strataline.cli.terminal import COMPLAINT, JSON, dumped, echo
 from strataline.errors import CaseError
-from strataline.report import lint as linting
-from strataline.report.lint import show
 
 STATUS = """
 \b
@@ -76,6 +74,9 @@ def lint(
     Nothing is rewritten: each finding says what may stand there instead. `<!-- lint-ok L-B01 reason -->` before or in
     a paragraph waives a rule there, and is listed. The rules: docs/lint.md.
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.report import lint as linting
+    from strataline.report.lint import show
+
     if as_json + github + (sarif is not None and str(sarif) == "-") > 1:
         raise click.UsageError("one of --json, --github and --sarif - prints; name one")
     text = _read(document)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from strataline.case import Case
 from strataline.cli.terminal import COMPLAINT, JSON, dumped, echo, look
-from strataline.export import clocks_text, why_text
 
 HELP = {"help_option_names": ["-h", "--help"]}
 STATUS = """
@@ -39,6 +37,9 @@ def clocks(case: Path, every: bool, as_json: bool) -> None:
 
     The offset is what was taken from the clock's times. `reconstruct --clock DOMAIN=OFFSET` asserts one.
     """
+    from strataline.case import Case
+    from strataline.export import clocks_text
+
     opened = Case.open(case)
     if as_json:
         echo(dumped(opened.clock_offsets()))
@@ -58,6 +59,9 @@ def why(case: Path, event: str, as_json: bool) -> None:
     EVENT is an event id, or the beginning of one (8 characters or more), or SOURCE:LINE, as chains show it, or
     SOURCE@OFFSET.
     """
+    from strataline.case import Case
+    from strataline.export import why_text
+
     found = Case.open(case).why(event)
     echo(dumped(found) if as_json else why_text.page(found, **look()))
     whole = found["request"] is None or found["way"][-1]["method"] == "opening"

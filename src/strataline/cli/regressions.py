@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from strataline.case import Case
 from strataline.cli.examine import (
     CHECKS_DIR,
     DECLARED,
@@ -20,13 +19,15 @@ from strataline.cli.examine import (
     declared_in,
     examined,
 )
+from strataline.cli.known import HAND_OFFS, HANDED
+from strataline.cli.redaction import redact_options, redactor
 from strataline.cli.terminal import COMPLAINT, INPUTS
 from strataline.errors import CaseError
 from strataline.escape import printable
-from strataline.examine import CHECKS, catalogue
-from strataline.report.redact import Redactor
-from strataline.report.regressions import LIMIT, TARGETS, HandOff, hand_off
 from strataline.wording import count
+
+if TYPE_CHECKING:
+    from strataline.report.regressions import HandOff
 
 STATUS = """
 \b
@@ -47,18 +48,19 @@ def register(group: click.Group) -> None:
 @click.option(
     "--to",
     "target",
-    type=click.Choice(TARGETS),
-    default=TARGETS[0],
+    type=click.Choice(HAND_OFFS),
+    default=HAND_OFFS[0],
     show_default=True,
     help="pytest, promptfoo and inspect hold requests to ask again; trace-invariants holds checks over later logs.",
 )
 @click.option(
     "--raw", is_flag=True, help="Leave log text as logged, with the personal data and secrets that may be in it."
 )
+@redact_options
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    default=LIMIT,
+    default=HANDED,
     show_default=True,
     metavar="N",
     help="How many of the affected requests, at most.",
@@ -83,6 +85,8 @@ def regressions(
     baseline: str,
     target: str,
     raw: bool,
+    key: Path | None,
+    fields: tuple[str, ...],
     limit: int,
     folders: tuple[Path, ...],
     declared: Path | None,
@@ -101,9 +105,14 @@ def regressions(
     What the product is to answer is left open, as a test that fails, but for what a record itself says must not be
     shown.
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.case import Case
+    from strataline.examine import CHECKS, catalogue
+    from strataline.report.regressions import hand_off
+
     if not selectors:
         raise click.UsageError("say which requests: --affected SELECTOR")
     _refuse_what_holds_something(output)
+    made_of = redactor(not raw, key, fields, off="with --raw")
     opened = Case.open(case, inputs)
     checks = catalogue(folders)
     options: dict[str, Any] = {"checks": checks, "declared": declared_in(declared)}
@@ -118,7 +127,7 @@ def regressions(
         opened.frames,
         texts,
         target,
-        redact=None if raw else Redactor().text,
+        redact=None if made_of is None else made_of.text,
         limit=limit,
         own={one.id for one in checks} - shipped,
     )

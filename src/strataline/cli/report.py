@@ -6,13 +6,11 @@ import json
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from strataline.case import Case
 from strataline.cli.arguments import Moment
 from strataline.cli.examine import (
     CHECKS_DIR,
@@ -27,13 +25,14 @@ from strataline.cli.examine import (
     examined,
 )
 from strataline.cli.html import write as write_page
-from strataline.cli.redaction import redaction
+from strataline.cli.redaction import redact_options, redaction
 from strataline.cli.terminal import INPUTS, echo
 from strataline.errors import CaseError
-from strataline.examine import catalogue
-from strataline.report.draft import Draft, template
-from strataline.report.update import Updated, update
 from strataline.wording import count
+
+if TYPE_CHECKING:
+    from strataline.report.draft import Draft
+    from strataline.report.update import Updated
 
 STATUS = """
 \b
@@ -70,14 +69,7 @@ def register(group: click.Group) -> None:
 )
 @click.option("--template", "empty", is_flag=True, help="The same outline without a case, for a later --update.")
 @click.option("--redact/--no-redact", default=True, show_default=True, help="Replace personal data in log text.")
-@click.option(
-    "--redact-key",
-    "key",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Key of the pseudonyms (16 bytes or more); without one they are numbers within this draft.",
-)
-@click.option("--redact-field", "fields", multiple=True, metavar="NAME", help="Also replace this field. Repeatable.")
+@redact_options
 @ONLY
 @CHECKS_DIR
 @click.option(
@@ -126,6 +118,13 @@ def report(
 
     Beside FILE.md stands FILE.claims.json: every claim with its evidence, for `strataline lint` and --update.
     """  # noqa: D301 - \b keeps click from folding the lines
+    from importlib.metadata import version
+
+    from strataline.case import Case
+    from strataline.examine import catalogue
+    from strataline.report.draft import template
+    from strataline.report.update import update
+
     target = output or edited
     if target is None and page is None:
         raise click.UsageError("say where: -o FILE, -o - to print it, or --html FILE")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
-from rich.console import Console
 
 from strataline.cli.arguments import Pair
-from strataline.export.page import Page
+
+if TYPE_CHECKING:
+    from strataline.export.page import Page
 
 COMPLAINT, NOTHING = 1, 2
 
@@ -74,11 +76,16 @@ class Look(TypedDict):
 def look() -> Look:
     """Width and colour of the terminal; no width and no colour where standard output is none."""
     terminal = sys.stdout.isatty()
-    return {"width": Console().width if terminal else None, "colour": terminal and "NO_COLOR" not in os.environ}
+    return {
+        "width": shutil.get_terminal_size().columns if terminal else None,
+        "colour": terminal and "NO_COLOR" not in os.environ,
+    }
 
 
 def page() -> Page:
     """The page that standard output is."""
+    from strataline.export.page import Page
+
     return Page(**look())
 
 

@@ -9,13 +9,16 @@ believes the exchange with the least delay, and Jaeger's clock-skew adjuster for
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
+from strataline.correlate.graph import Grid, sorting
 from strataline.correlate.order import CHECK_OUT, PRECEDES
-from strataline.correlate.work import OPENING, Work
+from strataline.correlate.work import OPENING, Work, numbers
 
 SURE = 0.99
 """Links of at least this confidence bound clocks."""
@@ -41,6 +44,8 @@ POOLED = 5
 
 EVER = int(np.iinfo(np.int64).min)
 FAR = 2**61
+_LATEST = np.iinfo(np.int64).max
+_NO_ROWS = np.zeros(0, np.int64)
 CLOCK_ROWS = pl.Schema(
     {
         "clock": pl.String,
@@ -62,106 +67,230 @@ CLOCK_ROWS = pl.Schema(
 (ns, null if unknown) is about how far off the offset may be.
 """
 
-RULES = pl.DataFrame(PRECEDES, schema={"step": pl.String, "then": pl.String}, orient="row")
 STEPS = sorted({step for rule in PRECEDES for step in rule})
 ANSWERED = "prompt.responded"
 AFTER = ("ui.rendered", "ui.error_shown", "ui.feedback", "ui.citation", "ui.copied", "prompt.access")
 """What follows the answer to the client; anything else that is part of a turn comes before it."""
 
-ENDS = pl.DataFrame(
-    [(OPENING, step) for step in STEPS if step not in (OPENING, "ui.message_sent")]
-    + [(step, ANSWERED) for step in STEPS if step not in (OPENING, ANSWERED, "ui.message_sent", CHECK_OUT, *AFTER)]
-    + [("ui.message_sent", OPENING)],
-    schema={"step": pl.String, "then": pl.String},
-    orient="row",
+ENDS = (
+    *((OPENING, step) for step in STEPS if step not in (OPENING, "ui.message_sent")),
+    *((step, ANSWERED) for step in STEPS if step not in (OPENING, ANSWERED, "ui.message_sent", CHECK_OUT, *AFTER)),
+    ("ui.message_sent", OPENING),
 )
 """What holds of any product: a turn begins with its opening event and ends with the answer."""
 
+RULES = (
+    *((0, step, then) for step, then in ENDS),
+    *((place, *rule) for place, rule in enumerate((rule for rule in PRECEDES if rule not in ENDS), 1)),
+)
+"""Number, step, and the step that it must precede; number 0 for what holds of any product."""
 DISAGREE = 0.2
 """A rule that contradicts what holds of any product in more of the stretches of time is not of this product."""
 
-BETWEEN = RULES.join(RULES, left_on="then", right_on="step", suffix="_after").select(
-    before="step", step="then", after="then_after"
-)
+BETWEEN = tuple((before, step, after) for before, step in PRECEDES for other, after in PRECEDES if step == other)
+"""Steps, and two others that the one must follow and precede."""
+
+NONE = np.iinfo(np.int64).min
+"""No time."""
 
 
-def steps_seen(work: Work) -> pl.DataFrame:
-    """What each clock shows of each step of a request with one attempt: request, clock, step, begin, t, end, unit.
+@dataclass(frozen=True)
+class Seen:
+    """What each clock shows of each step of a request with one attempt; rows in order of the request, then the step.
 
     Of several events of one step the first begin and t, and the last end, count.
+
+    Args:
+        request: its number, from 0.
+        step: its number.
+        clock: its number in `clocks`.
+        begin: logged time (ns); `NONE` if not known.
+        t: logged time of the first event.
+        end: of the last.
+        unit: the coarsest unit that a time is written in (ns).
+        events: how many there are.
+        steps: every step by its number.
+        clocks: every clock by its number, in the order of their names.
     """
-    columns = ("n", "step", "clock", "time_kind", "logged", "logged_end", "duration_ns", "unit")
-    sure = work.members.filter(pl.col("confidence") >= SURE).select("n", request="opener")
-    rows = sure.join(
-        work.events.filter(pl.col("logged").is_not_null() & (pl.col("first") == pl.col("n"))).select(columns), on="n"
+
+    request: np.ndarray
+    step: np.ndarray
+    clock: np.ndarray
+    begin: np.ndarray
+    t: np.ndarray
+    end: np.ndarray
+    unit: np.ndarray
+    events: np.ndarray
+    steps: tuple[str, ...]
+    clocks: pl.Series
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The rows by request and step."""
+        return Grid(self.request, self.step, len(self.steps))
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Of each step, its number."""
+        return {step: number for number, step in enumerate(self.steps)}
+
+    def where(self, rows: np.ndarray) -> Seen:
+        """Some of the rows."""
+        columns = ("request", "step", "clock", "begin", "t", "end", "unit", "events")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
+
+
+def steps_seen(work: Work) -> Seen:
+    """What each clock shows of each step that a rule names."""
+    events, sure = work.events, work.members.filter(pl.col("confidence") >= SURE)
+    words = events.schema["step"].categories.to_list()  # type: ignore[attr-defined]
+    steps = tuple(step for step in words if step in STEPS)
+    n, request = sure["n"].to_numpy(), sure["opener"].to_numpy()
+    step, clock = numbers(events["step"], {step: place for place, step in enumerate(steps)}, None), events["clock"]
+    known = events.select(pl.col("logged").is_not_null() & (pl.col("first") == pl.col("n")), step=step.is_not_null())
+    kept = known.select(pl.all_horizontal(pl.all())).to_series().to_numpy()[n]
+    n, request = n[kept], request[kept]
+    step = step.fill_null(0).to_numpy()[n]
+    # A turn that was sent again holds steps of several attempts.
+    if OPENING in steps:
+        several = np.bincount(request[step == steps.index(OPENING)], minlength=events.height) > 1
+        kept = ~several[request]
+        n, request, step = n[kept], request[kept], step[kept]
+    kept = clock.is_not_null().to_numpy()[n]
+    n, request, step = n[kept], request[kept], step[kept]
+    domain = clock.to_physical().cast(pl.Int64).fill_null(0).to_numpy()[n]
+    there = np.zeros(events.height, bool)
+    there[request] = True
+    request = (np.cumsum(there) - 1)[request]
+    clocks = clock.dtype.categories  # type: ignore[attr-defined]
+    by = sorting((request * len(steps) + step) * len(clocks) + domain)
+    n, request, step, domain = n[by], request[by], step[by], domain[by]
+    logged = events["logged"].fill_null(NONE).to_numpy()
+    began = events.select(
+        pl.when(pl.col("time_kind") != "end").then("logged").otherwise(pl.col("logged") - pl.col("duration_ns"))
     )
-    turns = rows.filter(pl.col("step") == OPENING).select("request")
-    several = turns.filter(turns.is_duplicated())
-    rows = rows.join(several, on="request", how="anti") if several.height else rows
-    began = pl.when(pl.col("time_kind") != "end").then("logged").otherwise(pl.col("logged") - pl.col("duration_ns"))
-    return rows.group_by("request", "clock", "step").agg(
-        began.min().alias("begin"),
-        pl.col("logged").min().alias("t"),
-        pl.coalesce("logged_end", "logged").max().alias("end"),
-        pl.col("unit").max(),
-        pl.len().alias("events"),
+    begin = began.to_series().fill_null(_LATEST).to_numpy()[n]
+    end = events["logged_end"].fill_null(NONE).to_numpy()[n]
+    end = np.where(end == NONE, logged[n], end)
+    new = np.ones(len(n), bool)
+    new[1:] = (request[1:] != request[:-1]) | (step[1:] != step[:-1]) | (domain[1:] != domain[:-1])
+    at = np.flatnonzero(new)
+    if not len(at):
+        begin = end
+    first = np.minimum.reduceat(begin, at) if len(at) else begin
+    return Seen(
+        request[at],
+        step[at],
+        domain[at],
+        np.where(first == _LATEST, NONE, first),
+        np.minimum.reduceat(logged[n], at) if len(at) else begin,
+        np.maximum.reduceat(end, at) if len(at) else begin,
+        np.maximum.reduceat(events["unit"].to_numpy()[n], at) if len(at) else begin,
+        np.diff(np.append(at, len(n))),
+        steps,
+        clocks,
     )
 
 
-def spoken(rules: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
-    """The `rules` of which every step is seen, with the steps as `seen` has them."""
-    of = seen.schema["step"]
-    known = rules.with_columns(pl.col(pl.String).cast(of, strict=False)).drop_nulls()
-    there = seen["step"].unique().implode()
-    return known.filter(pl.all_horizontal(pl.col(of).is_in(there)))
+@dataclass(frozen=True)
+class Bounds:
+    """Pairs of rows of two clocks of which the first must precede the second.
 
-
-def bounds_of(seen: pl.DataFrame) -> pl.DataFrame:
-    """Bounds of a clock against another: rule, clock, other, at, at_other (logged), upper, lower (clock less other).
-
-    ``rule`` is 0 for what holds of any product.
+    Args:
+        seen: the rows.
+        rule: 0 for what holds of any product.
+        first: row of `seen`.
+        second: row of `seen`.
     """
-    ends = ENDS.with_columns(rule=pl.lit(0, pl.Int64))
-    rules = RULES.join(ENDS, on=["step", "then"], how="anti").with_row_index("rule", offset=1).cast({"rule": pl.Int64})
-    rules = spoken(pl.concat([ends, rules.select(ends.columns)]), seen)
-    before = seen.filter(pl.col("begin").is_not_null()).select("request", "clock", "step", "begin", "events")
-    before = before.join(rules, on="step").drop("step")
-    # In a loop of steps the first of one kind need not come before the first of the next.
-    alone = (pl.col("rule") == 0) | (pl.col("events") == 1)
-    after = seen.select("request", "step", "clock", "t", "unit", "events").rename(
-        {name: f"{name}_b" for name in ("clock", "t", "unit", "events")}
-    )
-    pairs = before.filter(alone).join(after, left_on=["request", "then"], right_on=["request", "step"])
-    alone = (pl.col("rule") == 0) | (pl.col("events_b") == 1)
-    pairs = pairs.filter((pl.col("clock") != pl.col("clock_b")) & alone)
-    # A time is the beginning of the unit that it is written in.
-    apart = pl.col("t_b") + pl.col("unit_b") - pl.col("begin")
-    nothing = pl.lit(None, pl.Int64)
-    later = pairs.select("rule", clock="clock_b", other="clock", at="t_b", at_other="begin", upper=apart, lower=nothing)
-    earlier = pairs.select(
-        "rule", clock="clock", other="clock_b", at="begin", at_other="t_b", upper=nothing, lower=-apart
-    )
-    return pl.concat([later, earlier])
+
+    seen: Seen
+    rule: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+    def apart(self, some: np.ndarray) -> np.ndarray:
+        """What some of the pairs show between the two events (ns): at most this much is the second's clock ahead."""
+        seen, second = self.seen, self.second[some]
+        # A time is the beginning of the unit that it is written in.
+        return np.asarray(seen.t[second] + seen.unit[second] - seen.begin[self.first[some]])
 
 
-def middles_of(seen: pl.DataFrame) -> pl.DataFrame:
-    """What lies between two events of another clock: clock, other, at, at_other, middle (clock less other), delay."""
-    seen = seen.filter(pl.col("events") == 1).select("request", "clock", "step", "begin", "t", "end")
-    inner = seen.filter(pl.col("begin").is_not_null()).join(spoken(BETWEEN, seen), on="step").drop("step", "t")
-    other = seen.select("request", clock_o="clock", outer="step", t_o="t")
-    both = inner.join(other, left_on=["request", "before"], right_on=["request", "outer"])
-    both = both.filter(pl.col("clock") != pl.col("clock_o"))
-    both = both.join(
-        other.rename({"t_o": "t_a"}), left_on=["request", "after", "clock_o"], right_on=["request", "outer", "clock_o"]
-    )
-    there, back = pl.col("begin") - pl.col("t_o"), pl.col("end") - pl.col("t_a")
-    within = both.select(
-        "clock", other="clock_o", at="begin", at_other="t_o", middle=(there + back) // 2, delay=there - back
-    )
-    around = within.select(
-        clock="other", other="clock", at="at_other", at_other="at", middle=-pl.col("middle"), delay="delay"
-    )
-    return pl.concat([within, around])
+def bounds_of(seen: Seen) -> Bounds:
+    """What bounds a clock against another."""
+    found = [(np.zeros(0, np.int16), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    alone, begun = seen.events == 1, seen.begin != NONE
+    for rule, step, then in RULES:
+        if step not in seen.number or then not in seen.number:
+            continue
+        first = seen.grid.of(seen.number[step])
+        # In a loop of steps the first of one kind need not come before the first of the next.
+        first = first[begun[first] & alone[first]] if rule else first[begun[first]]
+        left, second = seen.grid.beside(first, seen.number[then])
+        first = first[left]
+        kept = seen.clock[first] != seen.clock[second]
+        kept &= alone[second] if rule else True
+        first, second = first[kept], second[kept]
+        found.append((np.full(len(first), rule, np.int16), first, second))
+    return Bounds(seen, *(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+@dataclass(frozen=True)
+class Middles:
+    """What one clock shows between two events of another clock.
+
+    Args:
+        clock: of the one, by its number.
+        other: of the two.
+        at: when it began (logged, ns).
+        at_other: when the first of the two is logged.
+        middle: how far `clock` is ahead of `other`, if both ways took as long (ns).
+        delay: what both ways took together.
+    """
+
+    clock: np.ndarray
+    other: np.ndarray
+    at: np.ndarray
+    at_other: np.ndarray
+    middle: np.ndarray
+    delay: np.ndarray
+
+
+def middles_of(seen: Seen) -> Middles:
+    """What lies between two events of another clock."""
+    seen = seen.where(seen.events == 1)
+    inner, before, after = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for steps in BETWEEN:
+        if not all(step in seen.number for step in steps):
+            continue
+        first, step, last = (seen.number[step] for step in steps)
+        mine = seen.grid.of(step)
+        mine = mine[seen.begin[mine] != NONE]
+        left, there = seen.grid.beside(mine, first)
+        mine = mine[left]
+        apart = seen.clock[mine] != seen.clock[there]
+        mine, there = mine[apart], there[apart]
+        left, back = seen.grid.beside(there, last)
+        kept = seen.clock[back] == seen.clock[there[left]]
+        left, back = left[kept], back[kept]
+        inner.append(mine[left])
+        before.append(there[left])
+        after.append(back)
+    one, two, three = (np.concatenate(part) for part in (inner, before, after))
+    there, back = seen.begin[one] - seen.t[two], seen.end[one] - seen.t[three]
+    return Middles(seen.clock[one], seen.clock[two], seen.begin[one], seen.t[two], (there + back) // 2, there - back)
+
+
+def _by_pair(first: np.ndarray, second: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """The rows of each two clocks."""
+    size = int(second.max(initial=0)) + 1
+    code = first * size + second
+    by = sorting(code)
+    code = code[by]
+    at = np.flatnonzero(np.concatenate([[True], code[1:] != code[:-1]])) if len(code) else by
+    return {
+        (pair // size, pair % size): by[low:high]
+        for pair, low, high in zip(code[at].tolist(), at.tolist(), [*at[1:].tolist(), len(by)], strict=False)
+    }
 
 
 @dataclass(frozen=True)
@@ -193,38 +322,49 @@ class Clock:
         return what[np.clip(np.searchsorted(self.since, logged, side="right") - 1, 0, None)]
 
 
-def solve(work: Work, seen: pl.DataFrame, bounds: pl.DataFrame) -> dict[str, Clock]:
+def solve(work: Work, bounds: Bounds) -> dict[str, Clock]:
     """Offsets of the clocks that enough pairs bound, one after the other, against those solved before.
 
     Args:
         work: what is known.
-        seen: as `steps_seen` gives it.
         bounds: as `bounds_of` gives them.
     """
-    counts = bounds.group_by("clock").len().filter(pl.col("len") >= BRACKETED)
-    large = counts.sort("len", "clock", descending=[True, False]).head(MOST_DOMAINS)["clock"].to_list()
-    linked = work.members.filter(pl.col("confidence") == 1).join(work.events.select("n", "clock"), on="n")
-    most = linked.group_by("clock").len().sort("len", "clock", descending=[True, False])["clock"].to_list()
+    seen = bounds.seen
+    first, second = seen.clock[bounds.first], seen.clock[bounds.second]
+    counts = np.bincount(first, minlength=len(seen.clocks)) + np.bincount(second, minlength=len(seen.clocks))
+    # Those with most pairs; of as many, by name.
+    large = np.argsort(-counts, kind="stable")[: min(MOST_DOMAINS, int((counts >= BRACKETED).sum()))].tolist()
+    names = {clock: seen.clocks[clock] for clock in large}
+    linked = work.events["clock"].gather(work.members.filter(pl.col("confidence") == 1)["n"]).drop_nulls()
+    most = np.bincount(linked.to_physical().to_numpy(), minlength=len(seen.clocks))
+    order = sorted((clock for clock in large if most[clock]), key=lambda clock: (-most[clock], clock))
     chosen = work.options.reference_clock
-    order = [*([chosen] if chosen is not None else []), *(name for name in most if name in set(large))]
-    among = pl.col("clock").is_in(large) & pl.col("other").is_in(large)
-    bounds = bounds.filter(among)
-    own = {k[0]: v for k, v in bounds.partition_by("clock", as_dict=True).items()}
-    middles = middles_of(seen.filter(pl.col("clock").is_in(large)))
-    mids = {k[0]: v for k, v in middles.partition_by("clock", as_dict=True).items()}
-    near = bounds.group_by("clock", "other").len()
-    links = {(clock, other): size for clock, other, size in near.iter_rows()}
+    order = [*(clock for clock in large if names[clock] == chosen), *order]
+    among = np.zeros(len(seen.clocks), bool)
+    among[large] = True
+    some = np.flatnonzero(among[first] & among[second])
+    of_pair = {pair: some[at] for pair, at in _by_pair(first[some], second[some]).items()}
+    middles = middles_of(seen.where(among[seen.clock]))
+    mids = _by_pair(middles.clock, middles.other)
     solved: dict[str, Clock] = {}
-    left = list(large)
+    done: list[int] = []
+    left, reach = dict.fromkeys(large), dict.fromkeys(large, 0)
     while left:
-        reach = {name: sum(links.get((name, other), 0) for other in solved) for name in left}
-        name = max(left, key=lambda one: (reach[one], -large.index(one)))
-        if not reach[name]:
-            name = next(one for one in order if one in left)
-            solved[name] = fixed(0, "reference", name)
+        clock = max(left, key=lambda one: reach[one])
+        if not reach[clock]:
+            clock = next(one for one in order if one in left)
+            solved[names[clock]] = fixed(0, "reference", names[clock])
         else:
-            solved[name] = _bracketed(own[name], mids.get(name), solved)
-        left = [one for one in left if one != name]
+            known = {other: solved[names[other]] for other in done}
+            pairs = {
+                other: (of_pair.get((other, clock), _NO_ROWS), of_pair.get((clock, other), _NO_ROWS)) for other in done
+            }
+            exchanges = _exchanges(middles, mids, clock, known)
+            solved[names[clock]] = _bracketed(bounds, pairs, exchanges, known)
+        del left[clock]
+        done.append(clock)
+        for one in left:
+            reach[one] += len(of_pair.get((one, clock), ())) + len(of_pair.get((clock, one), ()))
     return solved
 
 
@@ -235,17 +375,34 @@ def fixed(offset: int, basis: str, reference: str) -> Clock:
     return Clock(whole, value, value, value, np.array([0]), np.zeros(1), basis, reference)
 
 
-def _bracketed(own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, Clock]) -> Clock:
-    """Solve one clock against those that are solved."""
+def _bracketed(
+    bounds: Bounds,
+    pairs: Mapping[int, tuple[np.ndarray, np.ndarray]],
+    exchanges: tuple[np.ndarray, np.ndarray, np.ndarray],
+    solved: Mapping[int, Clock],
+) -> Clock:
+    """Solve one clock against those that are solved.
+
+    Args:
+        bounds: of all clocks.
+        pairs: of each solved clock, the pairs of which this clock has the second event, and those of which the first.
+        exchanges: as `_exchanges` gives them.
+        solved: by their numbers.
+    """
     at, lower, upper, rule, references = [], [], [], [], []
-    for (other,), rows in own.filter(pl.col("other").is_in(list(solved))).partition_by("other", as_dict=True).items():
+    seen = bounds.seen
+    for other, (second, first) in pairs.items():
+        if not len(second) and not len(first):
+            continue
         clock = solved[other]
-        there = rows["at_other"].to_numpy()
-        at.append(rows["at"].to_numpy())
-        upper.append(rows["upper"].cast(pl.Float64).fill_null(np.inf).to_numpy() + clock.at(there, clock.upper))
-        lower.append(rows["lower"].cast(pl.Float64).fill_null(-np.inf).to_numpy() + clock.at(there, clock.lower))
-        rule.append(rows["rule"].to_numpy())
-        references.append((rows.height, clock.reference))
+        there = np.concatenate([seen.begin[bounds.first[second]], seen.t[bounds.second[first]]])
+        at += [seen.t[bounds.second[second]], seen.begin[bounds.first[first]]]
+        low, high = np.full(len(there), -np.inf), np.full(len(there), np.inf)
+        high[: len(second)], low[len(second) :] = bounds.apart(second), -bounds.apart(first)
+        upper.append(high + clock.at(there, clock.upper))
+        lower.append(low + clock.at(there, clock.lower))
+        rule += [bounds.rule[second], bounds.rule[first]]
+        references.append((len(there), clock.reference))
     when, low, high, which = (np.concatenate(part) for part in (at, lower, upper, rule))
     ordered = pl.DataFrame({"when": when, "low": low, "high": high, "which": which}).sort(pl.all())
     when, low, high, which = (ordered[name].to_numpy() for name in ordered.columns)
@@ -253,23 +410,23 @@ def _bracketed(own: pl.DataFrame, mids: pl.DataFrame | None, solved: dict[str, C
     when, low, high = when[held], low[held], high[held]
     cuts = _cuts(low, high)
     reference = max(references)[1]
-    exchanges = _exchanges(mids, solved)
     parts = list(itertools.pairwise([0, *cuts, len(when)]))
-    since, offset, lo, hi, pairs, unsure = [], [], [], [], [], []
-    for first, last in parts:
-        lowest, highest = _bracket(low[first:last], high[first:last])
-        since.append(EVER if first == 0 else when[first])
-        until = when[last] if last < len(when) else np.iinfo(np.int64).max
-        middle, spread = _nearest(exchanges.filter(pl.col("at").is_between(since[-1], until)))
-        offset.append(_offset(lowest, highest, middle, _varies(low[first:last], high[first:last])))
+    since, offset, lo, hi, counts, unsure = [], [], [], [], [], []
+    for begin, end in parts:
+        lowest, highest = _bracket(low[begin:end], high[begin:end])
+        since.append(EVER if begin == 0 else when[begin])
+        until = when[end] if end < len(when) else _LATEST
+        inside = (exchanges[0] >= since[-1]) & (exchanges[0] <= until)
+        middle, spread = _nearest(*(part[inside] for part in exchanges))
+        offset.append(_offset(lowest, highest, middle, _varies(low[begin:end], high[begin:end])))
         unsure.append(min((highest - lowest) / 2, spread))
         lo.append(lowest)
         hi.append(highest)
-        pairs.append(last - first)
+        counts.append(end - begin)
     moved = np.array(offset)
     basis = "bounds" if moved.any() else "unmoved"
     return Clock(
-        np.array(since), moved, np.array(lo), np.array(hi), np.array(pairs), np.array(unsure), basis, reference
+        np.array(since), moved, np.array(lo), np.array(hi), np.array(counts), np.array(unsure), basis, reference
     )
 
 
@@ -340,28 +497,30 @@ def _cuts(low: np.ndarray, high: np.ndarray) -> list[int]:
     return cuts
 
 
-def _exchanges(mids: pl.DataFrame | None, solved: dict[str, Clock]) -> pl.DataFrame:
-    """The exchanges with solved clocks: at, delay, middle (ahead of the reference)."""
-    found = [pl.DataFrame(schema={"at": pl.Int64, "delay": pl.Int64, "middle": pl.Float64})]
-    if mids is None:
-        return found[0]
-    for (other,), rows in mids.filter(pl.col("other").is_in(list(solved))).partition_by("other", as_dict=True).items():
-        clock = solved[other]
-        offset = clock.at(rows["at_other"].to_numpy(), clock.offset)
-        found.append(rows.select("at", "delay", middle=pl.col("middle") + pl.Series(offset)))
-    return pl.concat(found)
+def _exchanges(
+    middles: Middles, rows: Mapping[tuple[int, int], np.ndarray], clock: int, solved: Mapping[int, Clock]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The exchanges of a clock with solved clocks: at, delay, middle (ahead of the reference)."""
+    at, delay, middle = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+    for other, one in solved.items():
+        within, around = rows.get((clock, other), _NO_ROWS), rows.get((other, clock), _NO_ROWS)
+        at += [middles.at[within], middles.at_other[around]]
+        delay += [middles.delay[within], middles.delay[around]]
+        middle.append(middles.middle[within] + one.at(middles.at_other[within], one.offset))
+        middle.append(-middles.middle[around] + one.at(middles.at[around], one.offset))
+    return np.concatenate(at), np.concatenate(delay), np.concatenate(middle)
 
 
-def _nearest(exchanges: pl.DataFrame) -> tuple[float | None, float]:
+def _nearest(at: np.ndarray, delay: np.ndarray, middle: np.ndarray) -> tuple[float | None, float]:
     """What the exchanges with the least delay say: the middle, and how far they are apart; None if there are few."""
-    if exchanges.height < BRACKETED:
+    if len(at) < BRACKETED:
         return None, np.inf
-    size = max(5, exchanges.height // 20)
-    delay = exchanges["delay"].abs()
-    near = exchanges.filter(delay <= int(np.partition(delay.to_numpy(), size - 1)[size - 1]))
-    quick = near.sort(pl.col("delay").abs(), "at", "middle").head(size)
-    low, middle, high = np.quantile(quick["middle"].to_numpy(), [0.05, 0.5, 0.95])
-    return float(middle), float(high - low) + abs(float(quick["delay"].abs().median())) / 2  # type: ignore[arg-type]
+    size = max(5, len(at) // 20)
+    took = np.abs(delay)
+    near = np.flatnonzero(took <= np.partition(took, size - 1)[size - 1])
+    quick = near[np.lexsort((middle[near], at[near], took[near]))[:size]]
+    low, half, high = np.quantile(middle[quick], [0.05, 0.5, 0.95])
+    return float(half), float(high - low) + abs(float(np.median(took[quick]))) / 2
 
 
 def _varies(low: np.ndarray, high: np.ndarray) -> float:
@@ -383,29 +542,44 @@ def _offset(lowest: float, highest: float, middle: float | None, varies: float) 
     return float(round(best))
 
 
-def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
+def pooled(bounds: Bounds, solved: dict[str, Clock]) -> pl.DataFrame:
     """Offsets of the clocks with few pairs, as ``clocks`` has them.
 
     Where pairs bracket one from both sides its offset is the middle. Where they do from one side alone, what lies
     between the bound and the middle for most of the others is taken for this one as well: basis ``pooled``.
     """
+    seen = bounds.seen
+    known = np.array([name in solved for name in seen.clocks], bool)
+    ahead, behind = seen.clock[bounds.first], seen.clock[bounds.second]
     parts = []
-    names = list(solved)
-    rest = bounds.filter(~pl.col("clock").is_in(names) & pl.col("other").is_in(names))
-    for (other,), rows in rest.partition_by("other", as_dict=True, maintain_order=True).items():
-        clock = solved[other]
-        there = rows["at_other"].to_numpy()
-        parts.append(
-            rows.select(
-                "rule",
-                "clock",
-                upper=pl.col("upper")
-                + pl.Series(np.nan_to_num(clock.at(there, clock.upper), posinf=FAR)).cast(pl.Int64),
-                lower=pl.col("lower")
-                + pl.Series(np.nan_to_num(clock.at(there, clock.lower), neginf=-FAR)).cast(pl.Int64),
-                reference=pl.lit(clock.reference),
+    # Pairs of which a clock that is open has the second event, and those of which it has the first.
+    for later in (True, False):
+        mine, theirs = (behind, ahead) if later else (ahead, behind)
+        some = np.flatnonzero(~known[mine] & known[theirs])
+        for (_, other), at in _by_pair(np.zeros(len(some), np.int64), theirs[some]).items():
+            rows, one = some[at], solved[seen.clocks[other]]
+            between = bounds.apart(rows)
+            there = seen.begin[bounds.first[rows]] if later else seen.t[bounds.second[rows]]
+            moved = np.nan_to_num(one.at(there, one.upper if later else one.lower), posinf=FAR, neginf=-FAR)
+            bound = (between if later else -between) + moved.astype(np.int64)
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "rule": bounds.rule[rows],
+                        "clock": mine[rows],
+                        "upper": bound if later else None,
+                        "lower": None if later else bound,
+                        "reference": one.reference,
+                    },
+                    schema={
+                        "rule": pl.Int64,
+                        "clock": pl.Int64,
+                        "upper": pl.Int64,
+                        "lower": pl.Int64,
+                        "reference": pl.String,
+                    },
+                )
             )
-        )
     if not parts:
         return pl.DataFrame(schema=CLOCK_ROWS)
     every = _kept(pl.concat(parts))
@@ -427,6 +601,7 @@ def pooled(bounds: pl.DataFrame, solved: dict[str, Clock]) -> pl.DataFrame:
         )
         .sort("clock")
     )
+    found = found.with_columns(seen.clocks.gather(found["clock"]).alias("clock"))
     halves = found.select((pl.col("upper") - pl.col("lower")) // 2).to_series().drop_nulls()
     halves = halves.filter(halves >= 0)
     half = int(halves.median()) if len(halves) >= POOLED else None  # type: ignore[arg-type]

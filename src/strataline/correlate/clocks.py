@@ -35,9 +35,8 @@ def estimate_clocks(work: Work) -> Work:
     """Fill ``clocks``, and set ``t`` and ``end`` of the events to times by the reference clock."""
     if work.rests_on("clocks"):
         return work
-    seen = steps_seen(work)
-    bounds = bounds_of(seen)
-    solved = solve(work, seen, bounds)
+    bounds = bounds_of(steps_seen(work))
+    solved = solve(work, bounds)
     few = pooled(bounds, solved)
     work = _applied(work, solved, few)
     piled = peaks(work, solved, few)

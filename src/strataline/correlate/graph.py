@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import polars as pl
 from scipy.sparse import coo_matrix
@@ -61,3 +63,56 @@ def _label(size: int, a: np.ndarray, b: np.ndarray, nodes: int) -> np.ndarray:
     least = np.full(int(labels.max(initial=-1)) + 1, size)
     least[labels[::-1]] = np.arange(size)[::-1]
     return np.asarray(least[labels])
+
+
+def sorting(code: np.ndarray) -> np.ndarray:
+    """The places of the rows in order of `code`; of equal ones, in their order.
+
+    Args:
+        code: numbers from 0.
+    """
+    bits = len(code).bit_length()
+    if int(code.max(initial=0)).bit_length() + bits > 63:
+        return np.argsort(code, kind="stable")
+    # Code and place in one number: numbers are sorted several times as quickly as what they point to.
+    packed = (code.astype(np.int64) << bits) | np.arange(len(code))
+    packed.sort()
+    return np.asarray(packed & ((1 << bits) - 1))
+
+
+class Grid:
+    """Rows that stand in groups, each of a sort: finds the rows of one sort beside others of their group.
+
+    Args:
+        group: of each row, from 0, ascending.
+        sort: of each row, from 0.
+        sorts: how many there are.
+    """
+
+    def __init__(self, group: np.ndarray, sort: np.ndarray, sorts: int) -> None:
+        self._group, self._groups = group, int(group.max(initial=-1)) + 1
+        order = sorting(sort)
+        ends = np.searchsorted(sort[order], np.arange(sorts + 1))
+        self._rows = [order[low:high] for low, high in itertools.pairwise(ends)]
+
+    def of(self, sort: int) -> np.ndarray:
+        """The rows of a sort, in order of their groups."""
+        return self._rows[sort]
+
+    def beside(self, rows: np.ndarray, sort: int) -> tuple[np.ndarray, np.ndarray]:
+        """Each of some rows with each row of `sort` in its group: the places in `rows`, and the rows beside them."""
+        they = self._rows[sort]
+        if not (len(rows) and len(they)):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        sizes = np.bincount(self._group[they], minlength=self._groups)
+        starts = np.cumsum(sizes) - sizes
+        group = self._group[rows]
+        left, place = spread(starts[group], sizes[group])
+        return left, they[place]
+
+
+def spread(starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Runs of places, one after the other: of each place, which run it is of; and the places."""
+    run = np.repeat(np.arange(len(starts)), sizes)
+    first = starts - (np.cumsum(sizes) - sizes)
+    return run, np.arange(len(run)) + first[run]

@@ -163,7 +163,7 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
     # A 64-bit id in a 128-bit field is the same id, as B3 and Jaeger write it.
     core = pl.when(core.str.contains("^0{16}[0-9a-f]{16}$")).then(core.str.slice(16)).otherwise(core)
     table = table.with_columns(core=core)
-    table = _base64(table)
+    table = _whole_traces(_base64(table))
     # Sixteen decimal digits are a number (a time in microseconds) before they are 64 bits of hex.
     hexes = pl.col("core").is_not_null() & (
         pl.col("core").str.contains("[a-f]") | (pl.col("core").str.len_bytes() >= 32)
@@ -187,6 +187,25 @@ def key_table(distinct: pl.DataFrame) -> pl.DataFrame:
     )
     same = pl.col("core") == pl.col("value")
     return table.select("kind", "value", form=pl.when(hexes & ~same).then("form"), key=key)
+
+
+def _whole_traces(table: pl.DataFrame) -> pl.DataFrame:
+    """Read the lower 64 bits of a trace id, all that some SDKs log of it, as the one trace id that ends in them."""
+    size = pl.col("core").str.len_bytes()
+    trace = pl.col("kind") == "trace_id"
+    short = table.filter(trace & (size == 16))["core"].unique()
+    if short.is_empty():
+        return table
+    # Lower bits are drawn at random: those that two traces share are no such half.
+    whole = table.filter(trace & (size == 32)).select(whole="core", core=pl.col("core").str.slice(16))
+    whole = whole.unique().filter(pl.col("core").is_in(short.implode()) & (pl.len().over("core") == 1))
+    table = table.join(
+        whole.with_columns(kind=pl.lit("trace_id")), on=["kind", "core"], how="left", maintain_order="left"
+    )
+    return table.with_columns(
+        form=pl.when(pl.col("whole").is_not_null()).then(pl.lit("lower_64_bits")).otherwise("form"),
+        core=pl.coalesce("whole", "core"),
+    ).drop("whole")
 
 
 def _base64(table: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.bounds import SURE
-from strataline.correlate.delays import LEARNED, Density, delays, density, examples, moments, sorts
+from strataline.correlate.delays import FINEST_NS, LEARNED, Density, delays, density, examples, moments, sorts
 from strataline.correlate.matching import marginals
 from strataline.correlate.merge import merge, open_events, unit_of
 from strataline.correlate.order import RANK
@@ -156,7 +156,8 @@ def _link(work: Work, least: float) -> Work:
     places = Places.of(every_place)
     step_of = dict(rows.select("sort", "sort_step").unique().iter_rows())
     by_ids = every_place.join(tied.filter(pl.col("confidence") == 1).select("n"), on="n", how="semi")
-    models = _models(by_ids, {sort for sort, step in step_of.items() if step in set(loose["sort_step"])})
+    units = _units_written(work.events.select("n", "unit").join(fresh.select("n", "sort"), on="n"))
+    models = _models(by_ids, {sort for sort, step in step_of.items() if step in set(loose["sort_step"])}, units)
     loose = _units(loose, tied, models)
     candidates = []
     window = work.options.window_ns
@@ -165,7 +166,7 @@ def _link(work: Work, least: float) -> Work:
         if sort in models:
             found = [_candidates(some, same, places, models[int(sort)], window)]
         else:
-            found = _peeled(some, same, places, _borrowed(some, models, step_of), least, window)
+            found = _peeled(some, same, places, _borrowed(some, models, step_of), units, least, window)
         candidates += [one for one in found if one is not None]
     if not candidates:
         return work
@@ -195,7 +196,17 @@ def _places(tied: pl.DataFrame) -> pl.DataFrame:
     return moments(tied).join(tied.select("n", "request", "clock", "doubt"), on="n").join(whose, on="request")
 
 
-def _models(places: pl.DataFrame, wanted: set[int]) -> dict[int, list[Model]]:
+def _units_written(events: pl.DataFrame) -> dict[int, int]:
+    """Of each sort, the finest unit (ns) that its times are written in."""
+    return dict(events.group_by("sort").agg(pl.col("unit").min()).iter_rows())
+
+
+def _lattice(units: dict[int, int], sort: int, other: int) -> int:
+    """What lies between two delays at least: times in whole seconds coincide often, and by chance as well."""
+    return max(FINEST_NS, min(units.get(sort, 1), units.get(other, 1)))
+
+
+def _models(places: pl.DataFrame, wanted: set[int], units: dict[int, int]) -> dict[int, list[Model]]:
     """For each of the `wanted` sorts, the steps it is best measured from, best first."""
     rows = examples(places.select("n", "request", "mark", "when"))
     given = rows.filter((pl.col("mark") // 2).is_in(list(wanted)))
@@ -203,7 +214,7 @@ def _models(places: pl.DataFrame, wanted: set[int]) -> dict[int, list[Model]]:
     for mark, anchor, seen, over, together in delays(given, rows):
         if len(seen) < LEARNED:
             continue
-        shape = density(seen)
+        shape = density(seen, _lattice(units, mark // 2, anchor // 2))
         found.setdefault(mark // 2, []).append((together < 0.5, shape.surprise, mark, anchor, shape, over <= 0.01))
     models = {}
     for sort, ranked in found.items():
@@ -230,7 +241,13 @@ def _units(loose: pl.DataFrame, tied: pl.DataFrame, models: dict[int, list[Model
 
 
 def _peeled(
-    some: pl.DataFrame, same: pl.DataFrame, places: Places, borrowed: list[list[Model]], least: float, window: int
+    some: pl.DataFrame,
+    same: pl.DataFrame,
+    places: Places,
+    borrowed: list[list[Model]],
+    units: dict[int, int],
+    least: float,
+    window: int,
 ) -> list[pl.DataFrame | None]:
     """Candidates of events of a sort that no id ties, by what fits most of them, then by what fits most of the rest.
 
@@ -240,7 +257,7 @@ def _peeled(
     columns = ("n", "t", "layer", "sort")
     every = pl.concat([same.select(columns), some.select(columns)])
     for _ in range(PEELS):
-        unseen = [] if least > UNCONFIRMED else _unseen(every, places)
+        unseen = [] if least > UNCONFIRMED else _unseen(every, places, units)
         found = [
             one.with_columns(pl.col("chance") * limit)
             for ways, limit in ((borrowed, 1.0), (unseen, UNCONFIRMED))
@@ -273,7 +290,7 @@ def _borrowed(some: pl.DataFrame, models: dict[int, list[Model]], step_of: dict[
     return [ranked for sort, ranked in sorted(models.items()) if step_of[sort] == step]
 
 
-def _unseen(some: pl.DataFrame, places: Places) -> list[list[Model]]:
+def _unseen(some: pl.DataFrame, places: Places, units: dict[int, int]) -> list[list[Model]]:
     """Models of a sort that no id ties: of steps around which its events pile up beyond chance.
 
     Most of the events must take part, and most of the steps or, where they lie close, nearly all of the events: a page
@@ -296,7 +313,8 @@ def _unseen(some: pl.DataFrame, places: Places) -> list[list[Model]]:
     found = []
     for _, mark, times in near[:NEAREST]:
         reach = min(WIDEST_NS, 32 * max(float(times[-1] - times[0]), 1.0) / len(times))
-        scale = _SCALE[reach >= _SCALE]
+        unit = _lattice(units, int(some["sort"][0]), mark // 2)
+        scale = np.unique(np.round(_SCALE[(reach >= _SCALE) & (unit <= _SCALE)] / unit) * unit)
         edges = np.concatenate([-scale[::-1], [0.0], scale])
         if len(edges) < 8:
             continue

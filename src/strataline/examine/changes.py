@@ -39,6 +39,8 @@ BESIDE = 1.5
 FEW = 8
 MOST = 50
 """Values of one setting, at most."""
+MIXED, MIXED_SHARE = 10, 0.1
+"""Records of a value, and their share, between the first and the last of another, from which on the two are in use."""
 CLOCKS = 20
 """A service with more clocks than this (browsers) is looked at as one."""
 NEAR = (10, 0.05)
@@ -221,7 +223,10 @@ def _values(facts: Facts) -> pl.DataFrame:
             pl.when(pl.col("template_version").is_not_null()).then("template_hash"),
         ),
         ("retrieval", "index", index, pl.col("index_version")),
+        # What each search goes to, and what each call asks for, is a setting where it is the same for a while.
+        ("retrieval", "index", pl.lit("searched"), pl.col("index_name")),
         ("retrieval", "embedding", index, pl.col("embedding_model")),
+        ("model", "model", pl.lit("requested"), pl.col("requested_model")),
         ("model", "model", pl.col("requested_model"), pl.col("served_model")),
         ("model", "provider", pl.col("requested_model"), pl.col("provider")),
         ("policy", "policy", policy, pl.col("policy_version")),
@@ -280,7 +285,14 @@ def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value
 def _by_program(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` by the program that states them: the clocks of one that has many are one."""
     many = pl.col("clock").n_unique().over("layer", "scope", "service") > CLOCKS
-    rows = rows.with_columns(clock=pl.when(many).then(pl.lit("", dtype=pl.Categorical)).otherwise("clock"))
+    rows = rows.with_columns(many=many)
+    if rows["many"].any():
+        # A device says its version in each of its records, and in a row: of these, the one says no more than the first.
+        own = ["layer", "scope", "key", "service", "clock"]
+        rows = rows.sort("t", "event_id")
+        rows = rows.filter(~pl.col("many") | pl.col("value").ne_missing(pl.col("value").shift().over(own)))
+    none = pl.lit("", dtype=pl.Categorical)
+    rows = rows.with_columns(clock=pl.when("many").then(none).otherwise("clock")).drop("many")
     # Where all policies of a program have one version at a time, it is the program's.
     place = ["layer", "scope", "service", "clock"]
     versions = rows.filter(pl.col("scope") == "policy").sort("t", "event_id")
@@ -313,6 +325,9 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     of = ["g", "value"]
     count, first, last = pl.len().over(of), pl.col("i").min().over(of), pl.col("i").max().over(of)
     share = ((count - 1) / (last - first).cast(pl.Float64)).fill_nan(1.0).clip(0.0, 1 - 1e-9)
+    # A value may be rarer where another is in use too, as in a roll-out to a part: its absences there are no end of it.
+    rows = rows.join(_beside(rows), on=of, how="left", maintain_order="left")
+    share = pl.min_horizontal(share, "beside")
     gap = pl.col("i") - pl.col("i").shift().over(of)
     absence = (pl.lit(ABSENT).log() / (1 - share).log()).ceil()
     # A value may be rarer in one part than in another: its longer absences say how rare.
@@ -336,6 +351,27 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
         ends=~pl.col("latest") | _unlikely(stays, stays["end"] + 1),
     )
     return _changed(_turns(stays).join(rows.select("g", "i", "t", "event_id", *setting), on=["g", "i"], how="left"))
+
+
+def _beside(rows: pl.DataFrame) -> pl.DataFrame:
+    """g, value, ``beside``: the least share that a value has between the first and the last record of another one.
+
+    Null where it has none, or fewer than `MIXED` records or than `MIXED_SHARE` there: then the other took its place.
+    """
+    found = []
+    for (g,), some in rows.select("g", "value", "i").partition_by("g", as_dict=True).items():
+        places = {value: one["i"].to_numpy() for (value,), one in some.partition_by("value", as_dict=True).items()}
+        for value, mine in places.items():
+            shares = []
+            for other, theirs in places.items():
+                first, last = theirs.min(), theirs.max()
+                ends = np.searchsorted(np.sort(mine), [first, last])
+                count, length = int(ends[1] - ends[0]), int(last - first + 1)
+                if other != value and count >= max(MIXED, MIXED_SHARE * length):
+                    shares.append(count / length)
+            found.append((g, value, min(shares, default=None)))
+    told = pl.DataFrame(found, schema={"g": pl.Int64, "value": pl.String, "beside": pl.Float64}, orient="row")
+    return told.with_columns(pl.col("value").cast(rows.schema["value"]))
 
 
 def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:

@@ -1,37 +1,19 @@
-"""One case against another, such as an incident against a good day: versions, verdicts, variants, latency per step."""
+"""One case against another, such as an incident against a good day: versions, verdicts, variants, what was measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import polars as pl
-from scipy.stats import mannwhitneyu
 
 from strataline.event import CONTRASTS, PRODUCT_LAYERS
 from strataline.examine.contrast import compare
 from strataline.examine.dimensions import dimensions
 from strataline.examine.facts import Facts
-
-FEW = 20
-"""A step that fewer requests of either case have is not compared."""
+from strataline.examine.measures import measured, measures
 
 VARIANTS = pl.Schema({"variant": pl.String(), "here": pl.Int64(), "there": pl.Int64()})
 """Sequences of kinds of events, and how many requests of each case have them."""
-
-LATENCY = pl.Schema(
-    {
-        "step": pl.String(),
-        "here": pl.Int64(),
-        "here_median_ms": pl.Float64(),
-        "here_p95_ms": pl.Float64(),
-        "there": pl.Int64(),
-        "there_median_ms": pl.Float64(),
-        "there_p95_ms": pl.Float64(),
-        "p": pl.Float64(),
-    }
-)
-"""``step``: an operation (how long it took by its own clock) or ``to KIND`` (from the opening event to the first event
-of that kind, by corrected times); ``p``: Mann-Whitney, two-sided, uncorrected."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +25,21 @@ class Comparison:
         there: requests of the second.
         values: `event.CONTRASTS`, the first case as affected and the second as baseline.
         variants: `VARIANTS`, the most frequent of both first.
-        latency: `LATENCY`, in order of step.
+        measures: `event.MEASURES`, the first case as affected and the second as baseline.
     """
 
     here: int
     there: int
     values: pl.DataFrame
     variants: pl.DataFrame
-    latency: pl.DataFrame
+    measures: pl.DataFrame
 
 
 def comparison(here: Facts, there: Facts) -> Comparison:
     """Compare two cases."""
     sides = {"a": here, "b": there}
     values = pl.concat([_prefixed(_values(facts), side) for side, facts in sides.items()])
+    numbers = pl.concat([_prefixed(measured(facts), side) for side, facts in sides.items()])
     asked = {side: (side + ":" + facts.requests["request"]) for side, facts in sides.items()}
     variants = [_variants(facts) for facts in sides.values()]
     both = variants[0].join(variants[1], on="variant", how="full", coalesce=True, suffix="_b").fill_null(0)
@@ -66,12 +49,12 @@ def comparison(here: Facts, there: Facts) -> Comparison:
         there.total,
         CONTRASTS.conform(compare(values, asked["a"], asked["b"])),
         both.sort(pl.col("here") + pl.col("there"), "variant", descending=[True, False]),
-        _latency(_steps(here), _steps(there)),
+        measures(numbers, asked["a"], asked["b"]),
     )
 
 
 def _prefixed(values: pl.DataFrame, side: str) -> pl.DataFrame:
-    return values.select((side + ":" + pl.col("request")).alias("request"), "dimension", "value")
+    return values.with_columns(request=side + ":" + pl.col("request"))
 
 
 def _values(facts: Facts) -> pl.DataFrame:
@@ -104,34 +87,3 @@ def _variants(facts: Facts) -> pl.DataFrame:
     new = (pl.col("kind") != pl.col("kind").shift().over("request")).fill_null(value=True)
     sequences = tied.filter(new).group_by("request", maintain_order=True).agg(pl.col("kind").str.join(" > "))
     return sequences.group_by(variant="kind").agg(n=pl.len())
-
-
-def _steps(facts: Facts) -> pl.DataFrame:
-    """(step, ns): one row per operation, and per request and kind."""
-    tied = facts.look("request", "kind", "link_method", "duration_ns", "t", "t_end")
-    tied = tied.filter(pl.col("request").is_not_null() & pl.col("t").is_not_null())
-    took = pl.coalesce("duration_ns", pl.when(pl.col("t_end") > pl.col("t")).then(pl.col("t_end") - pl.col("t")))
-    operations = tied.select(step="kind", ns=took).drop_nulls()
-    opening = tied.filter(pl.col("link_method") == "opening").group_by("request").agg(start=pl.col("t").min())
-    firsts = tied.filter(pl.col("link_method") != "opening").group_by("request", "kind").agg(pl.col("t").min())
-    reached = firsts.join(opening, on="request").select(
-        step=pl.format("to {}", "kind"), ns=pl.col("t") - pl.col("start")
-    )
-    return pl.concat([operations, reached])
-
-
-def _latency(here: pl.DataFrame, there: pl.DataFrame) -> pl.DataFrame:
-    rows = []
-    sides = [
-        {str(step): of["ns"].cast(pl.Float64) / 1e6 for (step,), of in side.group_by("step")} for side in (here, there)
-    ]
-    for step in sorted(set(sides[0]) & set(sides[1])):
-        a, b = sides[0][step], sides[1][step]
-        if min(a.len(), b.len()) < FEW:
-            continue
-        row: dict[str, object] = {"step": step}
-        for name, ms in (("here", a), ("there", b)):
-            row |= {name: ms.len(), f"{name}_median_ms": ms.median(), f"{name}_p95_ms": ms.quantile(0.95, "nearest")}
-        row["p"] = float(mannwhitneyu(a.sort().to_numpy(), b.sort().to_numpy()).pvalue)
-        rows.append(row)
-    return pl.DataFrame(rows, schema=LATENCY).with_columns(pl.col(pl.Float64).round_sig_figs(6))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from strataline.event import CONTRASTS
+from strataline.event import CONTRASTS, MEASURES
 from strataline.examine.changes import changes
 from strataline.examine.check import Check
 from strataline.examine.checks import CHECKS
@@ -16,6 +16,7 @@ from strataline.examine.coverage import presence, services, unseen
 from strataline.examine.dimensions import contrasts
 from strataline.examine.facts import Affected, Facts
 from strataline.examine.impact import Impact, impact
+from strataline.examine.measures import measured, measures
 from strataline.examine.run import run
 
 
@@ -30,6 +31,7 @@ class Examined:
         hits: `event.HITS`.
         changes: `event.CHANGES`.
         contrasts: `event.CONTRASTS`, those that pass the rule first; empty without an affected set.
+        measures: `event.MEASURES`, those that pass the rule first; empty without an affected set.
         impact: whom the affected requests reached; null without an affected set.
         checks: what was run.
         presence: `coverage.PRESENCE`: per layer and hour, in how many requests it is present, absent, …
@@ -43,6 +45,7 @@ class Examined:
     hits: pl.DataFrame
     changes: pl.DataFrame
     contrasts: pl.DataFrame
+    measures: pl.DataFrame
     impact: Impact | None
     checks: tuple[Check, ...]
     presence: pl.DataFrame
@@ -70,7 +73,8 @@ def examine(
     chosen = tuple(checks)
     found = run(facts, chosen)
     events = facts.table("events", "layer", "source", "request", "corrected_time")
-    some = facts.affected is not None and facts.affected.requests.len() > 0
+    affected = facts.affected
+    some = affected is not None and affected.requests.len() > 0
     return Examined(
         total=facts.total,
         affected=facts.affected,
@@ -78,6 +82,9 @@ def examine(
         hits=found.hits,
         changes=changes(facts, feed),
         contrasts=contrasts(facts) if some else CONTRASTS.empty(),
+        measures=measures(measured(facts), affected.requests, affected.baseline)
+        if affected and some
+        else MEASURES.empty(),
         impact=impact(facts, signalled=signalled, mitigated=mitigated) if some else None,
         checks=chosen,
         presence=presence(facts.tables["requests"]),

@@ -28,7 +28,7 @@ UNKNOWABLE = (
     "An offset is relative to the reference clock. How far the reference itself is from true time cannot be known"
     " from logs."
 )
-_NOTHING = "not moved: nothing ties it to another clock"
+_NOTHING = "not moved: nothing bounds it by another clock"
 _AT_ZERO = "not moved: the bracket allows an offset of 0"
 
 

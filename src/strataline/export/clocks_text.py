@@ -106,7 +106,7 @@ def _family(name: str, some: pl.DataFrame, page: Page) -> list[str]:
             f" all between {low} and {high}",
         )
     for basis, number in figures["basis"].items():
-        means = BASES.get(basis, basis) if basis != "unmoved" else "not moved: nothing ties it, or its bracket allows 0"
+        means = BASES.get(basis, basis) if basis != "unmoved" else "not moved: nothing bounds it, or that allows 0"
         text += page.prose([(f"  {number:>6,}  ", "")], means)
     return text
 

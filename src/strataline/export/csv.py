@@ -23,7 +23,7 @@ GUARDED = ("=", "+", "-", "@", "'", "＝", "＋", "－", "＠")
 """What a text gets an apostrophe before."""
 _CLASS = "".join(f"\\x{{{ord(one):x}}}" for one in GUARDED)
 
-ODD = Odd(UNSEEN_IN_LINE, (), printable)
+ODD = Odd(UNSEEN_IN_LINE, printable, r"(?s:[\x00-\x1f].)")
 """Lines with line ends inside, or with what nobody sees."""
 
 PLAIN = (pl.Int64(), pl.Float64(), pl.Boolean())
@@ -42,8 +42,8 @@ def head(names: Iterable[str]) -> bytes:
 
 
 def line(cells: Iterable[str]) -> str:
-    """A line of `cells`, in SQL."""
-    return "concat(" + ", ',', ".join(cells) + ")"
+    """A line of `cells` with its end, in SQL."""
+    return "concat(" + ", ',', ".join(cells) + ", chr(10))"
 
 
 def quoted(text: str) -> str:

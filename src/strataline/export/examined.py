@@ -59,6 +59,8 @@ def listed(examined: Any, *, hits: bool = False) -> dict[str, Any]:
         "contrasts": rows(examined.contrasts.filter("shown")),
         "contrasts_compared": examined.contrasts.height,
         "contrasts_mean": ASSOCIATION,
+        "measures": rows(examined.measures.filter("shown")),
+        "measures_compared": examined.measures.height,
         "changes": rows(examined.changes),
         "presence": rows(examined.presence),
         "services": rows(examined.services),
@@ -92,6 +94,6 @@ def compared(found: Any) -> dict[str, Any]:
         "requests": {"here": found.here, "there": found.there},
         "values": rows(found.values),
         "variants": rows(found.variants),
-        "latency": rows(found.latency),
+        "measures": rows(found.measures),
         "means": ASSOCIATION,
     }

@@ -11,7 +11,7 @@ import polars as pl
 from strataline.escape import defang
 from strataline.export.examined import READ
 from strataline.export.page import Page
-from strataline.wording import ABSENCE, ASSOCIATION, LEFT_OPEN, count, date_time, duration, epoch_ms
+from strataline.wording import ABSENCE, ASSOCIATION, LEFT_OPEN, MEASURED, count, date_time, duration, epoch_ms, figure
 
 Row = Mapping[str, Any]
 
@@ -58,6 +58,7 @@ def page(examined: Any, case: str, *, every: bool = False, width: int | None = N
     if fired.is_empty():
         text += page.section("Findings", page.prose([("  ", "")], "no check fired"))
     text += _contrasts(examined, every, page)
+    text += _measured(examined, every, page)
     text += _changes(examined.changes, every, page)
     text += _layers(examined, every, page)
     clear = examined.findings.filter(pl.col("result") == "clear")
@@ -185,6 +186,36 @@ def _contrasts(examined: Any, every: bool, page: Page) -> list[str]:
     return page.section("What was different", text)
 
 
+def _measured(examined: Any, every: bool, page: Page) -> list[str]:
+    if examined.affected is None:
+        return []
+    shown = examined.measures.filter("shown")
+    some = examined.measures if every else shown.head(_CONTRASTS)
+    none = page.prose([("  ", "")], "no number passed the rule")
+    text = _measures(some, ("affected", "compared"), page) if some.height else none
+    more = shown.height - some.height
+    if not every and more > 0:
+        text += page.labelled("", [(f"{more:,} more: --all", "dim")])
+    said = f"{count(examined.measures.height, 'measure')} compared. {MEASURED}"
+    return page.section("What was measured", [*text, *page.prose([("  ", "")], said, "dim")])
+
+
+def _measures(some: pl.DataFrame, sides: tuple[str, str], page: Page) -> list[str]:
+    """Medians and 95th percentiles of both sides, and in how many pairs the first is greater."""
+    one, other = sides
+    lines: list[Sequence[str]] = [["what", one, "median", "p95", other, "median", "p95", "greater", "unit"]]
+    for row in some.to_dicts():
+        marks = [name for name, on in (("small n", row["small"]), ("does not pass", not row["shown"])) if on]
+        unit = row["unit"] + (f" ({', '.join(marks)})" if marks else "")
+        cells = [
+            cell
+            for side in ("affected", "baseline")
+            for cell in (f"{row[f'{side}_n']:,}", figure(row[f"{side}_median"]), figure(row[f"{side}_p95"]))
+        ]
+        lines.append([defang(row["measure"]), *cells, f"{100 * row['greater']:.0f} %", unit])
+    return page.table(lines, right=tuple(range(1, 8)))
+
+
 def _layers(examined: Any, every: bool, page: Page) -> list[str]:
     """In how many requests each layer is present, and what no log of the case shows."""
     counts = [pl.col(name).sum() for name in ("present", "absent", "not_covered", "ambiguous")]
@@ -289,21 +320,8 @@ def compared(
     lines = [["here", "there", "sequence of events"]]
     lines += [[f"{row['here']:,}", f"{row['there']:,}", row["variant"]] for row in variants.to_dicts()]
     text += page.section("Variants", page.table(lines, right=(0, 1)) if variants.height else [])
-    lines = [["step", "here", "median ms", "p95 ms", "there", "median ms", "p95 ms", "p"]]
-    lines += [
-        [
-            row["step"],
-            f"{row['here']:,}",
-            f"{row['here_median_ms']:,.1f}",
-            f"{row['here_p95_ms']:,.1f}",
-            f"{row['there']:,}",
-            f"{row['there_median_ms']:,.1f}",
-            f"{row['there_p95_ms']:,.1f}",
-            f"{row['p']:.2g}",
-        ]
-        for row in found.latency.to_dicts()
-    ]
-    right = tuple(range(1, 8))
-    text += page.section("Latency per step", page.table(lines, right=right) if found.latency.height else [])
+    numbers = found.measures if every else found.measures.filter(pl.col("shown") | (pl.col("unit") == "ms"))
+    none = page.prose([("  ", "")], "no number passed the rule")
+    text += page.section("What was measured", _measures(numbers, ("here", "there"), page) if numbers.height else none)
     text += ["", *page.prose([("", "")], ASSOCIATION, "dim")]
     return "\n".join(text) + "\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, BinaryIO
 
 import polars as pl
@@ -24,14 +24,21 @@ def write(tables: Tables, out: BinaryIO) -> int:
     return write_lines(tables, line(members(EVENTS.columns)), out, ODD)
 
 
-def members(columns: Iterable[Column]) -> list[str]:
-    """The members of an object, in SQL: ``"name":value``, or null."""
-    return [f"{literal(json.dumps(one.name) + ':')} || {_value(one)}" for one in columns]
+def members(columns: Iterable[Column]) -> list[tuple[str, str]]:
+    """The members of an object, each a name and a value in SQL, or null."""
+    return [(one.name, _value(one)) for one in columns]
 
 
-def line(members: Iterable[str]) -> str:
-    """An object of `members`, in SQL; those that are null are left out."""
-    return f"concat('{{', concat_ws(',', {', '.join(members)}), '}}')"
+def line(members: Sequence[tuple[str, str]]) -> str:
+    """An object of `members` and a line end, in SQL; those that are null are left out, but the first may not be.
+
+    One `concat`, as each that is within another copies the line once more.
+    """
+    keys = [
+        ("," if place else "{") + json.dumps(name, ensure_ascii=False) + ":" for place, (name, _) in enumerate(members)
+    ]
+    parts = [f"{literal(key)} || {value}" for key, (_, value) in zip(keys, members, strict=True)]
+    return f"concat({', '.join(parts)}, '}}' || chr(10))"
 
 
 def _value(column: Column) -> str:
@@ -90,5 +97,5 @@ def _finite(value: Any) -> Any:
 # Within a text, a quote has a backslash before it: this stands nowhere else.
 _MARKED = '"documents":\x7f'
 
-ODD = Odd(UNSEEN_IN_LINE, (b"\x7f",), mend)
-"""Lines with a character that nobody sees, which in ASCII is a delete alone: JSON escapes the others."""
+ODD = Odd(UNSEEN_IN_LINE, mend, None)
+"""Lines with a character that nobody sees. Of those in ASCII, JSON escapes all but a delete."""

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from strataline.errors import CaseError
 from strataline.event import EVENTS, Table
-from strataline.export.sql import Tables
+
+# A case is opened through this module: reading a table needs neither Arrow nor DuckDB.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from strataline.export.sql import Tables
 
 ROWS = 131_072
 """Rows of a row group."""
 
 _COLUMNS = b"strataline.columns"
+_ROW = "row of the file"
+# Columns of which each is read whole; rows between two that are read at once, and how often that is worth it.
+_NARROW, _NEAR, _RUNS = 16, 8192, 8
 
 
 def described(table: Table) -> pa.Schema:
@@ -28,6 +34,8 @@ def described(table: Table) -> pa.Schema:
 
     Who reads fields without their metadata has the same in that of the file: ``strataline.columns``, one JSON object.
     """
+    import pyarrow as pa
+
     said = {one.name: {"meaning": one.meaning, **({"unit": one.unit} if one.unit else {})} for one in table.columns}
     fields = [field.with_metadata(said[field.name]) for field in table.arrow_schema]
     whole = {
@@ -41,12 +49,18 @@ def described(table: Table) -> pa.Schema:
 
 def write(table: Table, frame: pl.DataFrame, path: Path) -> None:
     """Write `frame` as the Parquet file of `table` (zstd, one writer thread, row groups of 128 Ki rows)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     arrow = pa.Table.from_arrays(table.to_arrow(frame).columns, schema=described(table))
     pq.write_table(arrow, path, compression="zstd", row_group_size=ROWS)
 
 
 def export(tables: Tables, out: BinaryIO) -> int:
     """Write the chosen events as one file, in their order; return how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     schema, file = described(EVENTS), tables.files.get("events")
     if tables.requests is None and file is not None:
         # The file of a case is what is asked for, unless it was written before columns were described.
@@ -87,16 +101,29 @@ def _read(table: Table, file: Path, known: pl.Schema, columns: Sequence[str] | N
     there = [name for name in names if name in known]
     # Of a table without any of them, its rows count all the same.
     frame = pl.read_parquet(file, columns=there or list(known)[:1], glob=False, hive_partitioning=False)
-    return _whole(table, known, frame).select(names)
+    return frame.with_columns(_mended(table, known, names)).select(names)
 
 
-def _whole(table: Table, known: pl.Schema, frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with the columns and dtypes of `table`: a case of another version may lack some, or have others."""
-    lacking = (pl.lit(None, dtype=table.schema[name]).alias(name) for name in table.names if name not in known)
-    other = (
-        pl.col(n).cast(table.schema[n]) for n in frame.columns if n in table.schema and known[n] != table.schema[n]
-    )
-    return frame.with_columns(*lacking, *other)
+def scan(table: Table, file: Path) -> pl.LazyFrame:
+    """As `read`, lazily: of a column that is asked for nothing but what is wanted is read.
+
+    Raises:
+        OSError, polars.exceptions.PolarsError: if its schema cannot be read.
+        ValueError: if its columns are not those of the table.
+    """
+    known = pl.read_parquet_schema(file)
+    table.conform(pl.DataFrame(schema=known))
+    lazy = pl.scan_parquet(file, glob=False, hive_partitioning=False)
+    return lazy.with_columns(_mended(table, known, table.names)).select(table.names)
+
+
+def _mended(table: Table, known: Mapping[str, pl.DataType], names: Iterable[str]) -> list[pl.Expr]:
+    """Those of the columns that a case of another version lacks, or has with another dtype."""
+    return [
+        pl.lit(None, dtype=table.schema[name]).alias(name) if name not in known else pl.col(name).cast(dtype)
+        for name in names
+        if known.get(name) != (dtype := table.schema[name])
+    ]
 
 
 class Stored(MutableMapping[str, pl.DataFrame]):
@@ -152,17 +179,34 @@ class Stored(MutableMapping[str, pl.DataFrame]):
         with _readable(file):
             return _read(table, file, self._schemas[name], columns)
 
-    def among(self, name: str, column: str, values: pl.Series) -> pl.DataFrame:
-        """The rows of the table called `name` whose `column` is one of `values`, in its order, and no others."""
-        wanted = pl.col(column).is_in(values.implode())
-        if name in self._read:
-            return self._read[name].filter(wanted)
+    def only(self, name: str, wanted: pl.Expr, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows of the table called `name` of which `wanted` holds; the others do not stay in memory."""
         table, file = self._files[name]
-        known = self._schemas[name]
+        if name in self._read:
+            found = self._read[name].filter(wanted)
+            return found if columns is None else found.select(columns)
         with _readable(file):
-            return _whole(
-                table, known, pl.scan_parquet(file, glob=False, hive_partitioning=False).filter(wanted).collect()
-            )
+            return _only(scan(table, file), wanted, table.names if columns is None else columns)
+
+
+def _only(table: pl.LazyFrame, wanted: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows of which `wanted` holds, which mostly lie near each other, such as those of a request.
+
+    A filter reads every column of every row group: 15 times as long as to look for the rows first, and then to read
+    where they lie.
+    """
+    if len(columns) <= _NARROW:
+        return table.filter(wanted).select(columns).collect(engine="streaming")
+    here = table.with_row_index(_ROW).filter(wanted).select(_ROW).collect(engine="streaming")[_ROW].cast(pl.Int64)
+    places = here.to_frame().group_by((here.diff().fill_null(0) > _NEAR).cum_sum().alias("run"), maintain_order=True)
+    runs = places.agg(pl.col(_ROW).min().alias("first"), pl.col(_ROW)).drop("run")
+    if runs.height > _RUNS:
+        return table.filter(wanted).select(columns).collect(engine="streaming")
+    found = [
+        table.slice(first, rows[-1] - first + 1).select(columns).collect()[[row - first for row in rows]]
+        for first, rows in runs.iter_rows()
+    ]
+    return pl.concat(found) if found else table.clear().select(columns).collect()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -14,7 +13,7 @@ from strataline.errors import CaseError
 from strataline.escape import UNSEEN_IN_LINE, json_line
 from strataline.export import csv, jsonl
 from strataline.export.page import Page
-from strataline.export.sql import BATCH, Odd, Tables, literal, pour
+from strataline.export.sql import BATCH, Odd, Tables, pour
 from strataline.wording import count
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -26,7 +25,7 @@ def _mend(line: str) -> str:
 
 
 # Whoever asks may ask for any number, however deep in a list.
-_ODD = Odd(rf"NaN|Infinity|{UNSEEN_IN_LINE}", (b"\x7f", b"NaN", b"Infinity"), _mend)
+_ODD = Odd(rf"NaN|Infinity|{UNSEEN_IN_LINE}", _mend, "NaN|Infinity")
 
 
 def ask(tables: Tables, sql: str) -> pa.RecordBatchReader:
@@ -63,7 +62,7 @@ def write(result: pa.RecordBatchReader, form: str, out: BinaryIO) -> int:
                 writer.register("rows", pa.Table.from_batches([batch]).rename_columns(schema.names))
                 line = _csv(schema) if form == "csv" else _json(schema)
                 odd = csv.ODD if form == "csv" else _ODD
-                rows += pour(writer.sql(f"SELECT concat({line}, chr(10)) AS line FROM rows"), out, odd)
+                rows += pour(writer.sql(f"SELECT {line} AS line FROM rows"), out, odd)
     except (duckdb.Error, pa.ArrowException) as problem:
         raise _refused(problem) from problem
     return rows
@@ -152,7 +151,7 @@ def _json(schema: pa.Schema) -> str:
     for field in schema:
         text = _text(field)
         value = f"to_json({_quoted(field.name) if text is None or pa.types.is_nested(field.type) else text})"
-        members.append(f"{literal(json.dumps(field.name, ensure_ascii=False) + ':')} || coalesce({value}, 'null')")
+        members.append((field.name, f"coalesce({value}, 'null')"))
     return jsonl.line(members)
 
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -130,13 +131,33 @@ class Odd:
 
     Args:
         pattern: of such a line (RE2, which Arrow and DuckDB run).
-        signs: one of which is in every such line that is ASCII; without any, every line is held against the pattern.
         mend: what such a line becomes.
+        plain: the pattern where a line is ASCII without a delete; null where such a line is never odd.
     """
 
     pattern: str
-    signs: tuple[bytes, ...]
     mend: Callable[[str], str]
+    plain: str | None
+
+    def places(self, lines: pa.LargeStringArray, data: memoryview) -> npt.NDArray[np.int64]:
+        """Where such lines stand in `lines`, in order; `data` are their bytes."""
+        odd = np.zeros(len(lines), dtype=bool)
+        if self.plain is not None:
+            odd |= _matched(lines, self.plain)
+        # Characters by the hundred make a pattern slow, and most lines are ASCII.
+        if len(data) and np.frombuffer(data, dtype=np.uint8).max() >= _DELETE:
+            ascii_ = pc.string_is_ascii(lines).to_numpy(zero_copy_only=False)
+            strange = np.flatnonzero(~ascii_ | _matched(lines, chr(_DELETE)))
+            odd[strange] |= _matched(lines.take(pa.array(strange)), self.pattern)
+        return np.flatnonzero(odd)
+
+
+_DELETE = 0x7F
+
+
+def _matched(lines: pa.LargeStringArray, pattern: str) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = pc.match_substring_regex(lines, pattern).to_numpy(zero_copy_only=False)
+    return found
 
 
 def write_lines(tables: Tables, line: str, out: BinaryIO, odd: Odd, where: str = "true") -> int:
@@ -144,12 +165,12 @@ def write_lines(tables: Tables, line: str, out: BinaryIO, odd: Odd, where: str =
 
     Args:
         tables: the case.
-        line: the line in SQL, without its end.
+        line: the line in SQL, with its end.
         out: where to.
         odd: lines that SQL alone does not make safe.
         where: which of the chosen events.
     """
-    return pour(tables.database.sql(f"SELECT concat({line}, chr(10)) AS line FROM chosen WHERE {where}"), out, odd)
+    return pour(tables.database.sql(f"SELECT {line} AS line FROM chosen WHERE {where}"), out, odd)
 
 
 def pour(relation: duckdb.DuckDBPyRelation, out: BinaryIO, odd: Odd) -> int:
@@ -159,21 +180,21 @@ def pour(relation: duckdb.DuckDBPyRelation, out: BinaryIO, odd: Odd) -> int:
         lines = batch.column("line")
         rows += len(lines)
         data = _bytes(lines)
-        if not odd.signs or not data.isascii() or any(sign in data for sign in odd.signs):
-            hit = np.flatnonzero(pc.match_substring_regex(lines, odd.pattern).to_numpy(zero_copy_only=False))
-            if len(hit):
-                texts = lines.to_pylist()
-                for place in hit:
-                    texts[place] = odd.mend(texts[place][:-1]) + "\n"
-                data = "".join(texts).encode()
-        out.write(data)
+        places = odd.places(lines, data)
+        if len(places):
+            texts = lines.to_pylist()
+            for place in places:
+                texts[place] = odd.mend(texts[place][:-1]) + "\n"
+            out.write("".join(texts).encode())
+        else:
+            out.write(data)
     return rows
 
 
-def _bytes(lines: pa.LargeStringArray) -> bytes:
+def _bytes(lines: pa.LargeStringArray) -> memoryview:
     """The texts of an array that holds no null, one after the other, as they lie in memory."""
     _, offsets, data = lines.buffers()
     if data is None:
-        return b""
+        return memoryview(b"")
     places = np.frombuffer(offsets, dtype=np.int64)[lines.offset : lines.offset + len(lines) + 1]
-    return bytes(memoryview(data)[int(places[0]) : int(places[-1])])
+    return memoryview(data)[int(places[0]) : int(places[-1])]

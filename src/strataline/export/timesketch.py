@@ -52,14 +52,14 @@ _TEXTS = ("name", "error_type", "input_excerpt", "output_excerpt", "change_old",
 def write_jsonl(tables: Tables, out: BinaryIO) -> int:
     """Write the chosen events that have a time; return how many."""
     own = [
-        f"""'"message":' || to_json({_message()})""",
-        f"""'"datetime":"' || {_MOMENT} || '"'""",
-        f"""'"timestamp":' || {_MICROSECONDS}""",
-        f"""'"timestamp_desc":' || to_json({_MEANT})""",
-        f"""'"tag":' || {_TAGS}""",
+        ("message", f"to_json({_message()})"),
+        ("datetime", f"""'"' || {_MOMENT} || '"'"""),
+        ("timestamp", _MICROSECONDS),
+        ("timestamp_desc", f"to_json({_MEANT})"),
+        ("tag", _TAGS),
     ]
-    ours = [f"""'"{one.name}":' || {_member(one)}""" for one in EVENTS.columns]
-    odd = Odd(f"{jsonl.ODD.pattern}|{_CONTROL}", (*jsonl.ODD.signs, rb"\u00"), _mend)
+    ours = [(one.name, _member(one)) for one in EVENTS.columns]
+    odd = Odd(f"{jsonl.ODD.pattern}|{_CONTROL}", _mend, _CONTROL)
     return write_lines(tables, jsonl.line([*own, *ours]), out, odd, TIMED)
 
 

@@ -126,8 +126,12 @@ _PARTS = ("time", "level", "logger", "message", "said")
 _PAIR = re.compile(r'(?:^|[\s,;({\[])([A-Za-z_][A-Za-z0-9_.\-]*)=("(?:[^"\\]|\\.)*"|[^\s,;"]*)')
 _WORD = re.compile(r"[a-z]+")
 _LASTED = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:h|ms|m|s|µs|μs|us|ns))+")
-_ISO_LIKE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_ISO_LIKE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\d\d?\.\d\d?\.\d{4} \d\d?:\d\d")
+"""How a time looks that has no name that is known: ISO 8601, or day.month.year."""
 _ID_LIKE = re.compile(r"(?i)^(?:[0-9a-f]{16,}|[0-9a-f]{8}-[0-9a-f-]{27}|[a-z][a-z0-9]{0,15}[-_:][a-z0-9_-]{12,})$")
+
+_NAMED_ID = re.compile(r"(?i)^(?:[0-9a-f]{8}-[0-9a-f-]{27}|[a-z][a-z0-9]{0,15}[-_:][a-z0-9_-]{16,})$")
+"""Ids that join whatever they are called; a hash of a text joins what holds the same text."""
 
 
 @dataclass(frozen=True)
@@ -470,6 +474,15 @@ def _fill(
         elif last != "id" and last.endswith("id") and _distinct_ids(texts[name]):
             draft.ids.append((name.lower(), take(name), None))
             draft.reasons[f"id {name.lower()}"] = f"`{where[name]}`: ends in id, and its values look like ids"
+    if not draft.ids:
+        # A log in other words than these: what is prefixed as requests are, or a UUID, names something all the same.
+        for name in [
+            name for name in left if _distinct_ids(texts[name]) and all(map(_NAMED_ID.match, texts[name][:100]))
+        ]:
+            draft.ids.append((name.lower(), take(name), None))
+            draft.reasons[f"id {name.lower()}"] = (
+                f"`{where[name]}`: its values look like ids, and no field is called one"
+            )
     services = named(*SERVICES)
     if services:
         draft.columns["service"] = Said("first", (services[0],))

@@ -197,7 +197,10 @@ CLOSERS = re.compile(
 KINDS: dict[str, tuple[tuple[str, str], ...]] = {
     "prompt": (
         ("prompt.retry", r"retry|retri(?:ed|es)"),
-        ("prompt.blocked", r"block|refus|guard"),
+        # A filter that did not act is told of in the same words as one that did.
+        ("app.log", r"(?:not|un|non)[._ -]?block|no[._ -]block|unchecked|unfiltered|fail(?:s|ed|ing)?[._ -]?open"),
+        ("prompt.blocked", r"block|refus|guard\w*[._ -]+(?:\S+[._ -]+)?(?:trigger|tripp|interven|reject|den(?:y|ied))"),
+        ("app.log", r"guard|moderat"),
         ("prompt.error", r"error|fail|exception|timeout"),
         ("prompt.rendered", r"render|template|prompt[._ -](?:built|build|assembled|composed)"),
         ("prompt.answered", r"(?:llm|model|completion|upstream)\S*[._ -](?:response|answer|done|result|complet|end)"),

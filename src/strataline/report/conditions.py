@@ -17,6 +17,7 @@ CONTRASTS = 40
 CHANGES = 80
 PER_LAYER = 4
 SETS = 12
+MEASURE_HEAD = ("measure", "unit", "affected", "median", "p95", "compared", "median", "p95", "greater", "mark")
 SILENT = 20
 """Sources of which so many sentences say what no record of them states."""
 REMAINDER = (
@@ -54,7 +55,38 @@ def different(pen: Pen, m: Material) -> list[str]:
             wording.ASSOCIATION,
             "Values of one group are had by the same requests: these logs cannot tell them apart.",
         ]
+        text += ["", "**What was measured**", "", *_measured(pen, m)]
     return [*text, "", "**Changes, in order of time**", "", *_changes(pen, m), *_change_findings(pen, m)]
+
+
+def _measured(pen: Pen, m: Material) -> list[str]:
+    shown = m.examined.measures.filter("shown")
+    said = (
+        f"{wording.count(m.examined.measures.height, 'measure')} of these requests were held against each other; "
+        f"{shown.height:,} pass the rule (appendix D). {wording.MEASURED}"
+    )
+    lines = [
+        pen.row(
+            "DER",
+            [
+                pen.prose(one["measure"]),
+                one["unit"],
+                f"{one['affected_n']:,}",
+                *(wording.figure(one[name]) for name in ("affected_median", "affected_p95")),
+                f"{one['baseline_n']:,}",
+                *(wording.figure(one[name]) for name in ("baseline_median", "baseline_p95")),
+                f"{100 * one['greater']:.0f} %",
+            ],
+            note="measures",
+        )
+        for one in shown.head(CONTRASTS).to_dicts()
+    ]
+    text = [pen.claim("DER", said, note="measures", lead="")]
+    if lines:
+        text += ["", *table(MEASURE_HEAD, lines)]
+    if shown.height > len(lines):
+        text += ["", f"{shown.height - len(lines):,} further measures: `strataline examine --all`."]
+    return text
 
 
 def _changes(pen: Pen, m: Material) -> list[str]:

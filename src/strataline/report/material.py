@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from strataline import rows, wording
-from strataline.event import PRODUCT_LAYERS, among
+from strataline.event import PRODUCT_LAYERS, only
 
 Row = Mapping[str, Any]
 
@@ -182,8 +182,9 @@ class Material:
             return []
         order = {one["request"]: n for n, one in enumerate(self.exemplars)}
         requests = self.chosen.filter(pl.col("request").is_in(list(order)))
-        events = among(self.frames, "events", "request", requests["request"])
-        found = rows.chains(requests, events, among(self.frames, "links", "from_event", events["event_id"]))
+        events = only(self.frames, "events", pl.col("request").is_in(requests["request"].implode()))
+        links = only(self.frames, "links", pl.col("from_event").is_in(events["event_id"].implode()))
+        found = rows.chains(requests, events, links)
         return sorted(found, key=lambda chain: order[chain.request["request"]])
 
     @cached_property

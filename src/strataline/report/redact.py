@@ -92,6 +92,20 @@ class Redactor:
             at = end
         return "".join(parts) + text[at:] if parts else text
 
+    def value(self, name: str, text: str) -> str:
+        """The value `text` of the field `name`: a pseudonym as a whole where the caller named that field.
+
+        >>> Redactor(fields=["customer"]).value("customer", "Ana"), Redactor().value("customer", "Ana")
+        ('[field.customer 1]', 'Ana')
+        """
+        if self._field is None or not text or self._field.fullmatch(f"{name}=") is None:
+            return self.text(text)
+        whole = _Found(text)
+        _detect(whole)
+        # What has a form of its own keeps its kind, and so its pseudonym elsewhere.
+        kind = whole.spans[0][2] if [one[:2] for one in whole.spans] == [(0, len(text))] else None
+        return self._pseudonym(kind or f"field.{name.lower()}", text)
+
     @property
     def log(self) -> list[Replaced]:
         """What was replaced so far, and how often: by kind, then as first seen.

@@ -192,6 +192,8 @@ def _silent(facts: Facts, stage: str, gone: pl.DataFrame, share: pl.DataFrame, *
     for side in ("backward", "forward"):
         covered = covered.join_asof(logged, on="t", strategy=side, tolerance=COVERED_S * SECOND).drop_nulls("other")
         covered = covered.drop("other")
+    # What another stage stopped before a model answered, no model's answer followed: there was nothing to evaluate.
+    covered = covered.join(_stopped_before_an_answer(facts, stage), on="request", how="anti", maintain_order="left")
     missed = covered.filter(~pl.col("request").is_in(tied.implode()))
     near = NEAR_S * SECOND
     strays = _strays(facts, verdicts).select(t=pl.col("lo") - near, until=pl.col("hi") + near).sort("t", "until")
@@ -212,6 +214,17 @@ def _silent(facts: Facts, stage: str, gone: pl.DataFrame, share: pl.DataFrame, *
         subject=None if alone else stage,
         parameters={"share_with_stage": f"{part[0]:.3f}" if part.len() else "0"},
     )
+
+
+def _stopped_before_an_answer(facts: Facts, stage: str) -> pl.DataFrame:
+    """The ``request`` of each in which a stage other than `stage` held the turn, and no model call ended well after."""
+    held = facts.verdicts.select(DECISION).filter(
+        pl.col("verdict").is_in(HELD) & (pl.col("policy_stage") != stage) & pl.col("enforced").fill_null(value=True)
+    )
+    held = held.drop_nulls(["request", "seq"]).group_by("request").agg(held=pl.col("seq").min())
+    answered = facts.responses.filter("completed").drop_nulls("request").group_by("request").agg(pl.col("seq").max())
+    rows = held.join(answered, on="request", how="left")
+    return rows.filter((pl.col("seq") < pl.col("held")).fill_null(value=True)).select("request")
 
 
 def _strays(facts: Facts, verdicts: pl.DataFrame) -> pl.DataFrame:

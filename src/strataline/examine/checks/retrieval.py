@@ -51,7 +51,7 @@ def _said(names: Iterable[str]) -> pl.Expr:
 
 def _operations(facts: Facts) -> pl.DataFrame:
     """Retrieval operations of requests, with ``found`` (how many documents they gave, if known) and ``broke``."""
-    columns = ("event_id", "request", "kind", "t", "doubt", "clock", "seq", "outcome", "error_type")
+    columns = ("event_id", "request", "kind", "t", "doubt", "clock", "seq", "outcome", "error_type", "index_name")
     rows = facts.of("retrieval", *OPERATIONS, "retrieval.slow_query", columns=(*columns, "documents", "attributes"))
     return rows.with_columns(
         found=pl.coalesce(pl.col("documents").list.len().cast(pl.Int64), _whole(COUNTED)),
@@ -79,9 +79,14 @@ def _answered(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
 
 
 def _zero_results(facts: Facts) -> list[Found] | Unknown:
-    rows = _operations(facts).filter(~pl.col("broke") & pl.col("request").is_not_null()).drop_nulls("found")
+    every = _operations(facts).filter(~pl.col("broke") & pl.col("request").is_not_null())
+    rows = every.drop_nulls("found")
     if not rows.height:
         return Unknown("no record says how many documents a query returned", ("retrieval.documents",))
+    # What another index gave to the same request, no record says; a search and the store's log of it name one index.
+    asked = every.group_by("request", "index_name").agg(pl.col("found").max()).drop_nulls("index_name")
+    silent = asked.filter(pl.col("found").is_null())["request"].unique()
+    rows = rows.filter(~pl.col("request").is_in(silent.implode()))
     empty = (
         rows.filter(
             (pl.col("found").max().over("request") == 0) & ~pl.col("request").is_in(_in_prompt(facts).implode())

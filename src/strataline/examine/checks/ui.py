@@ -82,11 +82,17 @@ def _shown_differs(facts: Facts) -> Sequence[Found] | Unknown:
     hashes = pl.concat(texts).drop_nulls()
     of_request = hashes.group_by("request").agg(hashes=pl.col("output_hash").unique())
     hashed = shown.drop_nulls("shown_hash").join(of_request, on="request", maintain_order="left")
-    # The delivered text is the last that any record holds; with several answers, any of them may have been shown.
-    calls = calls.drop_nulls("output_chars").sort("seq", "event_id")
+    # The delivered text is the last that any record holds; with several answers, any of them may have been shown. An
+    # agent's step before one that was stopped is none of them: what was shown is the application's own.
+    sent = facts.of("prompt", "prompt.responded", columns=("request", "event_id", "seq", "output_chars"))
+    said = ("request", "event_id", "seq", "output_chars")
+    calls = pl.concat([calls.select(said), sent.select(said)], how="vertical_relaxed")
+    calls = calls.drop_nulls(["request", "output_chars"]).sort("seq", "event_id")
+    stopped = facts.verdicts.filter(pl.col("verdict") == "block")["request"].drop_nulls().unique()
     sizes = calls.group_by("request").agg(least=pl.col("output_chars").min(), call=pl.col("event_id").last())
     sized = shown.drop_nulls("shown_chars").join(sizes, on="request", maintain_order="left")
     sized = sized.join(redacts.select("request"), on="request", how="anti", maintain_order="left")
+    sized = sized.filter(~pl.col("request").is_in(stopped.implode()))
     if hashed.is_empty() and sized.is_empty():
         return Unknown(
             "no request holds the hash or length of an answer and that of the text shown",
