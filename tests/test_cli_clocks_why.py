@@ -371,7 +371,7 @@ def test_the_summary_says_how_events_were_tied_and_what_was_moved(case: Case, tm
 
 def test_a_chain_marks_links_that_are_not_by_ids_and_points_to_why(folder: Path) -> None:
     made = cli("show", folder, REQUEST)
-    assert re.search(r" · by time ~0\.9\d* · ", made.output)
+    assert re.search(r" · by time, confidence 0\.9\d* · ", made.output)
     hint = re.search(r"may belong to it, none taken .* strataline why CASE (\w+)", made.output)
     assert hint
     assert cli("why", folder, hint[1]).exit_code == 0

@@ -215,11 +215,14 @@ class Chain:
         at = event["corrected_time"]
         return "" if at is None or self.zero is None else f"{at - self.zero:+,}"
 
-    def tied(self, event: Row) -> tuple[str, str]:
-        """How the event was tied, as (words, id in short): ``by call_id``, ``by time ~0.97``, where it is not sure."""
+    def tied(self, event: Row, about: str = " ~") -> tuple[str, str]:
+        """How the event was tied, as (words, id in short): ``by call_id``, ``by time ~0.97``, where it is not sure.
+
+        `about` stands before how sure that is.
+        """
         method = event["link_method"] or ""
         link, sure = self.members.get(event["event_id"]), event["link_confidence"]
-        doubt = f" ~{chance(sure)}" if sure is not None and sure < 1 else ""
+        doubt = f"{about}{chance(sure)}" if sure is not None and sure < 1 else ""
         if method in INFERRED:
             return INFERRED[method] + doubt, ""
         if link is None or method == "opening" or not link["id_kind"]:

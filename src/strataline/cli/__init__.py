@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from strataline.cli import catalogue, examine, exports, html, lint, reasons, regressions, report
+from strataline.cli import catalogue, completion, examine, exports, html, lint, reasons, regressions, report
 from strataline.cli.arguments import Chance, Duration, Moment, Offset, Size
 from strataline.cli.known import LISTED, MAX_EXPAND, MAX_RECORD
 from strataline.cli.terminal import (
     ASSUME_ZONE,
+    CASE,
     COMPLAINT,
     ENCODINGS,
     FORCE,
@@ -77,7 +78,6 @@ def main() -> None:
     strataline rejects CASE                   what could not be read, and what to do about it
     strataline evidence CASE EVENT            the very bytes that an event is from
     strataline examine CASE                   what checks find, what changed, what differed
-    strataline report CASE -o postmortem.md   a draft of the postmortem, cited line by line
     strataline doctor CASE                    which checks can run, and which field is missing
     strataline compare CASE_A CASE_B          an incident against a good day
     strataline check CASE --require F-01=0    checks as a gate: exit status 3 if not met
@@ -91,6 +91,7 @@ def main() -> None:
     strataline formats                        every log that is known at sight
     strataline new-format LOG -o DIR          draft a format for a log that is not
     strataline check-format DIR               whether formats keep their promises
+    strataline completion install             let your shell complete all of this
 
     It says what the records show. Who is accountable, which remedy to choose and what anyone meant stay with people.
     """  # noqa: D301 - \b keeps click from folding the lines
@@ -236,7 +237,13 @@ def reconstruct(
 
     LOGS are files, folders, quoted globs, URLs (s3://…, https://…), @LIST (a file of names), or - for standard input.
     Archives and compressed files are read as they are.
-    """
+
+    \b
+    strataline reconstruct logs/ -o CASE
+    strataline reconstruct logs/ -o CASE --overwrite --formats formats/
+    strataline reconstruct logs/ --show chatcmpl-6rQlB1eOOHBUhB7PT26P9sox
+    zcat old/*.gz | strataline reconstruct - -o CASE
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import refuse_to_replace
     from strataline.export import text
     from strataline.reconstruct import reconstruct as reconstruct_case
@@ -288,7 +295,7 @@ def reconstruct(
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.argument("name", metavar="ID")
 @INPUTS
 def show(case: Path, name: str, inputs: Path | None) -> None:
@@ -296,14 +303,18 @@ def show(case: Path, name: str, inputs: Path | None) -> None:
 
     ID is any id that one of its events carries (request, trace, call, response, message, decision, span id, …), the
     request's own id or the beginning of it. A session or a user lists its requests.
-    """
+
+    \b
+    strataline show CASE chatcmpl-6rQlB1eOOHBUhB7PT26P9sox
+    strataline show CASE sess_3995c1bb04685e33
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
 
     sys.exit(_show(Case.open(case, inputs), name))
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option(
     "--text",
     "words",
@@ -336,7 +347,11 @@ def find(
     """Find events by what a screenshot or a complaint holds: a text, a user, a moment.
 
     Whole records are searched where the inputs are at hand, and the excerpts alone where they are not.
-    """
+
+    \b
+    strataline find CASE --text 'internal courtesy code'
+    strataline find CASE --user u_99706 --at 2026-11-21T23:05:31 --within 10s
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
     from strataline.export import text
 
@@ -357,10 +372,15 @@ def find(
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @INPUTS
 def verify(case: Path, inputs: Path | None) -> None:
-    """Hash the case's files and its inputs again, and count its records again."""
+    """Hash the case's files and its inputs again, and count its records again.
+
+    \b
+    strataline verify CASE
+    strataline verify CASE --inputs logs/
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
 
     opened = Case.open(case, inputs)
@@ -376,11 +396,16 @@ def verify(case: Path, inputs: Path | None) -> None:
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option("--reason", metavar="REASON", help="List every reject of this reason.")
 @click.option("--source", metavar="GLOB", help="Only those of the sources that GLOB fits.")
 def rejects(case: Path, reason: str | None, source: str | None) -> None:
-    """List the records that could not become events, grouped by reason, with a hint for each."""
+    """List the records that could not become events, grouped by reason, with a hint for each.
+
+    \b
+    strataline rejects CASE
+    strataline rejects CASE --reason invalid_utf8 --source 'app/*'
+    """  # noqa: D301 - \b keeps click from folding the lines
     import polars as pl
 
     from strataline.case import Case
@@ -398,7 +423,7 @@ def rejects(case: Path, reason: str | None, source: str | None) -> None:
 
 
 @main.command(epilog=STATUS)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.argument("event", metavar="EVENT")
 @INPUTS
 def evidence(case: Path, event: str, inputs: Path | None) -> None:
@@ -408,7 +433,11 @@ def evidence(case: Path, event: str, inputs: Path | None) -> None:
     SOURCE@OFFSET, as `strataline rejects` lists them. Of a row of a table it is the JSON object that the row was read
     as. Nothing is added, not even a line end: the address goes to standard error. On a terminal, which log text could
     steer, control characters are escaped: redirect the output to have the bytes.
-    """
+
+    \b
+    strataline evidence CASE policy/policy-a.jsonl:63
+    strataline evidence CASE policy/policy-a.jsonl:63 | jq .
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
     from strataline.export import text
 
@@ -510,4 +539,5 @@ report.register(main)
 html.register(main)
 lint.register(main)
 catalogue.register(main)
+completion.register(main)
 regressions.register(main)

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from strataline.cli import terminal
+from strataline.cli.completion import format_names
 from strataline.cli.known import LAYERS
 from strataline.cli.terminal import ASSUME_ZONE, COMPLAINT, ENCODINGS, FORCE, FORMATS, JSON, ZONES, dumped, echo
 from strataline.errors import FormatError, InputError
@@ -69,7 +70,12 @@ def recognise(
 
     Nothing is reconstructed and nothing written. A file that no format describes is guessed at, which is said, or is
     not recognised; what would tell more is named.
-    """
+
+    \b
+    strataline recognise logs/
+    strataline recognise logs/ --formats formats/ --json
+    strataline recognise logs/app/uvicorn.log --explain 3
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.cli import told
     from strataline.reconstruct import survey
 
@@ -112,7 +118,7 @@ def recognise(
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=format_names)
 @click.option("--layer", type=click.Choice(LAYERS), help="Only formats with events of this layer.")
 @FORMATS
 @JSON
@@ -120,7 +126,11 @@ def formats(name: str | None, layer: str | None, folders: tuple[Path, ...], as_j
     """List the formats that are known; with NAME, everything about one.
 
     A format is verified if a real record stands behind it. A dialect describes spans, whichever container they lie in.
-    """
+
+    \b
+    strataline formats --layer policy
+    strataline formats litellm_standard_logging
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.cli import told
     from strataline.parse import catalogue
 
@@ -162,7 +172,10 @@ def new_format(sample: Path, folder: Path, layer: str | None, name: str | None, 
 
     Writes DIR/NAME.py, in which each guess says what it was made from, DIR/NAME/ with the first records of SAMPLE as
     they stand there (read them before you share them), and expected.jsonl, which says what the format makes of these.
-    """
+
+    \b
+    strataline new-format strange.log -o drafts/ --layer policy
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.cli import told
     from strataline.conformance import draft_format
 
@@ -199,7 +212,11 @@ def check_format(folder: Path, write: bool) -> None:
 
     DIR holds NAME.py and, in DIR/NAME/, a log or several and expected.jsonl, a row per event. Loading a format runs its
     file: only name a folder that you trust.
-    """
+
+    \b
+    strataline check-format drafts/
+    strataline check-format drafts/ --write
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.cli import told
     from strataline.conformance import check_folder, rewrite
 

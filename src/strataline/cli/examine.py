@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from strataline.cli.arguments import Moment
-from strataline.cli.terminal import COMPLAINT, INPUTS, JSON, dumped, echo, look
+from strataline.cli.completion import CaseFolder, baselines, check_ids, required_ids
+from strataline.cli.terminal import CASE, COMPLAINT, INPUTS, JSON, dumped, echo, look
 from strataline.errors import CheckError
 from strataline.escape import printable
 
@@ -63,7 +64,11 @@ DECLARED = click.option(
     help="TOML file of what the team declares of its product (thresholds, limits, allowed hosts): docs/checks.md.",
 )
 ONLY = click.option(
-    "--only", multiple=True, metavar="ID", help="Run these checks alone (F-03, or F for a group). Repeatable."
+    "--only",
+    multiple=True,
+    metavar="ID",
+    shell_complete=check_ids,
+    help="Run these checks alone (F-03, or F for a group). Repeatable.",
 )
 FEED = click.option(
     "--changes",
@@ -104,6 +109,7 @@ def affected_options(command: Command) -> Command:
                 default="others",
                 show_default=True,
                 metavar="SELECTOR",
+                shell_complete=baselines,
                 help="What they are compared with: others, before (as long, up to the first of them), same-window, or"
                 " a selector.",
             ),
@@ -148,7 +154,7 @@ def chosen(checks: tuple[Check, ...], only: tuple[str, ...]) -> tuple[Check, ...
 
 
 @click.command(epilog=SELECTING + STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @affected_options
 @ONLY
 @CHECKS_DIR
@@ -242,7 +248,7 @@ def examined(
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @CHECKS_DIR
 @DECLARED
 @INPUTS
@@ -251,7 +257,11 @@ def doctor(case: Path, folders: tuple[Path, ...], declared: Path | None, inputs:
     """Say which checks can run on CASE, and which field, in which log, would let the others.
 
     Checks that compare are asked with a made-up affected set, so that a missing set hides no missing field.
-    """
+
+    \b
+    strataline doctor CASE
+    strataline doctor CASE --json
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
     from strataline.examine import catalogue, unlocking
     from strataline.export import examined as as_json_of, examined_text
@@ -268,15 +278,19 @@ def doctor(case: Path, folders: tuple[Path, ...], declared: Path | None, inputs:
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path), metavar="CASE_A")
-@click.argument("other", type=click.Path(path_type=Path), metavar="CASE_B")
+@click.argument("case", type=CaseFolder(), metavar="CASE_A")
+@click.argument("other", type=CaseFolder(), metavar="CASE_B")
 @click.option("--all", "every", is_flag=True, help="List every value, also what does not differ.")
 @JSON
 def compare(case: Path, other: Path, every: bool, as_json: bool) -> None:
     """Compare CASE_A, such as an incident, with CASE_B, such as a good day.
 
     Versions in force, verdicts, variants of the sequence of events, what was measured; each with the counts of both.
-    """
+
+    \b
+    strataline compare incident/ good-day/
+    strataline compare incident/ good-day/ --all
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
     from strataline.examine import comparison
     from strataline.export import examined as as_json_of, examined_text
@@ -289,12 +303,13 @@ def compare(case: Path, other: Path, every: bool, as_json: bool) -> None:
 
 
 @click.command(epilog=GATE_STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option(
     "--require",
     "required",
     multiple=True,
     metavar="ID=N[,ID=N]",
+    shell_complete=required_ids,
     help="At most N requests in which check ID holds: F-01=0,F-02=0. Repeatable.",
 )
 @CHECKS_DIR

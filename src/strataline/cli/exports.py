@@ -9,7 +9,7 @@ import click
 
 from strataline.cli.known import ANSWERS, TARGETS
 from strataline.cli.redaction import redact_options, redactor
-from strataline.cli.terminal import COMPLAINT, echo, page
+from strataline.cli.terminal import CASE, COMPLAINT, echo, page
 from strataline.errors import CaseError
 from strataline.escape import printable
 from strataline.wording import count
@@ -31,7 +31,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option("--to", type=click.Choice(TARGETS), required=True, metavar="FORMAT", help=f"{', '.join(TARGETS)}.")
 @click.option(
     "--request",
@@ -69,7 +69,7 @@ def export(
 
     \b
     strataline export CASE --to timesketch -o case.jsonl
-    strataline export CASE --to perfetto --request chatcmpl-6rQlB1eO -o trace.json
+    strataline export CASE --to perfetto --request chatcmpl-6rQlB1eOOHBUhB7PT26P9sox -o trace.json
     strataline export CASE --to csv --affected check:F-03 -o affected.csv
     strataline export CASE --to jsonl -o - | jq .kind
     strataline export CASE --to csv --redact --redact-field customer -o to_share.csv
@@ -100,7 +100,7 @@ def export(
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.argument("sql", metavar="SQL")
 @click.option(
     "--format",

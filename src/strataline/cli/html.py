@@ -20,7 +20,7 @@ from strataline.cli.examine import (
 )
 from strataline.cli.known import DRAWN
 from strataline.cli.redaction import redact_options, redaction
-from strataline.cli.terminal import INPUTS
+from strataline.cli.terminal import CASE, INPUTS
 from strataline.errors import CaseError
 from strataline.escape import printable
 from strataline.wording import count
@@ -52,7 +52,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command(epilog=SELECTING + STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Where to write the page."
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from strataline.cli.terminal import COMPLAINT, JSON, dumped, echo, look
+from strataline.cli.terminal import CASE, COMPLAINT, JSON, dumped, echo, look
 
 HELP = {"help_option_names": ["-h", "--help"]}
 STATUS = """
@@ -29,14 +29,18 @@ def register(group: click.Group) -> None:
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.option("--all", "every", is_flag=True, help="List every clock, also those that are summed up, as of browsers.")
 @JSON
 def clocks(case: Path, every: bool, as_json: bool) -> None:
     """Say how far each clock of CASE is ahead of the reference, how sure that is, and what it rests on.
 
     The offset is what was taken from the clock's times. `reconstruct --clock DOMAIN=OFFSET` asserts one.
-    """
+
+    \b
+    strataline clocks CASE
+    strataline clocks CASE --all --json
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
     from strataline.export import clocks_text
 
@@ -50,7 +54,7 @@ def clocks(case: Path, every: bool, as_json: bool) -> None:
 
 
 @click.command(epilog=WHY_STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @click.argument("event", metavar="EVENT")
 @JSON
 def why(case: Path, event: str, as_json: bool) -> None:
@@ -58,7 +62,10 @@ def why(case: Path, event: str, as_json: bool) -> None:
 
     EVENT is an event id, or the beginning of one (8 characters or more), or SOURCE:LINE, as chains show it, or
     SOURCE@OFFSET.
-    """
+
+    \b
+    strataline why CASE gateway/litellm.stdout.log:196
+    """  # noqa: D301 - \b keeps click from folding the lines
     from strataline.case import Case
     from strataline.export import why_text
 

@@ -21,7 +21,7 @@ from strataline.cli.examine import (
 )
 from strataline.cli.known import HAND_OFFS, HANDED
 from strataline.cli.redaction import redact_options, redactor
-from strataline.cli.terminal import COMPLAINT, INPUTS
+from strataline.cli.terminal import CASE, COMPLAINT, INPUTS
 from strataline.errors import CaseError
 from strataline.escape import printable
 from strataline.wording import count
@@ -43,7 +43,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command(epilog=SELECTING + STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path))
+@CASE
 @affected_options
 @click.option(
     "--to",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from strataline.cli.arguments import Moment
+from strataline.cli.completion import CaseFolder
 from strataline.cli.examine import (
     CHECKS_DIR,
     DECLARED,
@@ -48,7 +49,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command(epilog=SELECTING + STATUS, context_settings=HELP)
-@click.argument("case", type=click.Path(path_type=Path), required=False)
+@click.argument("case", type=CaseFolder(), required=False)
 @affected_options
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE", help="Where; - prints it."

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from strataline.cli.arguments import Pair
+from strataline.cli.completion import CaseFolder, format_globs
 
 if TYPE_CHECKING:
     from strataline.export.page import Page
 
 COMPLAINT, NOTHING = 1, 2
 
+CASE = click.argument("case", type=CaseFolder())
 INPUTS = click.option(
     "--inputs",
     type=click.Path(path_type=Path),
@@ -38,6 +40,7 @@ FORCE = click.option(
     multiple=True,
     type=Pair("NAME=GLOB", first=True),
     metavar="NAME=GLOB",
+    shell_complete=format_globs,
     help="Read the sources that GLOB fits as format NAME, without recognising them. Repeatable.",
 )
 ZONES = click.option(

@@ -79,10 +79,13 @@ def recognised(sources: Sequence[Row], page: Page) -> str:
         name = printable(row["source"])
         style = "" if state(row) in ("recognised", "named", "copy", "archive", "empty") else "strong"
         head = [(name + " " * max(0, wide - cell_len(name)), "strong"), ("  ", "")]
-        head.append((f"{named[row['source']]:<{room}}", style))
         figures = [(f"{count(row['records'], 'record'):>17}", "")] if row["records"] else []
         figures += [(_when(row), "")] if row["first_time"] else []
-        text += page.fold(head, figures, INDENT)
+        if page.width is None or sum(cell_len(one) for one, _ in head) + room + 19 <= page.width:
+            text += page.fold([*head, (f"{named[row['source']]:<{room}}", style)], figures, INDENT)
+        else:
+            parts = [(named[row["source"]], style), *((one.strip(), look) for one, look in figures)]
+            text += [page.paint(name, "strong"), *page.fold([(" " * INDENT, "")], parts, INDENT)]
         for detail in _details(row):
             text += page.prose([(" " * INDENT, "")], detail, "dim")
     return "\n".join([*text, "", *_counted(sources, page)]) + "\n"

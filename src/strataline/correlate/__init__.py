@@ -23,7 +23,7 @@ from strataline.correlate.reuse import split_reuse
 from strataline.correlate.scopes import resolve_scopes
 from strataline.correlate.stitch import TURN, stitch
 from strataline.correlate.window import link_window, link_window_surely
-from strataline.correlate.work import HASHES, LINKED, Options, Work, as_words, start
+from strataline.correlate.work import HASHES, LINKED, Options, Work, as_words, beside, inverse, start
 from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, TIME, address
 
 __all__ = ["STEPS", "Correlated", "Options", "correlate"]
@@ -78,13 +78,11 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
     links = links.filter(pl.col("taken") | ~pl.Series(tied[links["from"].to_numpy()], dtype=pl.Boolean))
     added = _added(work)
     requests, gaps = summarise(events, added, links)
-    return Correlated(
-        events=_whole(events, added),
-        requests=requests,
-        links=_told(events, work, links),
-        clocks=_clocks(work),
-        notes=NOTES.conform(pl.concat([NOTES.empty(), *work.notes, gaps])),
-    )
+    told, clocks = _told(events, work, links), _clocks(work)
+    notes = NOTES.conform(pl.concat([NOTES.empty(), *work.notes, gaps]))
+    # What is not needed any more goes before all columns are put in order.
+    del work, links
+    return Correlated(_whole(events, added), requests, told, clocks, notes)
 
 
 ADDED = (
@@ -123,14 +121,14 @@ def _added(work: Work) -> pl.DataFrame:
     members = work.members.select("n", "request", "request_kind", "opener", "link_method", "confidence")
     added = work.events.select("n", "first", "place", "t", "offset_ns")
     for part in (members, work.ordered, calls(work)):
-        added = added.join(part, on="n", how="left", maintain_order="left")
+        added = added.with_columns(beside(part, added.height).get_columns())
     return added.with_columns(call=pl.when(pl.col("request").is_not_null()).then("call"))
 
 
 def _whole(events: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
     """The events with the added columns, in their order."""
     names = events["event_id"].rechunk()
-    by_place = names.gather(added["place"].arg_sort())
+    by_place = names.gather(inverse(added["place"]))
     timed = pl.col("t").is_not_null()
     columns = added.select(
         request=by_place.gather(added["request"]),
@@ -142,7 +140,8 @@ def _whole(events: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
         corrected_time=pl.col("t").cast(TIME),
         clock_offset=pl.when(timed).then(pl.col("offset_ns").fill_null(0)),
     )
-    order = added.select("t", "n").sort("t", "n", nulls_last=True)["n"]
+    # What one source wrote is in order, most often: such runs are merged.
+    order = pl.Series(np.argsort(added["t"].fill_null(np.iinfo(np.int64).max).to_numpy(), kind="stable"))
     made = columns.get_columns()
     whole = {column.name: column for column in (*events.get_columns(), *made)}
     # What no event has needs no sorting.
@@ -157,15 +156,18 @@ def _whole(events: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
 def _told(events: pl.DataFrame, work: Work, links: pl.DataFrame) -> pl.DataFrame:
     """The links in the words of the records, in their order."""
     names, place = events["event_id"].rechunk(), work.events["place"]
-    by_place = names.gather(place.arg_sort())
+    by_place = names.gather(inverse(place))
     links = links[_by_evidence(work, links)]
     start, end = links["from"], links["to"]
     # One chunk: Polars 2.1 panics in `format` on a column with an empty one.
     address_of = events.select("source", "line", "offset").rechunk().select(address=address())["address"]
-    texts = [
-        pl.when(work.events[name].gather(start) == links["text"]).then(events[name].rechunk().gather(start))
-        for name in HASHES
-    ]
+    texts = pl.Series("content_hash", [None], pl.String).new_from_index(0, links.height)
+    if links["text"].null_count() < links.height:
+        at = links["text"].is_not_null().arg_true()
+        by, text = start.gather(at), links["text"].gather(at)
+        for name in HASHES:
+            same = (work.events[name].gather(by) == text).fill_null(value=False)
+            texts = texts.scatter(at.filter(same), events[name].gather(by.filter(same)))
     told = links.select(
         pl.exclude("from", "to", "id", "text", "to_request", "runner_up"),
         from_event=names.gather(start),
@@ -173,7 +175,7 @@ def _told(events: pl.DataFrame, work: Work, links: pl.DataFrame) -> pl.DataFrame
         to_request=by_place.gather(links["to_request"]),
         id_kind=work.values["kind"].gather(links["id"]),
         id_value=work.values["value"].gather(links["id"]),
-        content_hash=pl.coalesce(texts),
+        content_hash=texts,
         runner_up=names.gather(links["runner_up"]),
         from_address=address_of.gather(start),
         to_address=address_of.gather(end),

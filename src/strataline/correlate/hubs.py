@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.graph import first_per
-from strataline.correlate.work import Work, carried as once_each
+from strataline.correlate.work import Work, carried as once_each, in_order_of_n
 
 ROUNDS = 50
 JOINING = ("alias", "span")
@@ -25,16 +25,17 @@ JOINING = ("alias", "span")
 
 def refuse_hubs(work: Work) -> Work:
     """Make the refused values group ids, and note each."""
-    every = with_parents(work)
+    above = parents(work)
     fresh = (work.events["first"] == work.events["n"]).to_numpy()
     turn = np.full(len(fresh), -1)
     turn[work.groups["n"].to_numpy()] = work.groups["turn"].to_numpy()
-    n, key = every["n"].to_numpy(), every["key"].to_numpy()
+    n, key = (np.concatenate([part[name].to_numpy() for part in (work.ids, above)]) for name in ("n", "key"))
     size = int(key.max(initial=-1)) + 1
     opens = np.flatnonzero(turn[n] >= 0)
     of_several = np.flatnonzero(_several(key[opens], turn[n[opens]], size))
     refused = pl.DataFrame({"key": of_several}).with_columns(why=pl.lit("opening events of several turns carry it"))
-    joining = every.filter(pl.col("role").is_in(JOINING) & pl.Series(fresh[n]))
+    parts = [work.ids.filter(pl.col("role").is_in(JOINING)), above]
+    joining = in_order_of_n([part.filter(pl.Series(fresh[part["n"].to_numpy()])) for part in parts])
     users = _of_several_users(work, joining, size)
     refused = _more(refused, users, "events that carry it name several users")
     across = refused_across(_carried(work, joining, refused["key"].to_numpy(), size), turn)
@@ -187,17 +188,15 @@ def _spread(carried: Carried, turn: np.ndarray) -> np.ndarray:
     return labels
 
 
-def with_parents(work: Work) -> pl.DataFrame:
-    """The ids, and the parent's span id as one more that ties a span to the one above it; in order of n."""
-    spans = work.ids.filter(pl.col("role") == "span").select("key").unique()
-    if spans.is_empty():
-        return work.ids
-    parents = work.events.filter(pl.col("parent_id").is_not_null()).join(spans, left_on="parent_id", right_on="key")
+def parents(work: Work) -> pl.DataFrame:
+    """The parents' span ids, as ids that tie a span to the one above it: columns as `work.ids`, in order of n."""
+    spans = work.ids.filter(pl.col("role") == "span")["key"].unique().implode()
+    below = work.events.filter(pl.col("parent_id").is_not_null() & pl.col("parent_id").is_in(spans))
     types = work.ids.schema
-    ids = parents.select(
+    ids = below.select(
         "n", kind=pl.lit("span_id", types["kind"]), id="parent_raw", role=pl.lit("span", types["role"]), key="parent_id"
     )
-    return pl.concat([work.ids, ids.select(work.ids.columns)]).sort("n", maintain_order=True)
+    return ids.select(work.ids.columns)
 
 
 def _more(refused: pl.DataFrame, keys: np.ndarray, why: str) -> pl.DataFrame:

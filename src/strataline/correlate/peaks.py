@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from scipy.stats import poisson
 
 from strataline.correlate.bounds import BRACKETED, CLOCK_ROWS, EVER, MARGIN_NS, SURE, Clock, whole
 from strataline.correlate.delays import LEARNED, delays, examples, moments
@@ -221,6 +220,8 @@ def _densest(votes: np.ndarray, voters: np.ndarray) -> tuple[int, int, int] | No
     others = len(votes) - int(sizes[first])
     expected = max(others * PEAK_NS / span, 1e-3)
     # Poisson tail of so many votes in one window, times the windows that there are.
+    from scipy.stats import poisson  # noqa: PLC0415 - it takes a while to load
+
     chance = poisson.sf(size - 1, expected) * max(1.0, span / PEAK_NS)
     if size < 3 or chance > 1e-3:
         return None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import polars as pl
 
 from strataline.correlate.again import REPEATS
 from strataline.correlate.hubs import JOINING
-from strataline.correlate.work import OPENING, OPERATIONS, Work, carried, once
+from strataline.correlate.work import OPENING, OPERATIONS, Work, beside, carried, once
 
 FROM_REF = {
     "regenerate_of": "regenerates",
@@ -35,7 +33,7 @@ CALL_IDS = ("call_id",)
 
 def relate(work: Work) -> Work:
     """Write the relations to the links."""
-    rows = _placed(work, "left")
+    rows = _placed(work)
     keys = joining_keys(work)
     for found in (*_named(work, rows, keys), _children(rows), _attempts(rows, keys), *_shared(rows, keys)):
         if found.height:
@@ -52,12 +50,11 @@ def joining_keys(work: Work) -> pl.DataFrame:
     return once(rows.sort("n", "key", "kind", "id"), "key")
 
 
-def _placed(work: Work, how: Literal["left", "inner"]) -> pl.DataFrame:
-    """What relations are told by, of each event: and ``request``, its opener."""
+def _placed(work: Work) -> pl.DataFrame:
+    """What relations are told by, of each event: and ``request``, its opener; null if it is in none."""
     columns = ("n", "kind", "step", "t", "attempt", "first", "span_id", "parent_id", "parent_raw")
-    members = work.members.select("n", request="opener")
-    order: Literal["left"] = "left"
-    return work.events.select(columns).join(members, on="n", how=how, maintain_order=order)
+    whose = beside(work.members.select("n", request="opener"), work.events.height)
+    return work.events.select(columns).with_columns(whose.get_columns())
 
 
 def calls(work: Work) -> pl.DataFrame:
@@ -66,39 +63,54 @@ def calls(work: Work) -> pl.DataFrame:
     An event is about the operation whose id it carries, if that id names one operation alone; a span below an
     operation is about the nearest one above it; an operation is about itself. Attempts of one call share the first's.
     """
-    rows = _placed(work, "inner")
-    operations = rows.filter(pl.col("kind").is_in(OPERATIONS) & (pl.col("first") == pl.col("n")))
+    rows = _placed(work)
+    inside = pl.col("request").is_not_null()
+    fresh = pl.col("first") == pl.col("n")
+    operations = rows.filter(inside & pl.col("kind").is_in(OPERATIONS) & fresh)
     alias = work.ids.filter(pl.col("role") == "alias")
-    keys = carried(alias)
-    first = _first_of_call(rows, carried(alias.filter(pl.col("kind").is_in(CALL_IDS))))
+    first = _first_of_call(rows.filter(inside), alias.filter(pl.col("kind").is_in(CALL_IDS)))
     main = operations.select("n", "request").join(first, on="n", how="left").with_columns(main=pl.coalesce("to", "n"))
-    held = main.select("request", "main", "n").join(keys, on="n").select("request", "key", "main").unique()
-    sole = held.filter(pl.len().over("request", "key") == 1)
-    # A key that no operation carries tells nothing.
-    known = keys.join(sole.select("key").unique(), on="key", how="semi")
-    about = rows.select("n", "request").join(known, on="n").join(sole, on=["request", "key"]).select("n", "main")
-    about = about.unique()
-    about = about.filter(pl.len().over("n") == 1)
+    of = np.full(rows.height, -1)
+    of[main["n"].to_numpy()] = main["main"].to_numpy()
+    # All that carry one id are of one request. An id that several calls carry tells nothing, nor one of none.
+    n, key = alias["n"].to_numpy(), alias["key"].to_numpy()
+    held = of[n] >= 0
+    names = _only(key[held], of[n[held]], int(key.max(initial=-1)) + 1)
+    told = names[key] >= 0
+    about = _only(n[told], names[key[told]], rows.height)
     spans = rows.select("n", "span_id").filter(pl.col("span_id").is_not_null())
     spans = main.select("request", "main", "n").join(spans, on="n", maintain_order="left")
-    below = rows.filter(pl.col("parent_id").is_not_null()).join(
+    below = rows.filter(inside & pl.col("parent_id").is_not_null()).join(
         spans.select("request", "main", parent_id="span_id").unique(
             ["request", "parent_id"], keep="first", maintain_order=True
         ),
         on=["request", "parent_id"],
     )
-    chosen = np.full(work.events.height, -1)
+    chosen = np.full(rows.height, -1)
     # What tells more comes last, and stands.
-    for found in (below, about, main):
-        chosen[found["n"].to_numpy()] = found["main"].to_numpy()
+    chosen[below["n"].to_numpy()] = below["main"].to_numpy()
+    chosen = np.where(about >= 0, about, chosen)
+    chosen[main["n"].to_numpy()] = main["main"].to_numpy()
     at = np.flatnonzero(chosen >= 0)
     return pl.DataFrame({"n": at, "call": chosen[at]})
 
 
+def _only(group: np.ndarray, value: np.ndarray, size: int) -> np.ndarray:
+    """Of each of `size` groups, its value (from 0) if it has but one; else -1."""
+    least, most = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
+    np.minimum.at(least, group, value)
+    np.maximum.at(most, group, value)
+    return np.where(least == most, least, -1)
+
+
 def _first_of_call(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """Model calls (``n``) that share a key of `keys` with an earlier one, and the first of these (``to``)."""
-    made = rows.filter(pl.col("kind") == "model.call").join(keys, on="n")
-    made = made.filter(pl.len().over("key") > 1)
+    call = np.zeros(int(keys["n"].to_numpy().max(initial=-1)) + 1, bool)
+    n = rows.filter(pl.col("kind") == "model.call")["n"].to_numpy()
+    call[n[n < len(call)]] = True
+    keys = carried(keys.filter(pl.Series(call[keys["n"].to_numpy()])))
+    keys = keys.filter(pl.Series(np.bincount(keys["key"].to_numpy())[keys["key"].to_numpy()] > 1))
+    made = rows.join(keys, on="n")
     found = made.filter(pl.col("first") == pl.col("n"))
     return (
         found.sort("request", "key", "t", "attempt", "n", nulls_last=True)
@@ -116,7 +128,9 @@ def _named(work: Work, rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFr
     refs = work.refs.filter(pl.col("role") != REPEATS)
     if refs.is_empty():
         return []
-    there = keys.join(refs.select("key").unique(), on="key", how="semi").join(
+    wanted = np.zeros(int(max(keys["key"].to_numpy().max(initial=-1), refs["key"].to_numpy().max())) + 1, bool)
+    wanted[refs["key"].to_numpy()] = True
+    there = keys.filter(pl.Series(wanted[keys["key"].to_numpy()])).join(
         rows.select("n", "kind", "t").rename({"kind": "event_kind"}), on="n"
     )
     there = there.with_columns(opens=pl.col("event_kind") != OPENING).sort("key", "opens", "t", "n", nulls_last=True)
@@ -169,19 +183,20 @@ def _attempts(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shared(rows: pl.DataFrame, keys: pl.DataFrame) -> list[pl.DataFrame]:
-    seen = {step for _, *steps in BY_ID for step in steps}
-    fresh = rows.filter(
-        (pl.col("first") == pl.col("n")) & pl.col("request").is_not_null() & pl.col("step").is_in(sorted(seen))
-    )
-    held = fresh.select("n", "request", "step").join(keys, on="n")
-    by_step = {step: some for (step,), some in held.partition_by("step", as_dict=True).items()}
+    fresh = ((rows["first"] == rows["n"]) & rows["request"].is_not_null()).to_numpy()
+    words = {word: number for number, word in enumerate(rows.schema["step"].categories)}  # type: ignore[attr-defined]
+    step = np.where(fresh, rows["step"].to_physical().cast(pl.Int64).fill_null(-1).to_numpy(), -1)
+    n, key = keys["n"].to_numpy(), keys["key"].to_numpy()
+    step = step[n]
     made = []
     for relation, source, target in BY_ID:
-        if source not in by_step or target not in by_step:
+        if source not in words or target not in words:
             continue
-        targets = by_step[target].select("request", "key", to="n")
-        targets = targets.filter(pl.len().over("request", "key") == 1)
-        found = by_step[source].join(targets, on=["request", "key"])
+        theirs, mine = np.flatnonzero(step == words[target]), np.flatnonzero(step == words[source])
+        # All that carry one id are of one request.
+        named = _only(key[theirs], n[theirs], int(key.max(initial=-1)) + 1)
+        mine = mine[named[key[mine]] >= 0]
+        found = keys[mine].with_columns(to=pl.Series(named[key[mine]]))
         found = found.filter((pl.col("to").min() == pl.col("to").max()).over("n")).sort("n", "kind", "id")
         found = found.unique("n", keep="first", maintain_order=True)
         made.append(

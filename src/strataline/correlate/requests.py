@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
+from strataline.correlate.graph import sorting
 from strataline.correlate.presence import presence
-from strataline.correlate.work import OPENING
+from strataline.correlate.work import OPENING, inverse
 from strataline.event import NOTES, REQUESTS, TIME
+
+NEVER, LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 VERSIONS = ("templates", "indexes", "models", "policies")
 
@@ -25,33 +29,48 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     """
     if added["request"].null_count() == added.height:
         return REQUESTS.empty(), NOTES.empty()
-    inside = added.filter(pl.col("request").is_not_null()).sort("request", "seq")
-    at = inside["n"]
-    held = events.select("kind", "clock", pl.col("end_time").dt.epoch("ns")).rechunk()[at]
-    rows = inside.select("n", "first", "opener", "request", "request_kind", "t", "call").with_columns(
-        held.get_columns()
+    request = added["request"].fill_null(-1).to_numpy()
+    seq = added["seq"].fill_null(0).to_numpy()
+    inside = np.flatnonzero(request >= 0)
+    by = inside[sorting(request[inside] * (int(seq.max(initial=0)) + 1) + seq[inside])]
+    at, whose = pl.Series(by), request[by]
+    begins = np.flatnonzero(np.concatenate([[True], whose[1:] != whose[:-1]]))
+    rows = added.select("n", "first", "opener", "request", "request_kind", "t", "call")[at].with_columns(
+        events[name].rechunk().gather(at) for name in ("kind", "clock")
     )
-    opens = (pl.col("n") == pl.col("opener")) | (pl.col("kind") == OPENING)
-    start = rows.filter(opens).with_columns(start_time=pl.col("t").min().over("request"))
-    start = start.filter((pl.col("t") == pl.col("start_time")).fill_null(value=pl.col("start_time").is_null()))
-    start = start.unique("request", keep="first", maintain_order=True)
-    start = start.select("request", "start_time", judge=pl.when(pl.col("start_time").is_not_null()).then("clock"))
-    rows = rows.join(start, on="request", how="left", maintain_order="left")
     # A browser may be an hour off: how long a request took is told by one clock alone.
-    judged = pl.when(pl.col("clock").eq_missing(pl.col("judge"))).then(pl.max_horizontal("t", "end_time"))
-    called = pl.when(pl.col("kind") == "model.call").then("call")
-    grouped = rows.group_by("request", maintain_order=True).agg(
-        pl.col("request_kind").first().alias("kind"),
-        pl.col("start_time").first(),
-        judged.max().alias("end_time"),
-        pl.len().alias("events"),
-        ((pl.col("kind") == OPENING) & (pl.col("n") == pl.col("first"))).sum().alias("attempts"),
-        pl.min_horizontal("t", "end_time").min().alias("earliest"),
+    opens = rows.filter((pl.col("n") == pl.col("opener")) | (pl.col("kind") == OPENING))
+    opens = opens.with_columns(start_time=pl.col("t").min().over("request"))
+    opens = opens.filter((pl.col("t") == pl.col("start_time")).fill_null(value=pl.col("start_time").is_null()))
+    opens = opens.unique("request", keep="first", maintain_order=True)
+    start = rows[begins].select("request", kind="request_kind")
+    start = start.join(
+        opens.select("request", "start_time", judge=pl.when(pl.col("start_time").is_not_null()).then("clock")),
+        on="request",
+        how="left",
+        maintain_order="left",
     )
-    calls = rows.select("request", call=called).drop_nulls().unique().group_by("request").agg(calls=pl.len())
-    grouped = grouped.join(calls, on="request", how="left", maintain_order="left").with_columns(
-        pl.col("calls").fill_null(0), pl.col("start_time", "end_time", "earliest").cast(TIME)
+    sizes = np.diff(np.append(begins, len(by)))
+    judged = rows["clock"].eq_missing(start["judge"].gather(np.repeat(np.arange(len(begins)), sizes))).to_numpy()
+    ends = events["end_time"].dt.epoch("ns").rechunk().gather(at)
+    late = np.maximum(rows["t"].fill_null(NEVER).to_numpy(), ends.fill_null(NEVER).to_numpy())
+    late = np.maximum.reduceat(np.where(judged, late, NEVER), begins)
+    early = np.minimum(rows["t"].fill_null(LATEST).to_numpy(), ends.fill_null(LATEST).to_numpy())
+    early = np.minimum.reduceat(early, begins)
+    calls = rows.filter(pl.col("kind") == "model.call").select("request", "call").drop_nulls().unique()
+    attempts = ((rows["kind"] == OPENING) & (rows["n"] == rows["first"])).fill_null(value=False).to_numpy()
+    grouped = start.select(
+        "request",
+        "kind",
+        "start_time",
+        end_time=pl.Series(late).set(pl.Series(late == NEVER), None),
+        events=pl.Series(sizes).cast(pl.UInt32),
+        attempts=pl.Series(np.add.reduceat(attempts.astype(np.int64), begins)).cast(pl.UInt32),
+        earliest=pl.Series(early).set(pl.Series(early == LATEST), None),
     )
+    grouped = grouped.join(
+        calls.group_by("request").agg(calls=pl.len()), on="request", how="left", maintain_order="left"
+    ).with_columns(pl.col("calls").fill_null(0), pl.col("start_time", "end_time", "earliest").cast(TIME))
     for name, value in LISTED.items():
         said = pl.DataFrame(
             [rows["request"], events.select(value.alias(name)).to_series().rechunk().gather(at)]
@@ -59,9 +78,8 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
         said = said.unique(maintain_order=True).group_by("request").agg(name)
         grouped = grouped.join(said, on="request", how="left", maintain_order="left")
     grouped = grouped.with_columns(pl.col(*LISTED).fill_null(pl.lit([], pl.List(pl.String))))
-    opener = rows.unique("request", keep="first")["opener"]
-    whose = events.select("session", "user", "tenant").rechunk()[opener].with_columns(added["request"].gather(opener))
-    requests = grouped.join(whose, on="request", how="left", maintain_order="left")
+    opener = rows["opener"].gather(begins)
+    requests = grouped.with_columns(events[name].gather(opener) for name in ("session", "user", "tenant"))
     columns = ("layer", "service", "outcome", "verdict", "source", "line", "offset")
     looked = (
         events.select(columns)
@@ -74,7 +92,7 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     refers = pl.DataFrame({"request": whole.gather(by["from"]), "refers_to": whole.gather(by["to"])}).drop_nulls()
     refers = refers.filter(pl.col("request") != pl.col("refers_to")).group_by("request").agg(pl.col("refers_to").min())
     requests = requests.join(refers, on="request", how="left")
-    by_place = events["event_id"].rechunk().gather(added["place"].arg_sort())
+    by_place = events["event_id"].rechunk().gather(inverse(added["place"]))
     requests = requests.with_columns(by_place.gather(requests[name]).alias(name) for name in ("request", "refers_to"))
     return REQUESTS.conform(requests.drop("earliest")).sort(REQUESTS.sort), notes
 

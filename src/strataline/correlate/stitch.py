@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.graph import first_per, tied
-from strataline.correlate.hubs import JOINING, with_parents
-from strataline.correlate.work import OPENING, OPERATIONS, Work
+from strataline.correlate.hubs import JOINING, parents
+from strataline.correlate.work import OPENING, OPERATIONS, Work, in_order_of_n
 
 TURN, JOB, UNROOTED = "turn", "job", "unrooted"
 
@@ -43,9 +43,12 @@ def stitch(work: Work) -> Work:
 def _ways(work: Work) -> pl.DataFrame:
     """What may tie events: n, key (from 0), way, kind, id; in order of n, and of way where n is one."""
     size = work.events.height
-    joining = with_parents(work).filter(pl.col("role").is_in(JOINING))
-    most = int(joining["key"].to_numpy().max(initial=-1)) + 1
     way = pl.when(pl.col("role") == "span").then(1).otherwise(0).cast(pl.Int8)
+    joining = [
+        part.select("n", "key", "kind", "id", way=way)
+        for part in (work.ids.filter(pl.col("role").is_in(JOINING)), parents(work))
+    ]
+    most = max(int(part["key"].to_numpy().max(initial=-1)) for part in joining) + 1
     # Attempts of one turn are joined by the turn, whatever ids they carry.
     turns = work.groups.select("n", key=pl.col("turn") + most, way=pl.lit(2, pl.Int8))
     again = work.events.filter(pl.col("first") != pl.col("n"))
@@ -53,8 +56,7 @@ def _ways(work: Work) -> pl.DataFrame:
     same = pl.concat([again.select("n", key=key), again.select(n="first", key=key)]).with_columns(
         way=pl.lit(3, pl.Int8)
     )
-    parts = [joining.select("n", "key", "kind", "id", way=way), turns, same]
-    return pl.concat(parts, how="diagonal").sort("n", maintain_order=True)
+    return in_order_of_n([*joining, turns, same])
 
 
 def _openers(work: Work, component: np.ndarray) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
+from strataline.correlate.graph import sorting
 from strataline.event import NOTES
 
 OPENING = "prompt.received"
@@ -247,18 +248,20 @@ def numbers(column: pl.Series, of: Mapping[str, int], other: int | None) -> pl.S
 def met(column: pl.Series) -> pl.Series:
     """Numbers (from 0, null for null) for the values of a column of text, in the order in which they are met."""
     codes = column.cast(pl.Categorical(pl.Categories.random())).to_physical()
-    known = codes.is_not_null().to_numpy()
+    known = codes.is_not_null()
+    some = codes.drop_nulls().to_numpy().astype(np.int64)
+    size = int(some.max(initial=-1)) + 1
+    # Polars numbers them so, most often: each is at most one more than all before it.
+    if not (np.diff(np.maximum.accumulate(some), prepend=-1) > 1).any():
+        return codes.cast(pl.Int64)
+    at = np.flatnonzero(known.to_numpy())[::-1]
     numbers = codes.fill_null(0).to_numpy()
-    size = int(numbers.max()) + 1 if len(numbers) else 0
-    at = np.flatnonzero(known)[::-1]
     first = np.full(size, len(numbers), np.int64)
     first[numbers[at]] = at
-    if (np.diff(first) > 0).all():
-        return codes.cast(pl.Int64)
     place = np.empty(size, np.int64)
     place[np.argsort(first)] = np.arange(size)
     found = pl.Series(column.name, place[numbers])
-    return found.set(~codes.is_not_null(), None)
+    return found.set(~known, None)
 
 
 def _signature(events: pl.DataFrame) -> pl.Series:
@@ -298,6 +301,36 @@ def _apart(column: pl.Series) -> pl.DataFrame:
     rows = some.explode().struct.unnest().select("kind", "value", "role")
     rows = rows.with_columns(as_words(rows["role"], *ROLES), n=pl.Series(np.repeat(np.arange(len(counts)), counts)))
     return rows.drop_nulls(["kind", "value"])
+
+
+def inverse(place: pl.Series) -> pl.Series:
+    """Of each place, from 0, the row that has it."""
+    row = np.empty(len(place), np.int64)
+    row[place.to_numpy()] = np.arange(len(place))
+    return pl.Series(row)
+
+
+def beside(rows: pl.DataFrame, size: int) -> pl.DataFrame:
+    """What `rows` say of each of `size` events, in their order; null where they say nothing.
+
+    Args:
+        rows: n, each once, and further columns.
+        size: how many events there are.
+    """
+    n = rows["n"].to_numpy()
+    if len(n) == size and (n == np.arange(size)).all():
+        return rows.drop("n")
+    at = np.full(size, -1)
+    at[n] = np.arange(len(n))
+    return rows.select(pl.exclude("n").gather(pl.Series(at).set(pl.Series(at < 0), None)))
+
+
+def in_order_of_n(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of `parts`, each in order of n, all in order of n; of one n in the order of the parts."""
+    if not any(part.height for part in parts[1:]):
+        return pl.concat(parts[:1] + [part.clear() for part in parts[1:]], how="diagonal")
+    every = pl.concat(parts, how="diagonal").rechunk()
+    return every[sorting(every["n"].to_numpy())]
 
 
 def once(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:

@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
-from scipy.special import gammaln
 
 from strataline.errors import InputError
 from strataline.event import CHANGES, PRODUCT_LAYERS, TIME, address
@@ -378,6 +377,8 @@ def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
     """Whether chance puts all records of a stay within `room` records of its setting with less than `CHANCE`."""
     count, n, within = (one.to_numpy().astype(np.float64) for one in (stays["count"], stays["n"], room))
     # Of all ways to lay `count` records among `n`, those that lie within the room.
+    from scipy.special import gammaln  # noqa: PLC0415 - it takes a while to load
+
     ways = gammaln(within + 1) - gammaln(within - count + 1) - gammaln(n + 1) + gammaln(n - count + 1)
     return pl.Series((ways < np.log(CHANCE)) & (count >= LEAST))
 

@@ -11,9 +11,6 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.special import gammaln
 
 from strataline.event import CONTRASTS
 
@@ -205,6 +202,8 @@ def _last_below(log_chance: Callable[[Numbers], Reals], bar: Reals, outside: Num
 
 
 def _log_choose(n: Numbers, k: Numbers) -> Reals:
+    from scipy.special import gammaln  # noqa: PLC0415 - it takes a while to load
+
     return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1), dtype=np.float64)
 
 
@@ -221,6 +220,9 @@ def _groups(members: pl.DataFrame, values: int, requests: int) -> pl.DataFrame:
     """v, group: of the first `GROUPED` values, those whose requests are the same (`ALIKE`); none that is alone."""
     few = members.filter(pl.col("v") < GROUPED)
     marks = np.ones(few.height, dtype=np.int64)
+    from scipy.sparse import csr_array  # noqa: PLC0415 - it takes a while to load
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - it takes a while to load
+
     here = csr_array((marks, (few["v"].to_numpy(), few["r"].to_numpy())), shape=(min(values, GROUPED), requests))
     both = (here @ here.T).tocoo()
     sizes = np.asarray(here.sum(axis=1)).reshape(-1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from scipy.special import ndtr
 
 from strataline.event import MEASURES, PRODUCT_LAYERS
 from strataline.examine.contrast import ENOUGH, SMALL, Q, benjamini_hochberg
@@ -115,6 +114,8 @@ def measures(values: pl.DataFrame, affected: pl.Series, baseline: pl.Series) -> 
     table = table.filter(enough & pl.col("varies")).sort("measure")
     if table.is_empty():
         return MEASURES.empty()
+    from scipy.special import ndtr  # noqa: PLC0415 - it takes a while to load
+
     n1, n0, ranks, tied = (
         table[name].to_numpy().astype(np.float64) for name in ("affected_n", "baseline_n", "ranks", "ties")
     )

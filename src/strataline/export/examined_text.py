@@ -53,7 +53,7 @@ def page(examined: Any, case: str, *, every: bool = False, width: int | None = N
             seen.add(row["check"])
         more = some.join(few, on="finding", how="anti").group_by("check", maintain_order=True).len()
         for check, number in more.iter_rows():
-            lines += page.labelled("", [(f"{number:,} more of {check}: --all", "dim")])
+            lines += page.prose([("  ", "")], f"{number:,} more of {check}: --all", "dim")
         text += page.section(heading, lines)
     if fired.is_empty():
         text += page.section("Findings", page.prose([("  ", "")], "no check fired"))
@@ -181,7 +181,7 @@ def _contrasts(examined: Any, every: bool, page: Page) -> list[str]:
     text = page.table(lines, right=(1, 2, 3)) if some.height else page.prose([("  ", "")], "no value passed the rule")
     more = shown.height - some.height
     if not every and more > 0:
-        text += page.labelled("", [(f"{more:,} more: --all", "dim")])
+        text += page.prose([("  ", "")], f"{more:,} more: --all", "dim")
     text += page.prose([("  ", "")], f"{count(examined.contrasts.height, 'value')} compared. {ASSOCIATION}", "dim")
     return page.section("What was different", text)
 
@@ -234,7 +234,7 @@ def _layers(examined: Any, every: bool, page: Page) -> list[str]:
     some = said if every else said[:_UNSEEN]
     text += [line for one in some for line in page.prose([("  - ", "dim")], one)]
     if len(said) > len(some):
-        text += page.labelled("", [(f"{len(said) - len(some):,} more: --all", "dim")])
+        text += page.prose([("  ", "")], f"{len(said) - len(some):,} more: --all", "dim")
     return page.section("Layers, and what no log here shows", text)
 
 
@@ -250,7 +250,7 @@ def _changes(changes: pl.DataFrame, every: bool, page: Page) -> list[str]:
         lines.append([date_time(epoch_ms(row["time"])), off, row["layer"], row["service"] or "", what.rstrip()])
     text = page.table(lines, right=(1,)) if some.height else page.prose([("  ", "")], "none is recorded or seen")
     if changes.height > some.height:
-        text += page.labelled("", [(f"{changes.height - some.height:,} more: --all", "dim")])
+        text += page.prose([("  ", "")], f"{changes.height - some.height:,} more: --all", "dim")
     return page.section("Changes, in order of time", text)
 
 

@@ -52,7 +52,8 @@ class Page:
         used = sum(cell_len(text) for text, _ in safe)
         fresh = True
         for text, style, gap in self._pieces(parts, indent, between):
-            if not fresh and self.width is not None and used + cell_len(gap + text) > self.width:
+            beside = used + cell_len(text if fresh else gap + text)
+            if self.width is not None and beside > self.width and not (fresh and used <= indent):
                 lines.append(line.rstrip())
                 line, used, fresh = " " * indent, indent, True
             before = "" if fresh else gap
@@ -68,8 +69,11 @@ class Page:
             if self.width is None or indent + cell_len(text) <= self.width:
                 yield text, style, between
             else:
-                for place, word in enumerate(text.split(" ")):
-                    yield word, style, " " if place else between
+                first, *others = text.split(" ")
+                if others and indent + cell_len(f"{first} {others[0]}") <= self.width:
+                    first = f"{first} {others.pop(0)}"  # a label stays beside what it is of
+                yield first, style, between
+                yield from ((word, style, " ") for word in others)
 
     def prose(self, head: Sequence[Part], text: str, style: str = "", last: str = "") -> list[str]:
         """`head` and then free text, folded between words; a word wider than a line is split, `last` is not."""
@@ -122,6 +126,14 @@ class Page:
                 text.append(self.paint(head.rstrip(), style))
                 text += self.prose([(" " * (indent + 4), "")], line[last], style) if line[last] else []
             else:
-                parts = [(cell.strip(), style) for cell in [*cells, line[last]] if cell.strip()]
-                text += self.fold([(" " * indent, "")], parts, indent + 4)
+                text += self._spelled(lines[0], line, indent) if number else []
+        return text
+
+    def _spelled(self, heading: Sequence[str], line: Sequence[str], indent: int) -> list[str]:
+        """A line of a table that is too wide for one: its first cell, and below it the others, each with its name."""
+        named = zip(heading[1:-1], line[1:-1], strict=True)
+        parts = [(f"{name.partition(' (')[0]} {cell}", "") for name, cell in named if cell]
+        text = [self.paint(printable(" " * indent + line[0]), "strong")]
+        for some in (parts, [(line[-1], "")] if line[-1] else []):
+            text += self.fold([(" " * (indent + 4), "")], some, indent + 4) if some else []
         return text

@@ -79,22 +79,25 @@ def _head(found: Chain, page: Page) -> list[str]:
         (wording.count(request["attempts"] or 0, "attempt"), ""),
         (wording.count(request["calls"] or 0, "model call"), ""),
     ]
+    # What matters first comes first, also to who hears it read: what was asked, what came of it, what is missing.
     text = page.labelled("request", [(request["request"], "strong")])
     text += page.labelled("opened", when)
-    text += page.labelled("what", counts)
-    who = [(kind, request[kind]) for kind in rows.GROUPS if request[kind]]
-    text += page.labelled("who", [(f"{kind} {value}", "") for kind, value in who]) if who else []
-    if request["refers_to"]:
-        text += page.labelled("refers to", [(f"request {request['refers_to']}", "")])
-    layers = [(f"{layer} {number}", layer) for layer, number in rows.tied_layers(events)]
-    missing = [(f"{why}: {found}", "") for why, found in rows.untied_layers(request)]
-    text += page.labelled("layers", [*layers, *missing])
-    for title, pairs in (("in force", rows.in_force(request)), ("came out", rows.came_out(request))):
-        text += page.labelled(title, [(f"{label} {excerpt(value)}", "") for label, value in pairs]) if pairs else []
     for label, said, event in rows.first_input_last_output(events):
         head = [(f"  {label:<{LABEL}}", "dim")]
         text += page.prose(head, f"“{excerpt(said)}”", last=f"({rows.address(event)})")
+    text += _pairs("came out", rows.came_out(request), page)
+    layers = [(f"{layer} {number}", layer) for layer, number in rows.tied_layers(events)]
+    missing = [(f"{why}: {found}", "") for why, found in rows.untied_layers(request)]
+    text += page.labelled("layers", [*layers, *missing])
+    text += _pairs("in force", rows.in_force(request), page)
+    text += page.labelled("what", counts)
+    text += _pairs("who", [(kind, request[kind]) for kind in rows.GROUPS if request[kind]], page)
+    text += _pairs("refers to", [("request", request["refers_to"])] if request["refers_to"] else [], page)
     return text
+
+
+def _pairs(title: str, pairs: Sequence[tuple[str, str]], page: Page) -> list[str]:
+    return page.labelled(title, [(f"{label} {excerpt(value)}", "") for label, value in pairs]) if pairs else []
 
 
 Back = tuple[Row, Row, int]
@@ -117,7 +120,7 @@ def _events(found: Chain, back: Sequence[Back], page: Page) -> list[str]:
     wide_clock, wide_since = max([3, *map(len, clock)]), max([3, *map(len, since)])
     heading = f"{'#':>{wide_seq}}  {'UTC':<{wide_clock}}  {'+ms':>{wide_since}}   {'layer':<{wide_layer}}  what"
     text = [page.paint(heading + (f"  (all on {day})" if day else ""), "dim")]
-    earlier = {event["event_id"] for event, _, _ in back}
+    earlier = {event["event_id"]: f"its clock puts it before {before['seq']}" for event, before, _ in back}
     said: dict[str, str] = {}
     for event, time, passed in zip(found.events, clock, since, strict=True):
         head = [
@@ -128,7 +131,8 @@ def _events(found: Chain, back: Sequence[Back], page: Page) -> list[str]:
         ]
         what = [*_what(event), *_same_text(event, said)]
         text += page.fold(head, what, sum(cell_len(piece) for piece, _ in head))
-        text += page.fold([(" " * _EXCERPT, "")], _how(event, found), _EXCERPT, " · ")
+        how = _how(event, found, earlier.get(event["event_id"], ""))
+        text += page.fold([(" " * _EXCERPT, "")], how, _EXCERPT, " · ")
         text += _excerpts(event, said, page)
     return text
 
@@ -140,11 +144,13 @@ def _what(event: Row) -> list[Part]:
     return [kind, *name, *facts]
 
 
-def _how(event: Row, found: Chain) -> list[Part]:
+def _how(event: Row, found: Chain, earlier: str) -> list[Part]:
+    basis = event["order_basis"]
     parts = [
         rows.address(event),
-        " ".join(found.tied(event)).strip(),
-        *found.order(event),
+        " ".join(found.tied(event, ", confidence ")).strip(),
+        *(f"order {part}" if part == basis else part for part in found.order(event)),
+        earlier,
         *(f"{relation} {other}" for relation, other in found.related(event)),
         *(f"{kind} {value}" for kind, value in found.ids(event)),
     ]
@@ -199,7 +205,7 @@ def _candidates(request: Row, links: pl.DataFrame, page: Page) -> list[str]:
     if listed.is_empty():
         return []
     best = listed.row(0, named=True)
-    likeliest = f"the likeliest: {best['from_address']} {wording.chance(best['confidence'] or 0)}"
+    likeliest = f"the likeliest: {best['from_address']}, confidence {wording.chance(best['confidence'] or 0)}"
     number = wording.count(listed["from_event"].n_unique(), "event")
     hint = f"strataline why CASE {best['from_event'][:_EVENT]}"
     return page.fold([("  ", "")], [(f"{number} may belong to it, none taken", ""), (likeliest, ""), (hint, "dim")], 4)
@@ -361,7 +367,7 @@ def rejects(found: pl.DataFrame, *, every: bool, width: int | None = None, colou
             of_reason.group_by("source").agg(pl.len(), pl.all().first()).sort("len", "source", descending=[True, False])
         )
         for row in counted.head(_REJECTS).iter_rows(named=True):
-            text += page.fold([(f"  {row['len']:>7,} in ", "")], [(row["source"], ""), ("such as", "dim")], 4)
+            text += page.fold([(f"  {row['len']:,} in ", "")], [(row["source"], ""), ("such as", "dim")], 4)
             text += _rejects(pl.DataFrame([row], schema=counted.schema).drop("len"), page)
         if counted.height > _REJECTS:
             more = f"and {wording.count(counted.height - _REJECTS, 'more source')}; all: --reason {reason}"
