@@ -528,7 +528,7 @@ class Case:
         """
         from strataline.export import html
 
-        doubts = self.facts().events.select("event_id", "doubt")
+        doubts = self.facts().look("event_id", "doubt")
         tables = {**self.frames, "coverage": self._coverage(), "doubts": doubts}
         return html.page(
             tables,
