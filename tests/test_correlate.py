@@ -328,6 +328,20 @@ def test_one_trace_id_joins_in_every_spelling(other: str) -> None:
     assert member["id_value"].to_list() == [other], "the link shows the value as the tied event wrote it"
 
 
+def test_a_call_that_the_caller_and_the_gateway_log_is_one() -> None:
+    done = grouped("""
+        T1 prompt.received@app t=0 request_id=r1 trace_id=463ac35c9f6413ad48485a3953bb6124
+        T1 model.call@app t=1 trace_id=463ac35c9f6413ad48485a3953bb6124 response_id=chatcmpl-a1
+        T1 model.call@gateway t=1.1 call_id=c1 trace_id=463ac35c9f6413ad48485a3953bb6124
+        T1 model.call@gateway t=1.2 call_id=c1 response_id=chatcmpl-a1 trace_id=463ac35c9f6413ad48485a3953bb6124
+        T1 model.call@app t=2 trace_id=463ac35c9f6413ad48485a3953bb6124 response_id=chatcmpl-a2
+    """)
+    calls = done.events.filter(pl.col("kind") == "model.call")["call"]
+    assert calls.n_unique() == 2
+    assert calls.head(4).n_unique() == 2
+    assert done.requests["calls"].to_list() == [2]
+
+
 def test_the_lower_64_bits_of_a_trace_id_are_that_trace_where_one_ends_in_them() -> None:
     low, other = "b7ad6b7169203331", "c7ad6b7169203332"
     values = ["4bf92f3577b34da6" + low, low, "1bf92f3577b34da6" + other, "2bf92f3577b34da6" + other, other]

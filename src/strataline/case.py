@@ -825,8 +825,8 @@ class Case:
         material = Material(
             examined=found,
             frames=self.frames,
-            events=facts.events,
-            values=facts.once(dimensions.dimensions).with_columns(pl.col(pl.Categorical).cast(pl.String)),
+            look=facts.look,
+            values=facts.once(dimensions.dimensions),
             coverage=self._coverage(),
             version=self.manifest["version"],
             texts=lambda event_ids: self.texts(event_ids, folders),
