@@ -8,7 +8,7 @@ from functools import cached_property
 
 import polars as pl
 
-from strataline.event import EVENTS, narrow
+from strataline.event import EVENTS, address, narrow
 from strataline.examine.check import Examination
 from strataline.examine.contents import Contents, gather
 from strataline.examine.coverage import says
@@ -209,9 +209,24 @@ class Facts:
 
     def named(self, ids: pl.Series, *columns: str) -> pl.DataFrame:
         """event_id and `columns` of the events with one of `ids`, as `look`: few are asked of many."""
-        wanted = ids.drop_nulls().unique()
-        events = self.look("event_id", *columns) if wanted.len() else self.look("event_id", *columns).clear()
-        return events.filter(pl.col("event_id").is_in(wanted.implode()))
+        rows = self._held["event_id"].is_in(ids.drop_nulls().unique().implode())
+        rows = rows if self._again is None else rows & ~self._again
+        return self._columns(("event_id", *columns)).filter(rows)
+
+    def addresses(self, ids: pl.Series) -> dict[str, str]:
+        """Event id → `event.address` of the events with one of `ids`, redeliveries too."""
+        rows = self._held["event_id"].is_in(ids.drop_nulls().unique().implode())
+        return dict(
+            self._columns(("event_id", "source", "line", "offset"))
+            .filter(rows)
+            .select("event_id", address())
+            .iter_rows()
+        )
+
+    @cached_property
+    def loose(self) -> pl.Series:
+        """Ids of the events that are tied to a request by text or time."""
+        return self.look("event_id", "sure").filter(~pl.col("sure"))["event_id"]
 
     def table(self, name: str, *columns: str) -> pl.DataFrame:
         """`columns` of one of the `tables`: what lies in a file is read as far as it is asked for."""
