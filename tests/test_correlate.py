@@ -630,14 +630,27 @@ def test_a_turn_that_is_resent_after_an_error_is_one_request(log: str) -> None:
     assert relations(done, "retries") == [(second, first)]
 
 
-@pytest.mark.xfail(strict=True, reason="a resend is looked for by one clock, and each replica has its own")
-def test_a_turn_that_is_sent_again_to_another_replica_is_one_request() -> None:
-    grouped("""
-        T1 prompt.received@app-1 t=0 request_id=r1 session=s1 text=refunds
-        T1 prompt.error@app-1 t=10 request_id=r1 session=s1 outcome=error
-        T1 prompt.received@app-2 t=13 request_id=r2 session=s1 text=refunds
-        T1 prompt.responded@app-2 t=14 request_id=r2 session=s1
-    """)
+REPLICAS = """
+    T1 prompt.received@app-1 t=0 request_id=r1 session=s1 text=refunds
+    T1 prompt.error@app-1 t=10 request_id=r1 session=s1 outcome=error
+    {second} prompt.received@app-2 t={at} request_id=r2 session=s1 text=refunds
+    {second} prompt.responded@app-2 t={end} request_id=r2 session=s1 outcome=ok
+    """
+
+
+@pytest.mark.parametrize(("at", "one"), [(13, True), (71, False), (9, False)])
+def test_a_turn_that_is_sent_again_to_another_replica_is_one_request(at: int, *, one: bool) -> None:
+    """Replicas write one format, each by its own clock; before the error, or long after it, nothing is resent."""
+    events, words = read(REPLICAS.format(second="T1" if one else "T2", at=at, end=at + 1))
+    done = correlate(events.with_columns(format=pl.lit("app")))
+    assert found_groups(done) == wanted_groups(words)
+    assert len(relations(done, "retries")) == one
+
+
+def test_what_two_programs_log_is_not_sent_again() -> None:
+    """Each has a format of its own: what opens a turn in one is no attempt of what opens one in the other."""
+    done = grouped(REPLICAS.format(second="T2", at=13, end=14))
+    assert relations(done, "retries") == []
 
 
 def test_a_turn_that_is_resent_twice_is_one_request_that_starts_with_its_first_attempt() -> None:
