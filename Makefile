@@ -1,6 +1,8 @@
 # make demo    the sample incident, from logs to timeline
 # make test    every test
 # make check   everything that CI asks: format, lint, types, contracts, tests
+# make bench   reconstruction beside what one would do by hand, on 200,000 records (benchmarks/README.md)
+# make bench-rivals   installs lnav and Plaso, which then take part in it
 # make web     the script of the offline page, from web/ (Node and npm)
 # make screenshots   of that page (Chromium and Playwright)
 #
@@ -24,7 +26,7 @@ LOCKED := $(VENV)/locked-$(VERSION)
 INSTALLED := $(VENV)/installed
 IN_PLACE := $(VENV)/in-place
 
-.PHONY: demo test check tests format lock clean web screenshots
+.PHONY: demo test check tests format lock clean web screenshots bench bench-rivals
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -90,6 +92,17 @@ lock:
 	    -e '1i # Everything that it takes to run, build and test, by version and hash. Made by `make lock`.' requirements.lock
 	rm -rf .lock-venv
 
+bench: $(IN_PLACE)
+	$(BIN)/python benchmarks/rivals
+
+# lnav from Debian, Plaso from PyPI in an environment of its own.
+bench-rivals:
+	@command -v lnav >/dev/null || apt-get install -y lnav || \
+	    echo 'lnav cannot be had here: apt install lnav, as root' >&2
+	$(PYTHON) -m venv .rivals
+	.rivals/bin/python -m pip --disable-pip-version-check --quiet install plaso || \
+	    echo 'Plaso cannot be had here' >&2
+
 # The built script is committed: nobody needs Node to install or to use this.
 web:
 	cd web && npm install --no-package-lock --no-audit --no-fund && npm run build
@@ -99,5 +112,5 @@ screenshots: $(IN_PLACE)
 	$(BIN)/python docs/screenshots.py
 
 clean:
-	rm -rf web/node_modules $(VENV) .lock-venv build dist $(CASE) src/*.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf web/node_modules $(VENV) .lock-venv .rivals build dist $(CASE) src/*.egg-info .mypy_cache .ruff_cache .pytest_cache \
 	    .hypothesis .import_linter_cache

@@ -147,7 +147,7 @@ def test_progress_tells_bytes_that_grow_up_to_the_total(logs: Path) -> None:
 
 def test_progress_moves_within_a_large_file(tmp_path: Path) -> None:
     line = b'2026-11-21 17:59:55,786 INFO:     127.0.0.1:58332 - "POST /api/chat HTTP/1.1" 200 OK\n'
-    (tmp_path / "uvicorn.log").write_bytes(line * (10 * 1024 * 1024 // len(line)))
+    (tmp_path / "uvicorn.log").write_bytes(line * (18 * 1024 * 1024 // len(line)))
     told: list[int] = []
     strataline.reconstruct(tmp_path / "uvicorn.log", assume_zone="UTC", progress=lambda _, done, __: told.append(done))
     assert len(set(told)) > 2, "more than nothing and all"

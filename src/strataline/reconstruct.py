@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import polars as pl
 import pyarrow as pa
 
+from strataline.cache import Cache, Kept
 from strataline.case import HOLDERS, SPOOLED, Case
 from strataline.correlate import Options, correlate
 from strataline.errors import FormatError, InputError
@@ -104,6 +105,7 @@ def reconstruct(
     encodings: Mapping[str, str] | None = None,
     max_expand: int = MAX_EXPAND,
     workers: int | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
     stdin: BinaryIO | None = None,
     progress: Progress | None = None,
 ) -> Case:
@@ -129,6 +131,8 @@ def reconstruct(
         encodings: glob over sources → encoding of their text; otherwise UTF-8 or UTF-16, or what the bytes tell.
         max_expand: bytes that one input may expand to, all that lies in it together.
         workers: how many batches are parsed at once; by default as many as there are cores. No result depends on it.
+        cache: a folder in which is kept what parsing made of each input, so that the next run reads none of these
+            again. No result depends on it; it may be deleted at any time, and holds what a case holds.
         stdin: what ``-`` means.
         progress: called as the inputs are read.
 
@@ -159,7 +163,9 @@ def reconstruct(
     with ExitStack() as stack:
         spool = None if stdin is None else _Spool(stdin, stack)
         found = find_inputs(names, stdin=spool)
-        sources = _parse_all(found.inputs, known, choices, workers or os.cpu_count() or 1, progress)
+        kept = Cache(cache) if isinstance(cache, str | os.PathLike) else cache
+        settings = None if kept is None else choices.settings(digests(folders))
+        sources = _parse_all(found.inputs, known, choices, workers or os.cpu_count() or 1, progress, kept, settings)
         readable = [source for source in sources if source.problem is None]
         if not readable:
             name, problem = next(iter([*((s.name, s.problem) for s in sources), *found.refused]), ("", None))
@@ -167,18 +173,21 @@ def reconstruct(
         # From here on the case keeps it.
         stack.pop_all()
     _settle_copies(sources)
-    events = pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)])
-    _refuse_unknown_clocks(events, chosen)
-    made = correlate(events, chosen)
-    notes = pl.concat([_reading_notes(sources, found), made.notes])
+    rows = [_source_row(s, known, zones, assume_zone) for s in sources]
+    read_notes = _reading_notes(sources, found)
+    parts = [pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)])]
+    _refuse_unknown_clocks(parts[0], chosen)
+    for source in sources:
+        source.parsed.events = EVENTS.empty()
+    # Nothing here holds on to the events: correlation puts them in order, and twice as many need not be in memory.
+    made = correlate(parts.pop(), chosen)
+    notes = pl.concat([read_notes, made.notes])
     frames = {
         "events": made.events,
         "requests": made.requests,
         "links": made.links,
         "clocks": CLOCKS.conform(made.clocks),
-        "sources": SOURCES.conform(
-            pl.DataFrame([_source_row(s, known, zones, assume_zone) for s in sources], schema=SOURCES.schema)
-        ).sort(SOURCES.sort),
+        "sources": SOURCES.conform(pl.DataFrame(rows, schema=SOURCES.schema)).sort(SOURCES.sort),
         "rejects": pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort),
         "notes": notes,
     }
@@ -356,6 +365,19 @@ class _Choices:
     encodings: Mapping[str, str]
     limits: Limits
 
+    def settings(self, formats: Mapping[str, str]) -> dict[str, Any]:
+        """All that reading and parsing look at, beside the bytes; `formats` are the digests of their files."""
+        return {
+            "formats": sorted(formats.items()),
+            "zones": list(self.zones.items()),
+            "force": list(self.force.items()),
+            "assume": self.assume,
+            "excerpts": self.excerpts,
+            "max_record": self.max_record,
+            "encodings": list(self.encodings.items()),
+            "limits": asdict(self.limits),
+        }
+
     def plan(self, one: Input, marks: Marks) -> Plan:
         name = _chosen(self.force, one.source)
         return Plan(
@@ -392,7 +414,13 @@ class _Choices:
 
 
 def _parse_all(
-    inputs: Sequence[Input], known: Mapping[str, Format], choices: _Choices, workers: int, progress: Progress | None
+    inputs: Sequence[Input],
+    known: Mapping[str, Format],
+    choices: _Choices,
+    workers: int,
+    progress: Progress | None,
+    cache: Cache | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[_Source]:
     for name in choices.force.values():
         if name not in known:
@@ -405,10 +433,20 @@ def _parse_all(
     done, whole = 0, sum(one.size() or 0 for one in inputs)
     found: list[tuple[Source, Parsing]] = []
     unread: list[_Source] = []
+    again: list[_Source] = []
+    keys: dict[str, tuple[str, str]] = {}
     with Workers(workers) as pool:
         for one in inputs:
             if progress is not None:
                 progress(one.source, done, whole)
+            key = None if cache is None else cache.key(one, settings or {})
+            if cache is not None and key is not None:
+                kept = cache.load(key[0], one, known)
+                if kept is not None:
+                    again += [_Source(source.one, source.within, source.reading, source.parsed) for source in kept]
+                    done += one.size() or 0
+                    continue
+                keys[one.source] = key
             try:
                 for source in read(one, options):
                     batches = _told(source, done, whole, progress)
@@ -420,11 +458,33 @@ def _parse_all(
         # A source that was read in part is one that was not read.
         names = {source.name for source in unread}
         made = [_parsed(source, parsing) for source, parsing in found if source.one.source not in names]
+    if cache is not None:
+        _keep(cache, keys, made, names, known)
     if progress is not None:
         progress("", whole, whole)
-    made = sorted([*made, *unread], key=lambda source: source.name)
+    made = sorted([*made, *again, *unread], key=lambda source: source.name)
     choices.refuse_unmatched([source.name for source in made])
     return made
+
+
+def _keep(
+    cache: Cache,
+    keys: Mapping[str, tuple[str, str]],
+    sources: Sequence[_Source],
+    unread: Iterable[str],
+    known: Mapping[str, Format],
+) -> None:
+    """Keep what parsing made of each input that was read whole."""
+    above = {source.name: source.within for source in sources}
+    of_input: dict[str, list[Kept]] = {}
+    for source in sources:
+        top = source.name
+        while (within := above.get(top)) is not None:
+            top = within
+        of_input.setdefault(top, []).append(Kept(source.one, source.within, source.reading, source.parsed))
+    for name in set(of_input).difference(unread):
+        if name in keys:
+            cache.keep(*keys[name], of_input[name], known)
 
 
 def _parsed(source: Source, parsing: Parsing) -> _Source:

@@ -194,6 +194,13 @@ def main() -> None:
     help="How many batches are parsed at once; no result depends on it.  [default: one for each core]",
 )
 @click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep there what parsing made of each input, and read again only those that are not there, or not the same. It"
+    " may be deleted at any time; it holds excerpts, as a case does.",
+)
+@click.option(
     "--max-rejects",
     type=click.IntRange(min=0),
     metavar="N",
@@ -229,6 +236,7 @@ def reconstruct(
     max_record: int,
     max_expand: int,
     workers: int | None,
+    cache: Path | None,
     max_rejects: int | None,
     shown: str | None,
     as_json: bool,
@@ -244,6 +252,7 @@ def reconstruct(
     strataline reconstruct logs/ --show chatcmpl-6rQlB1eOOHBUhB7PT26P9sox
     zcat old/*.gz | strataline reconstruct - -o CASE
     """  # noqa: D301 - \b keeps click from folding the lines
+    from strataline.cache import Cache
     from strataline.case import refuse_to_replace
     from strataline.export import text
     from strataline.reconstruct import reconstruct as reconstruct_case
@@ -255,6 +264,7 @@ def reconstruct(
         raise click.UsageError(f"--clock names {printable(twice[0])} twice, with two offsets")
     if output is not None:
         refuse_to_replace(output, overwrite=overwrite)
+    kept = None if cache is None else Cache(cache)
     with _progress(quiet=as_json) as progress:
         case = reconstruct_case(
             logs,
@@ -274,9 +284,12 @@ def reconstruct(
             encodings=dict(encodings),
             max_expand=max_expand,
             workers=workers,
+            cache=kept,
             stdin=sys.stdin.buffer,
             progress=progress,
         )
+    for name in () if kept is None else kept.damaged:
+        click.echo(f"strataline: {printable(name)}: its entry in the cache is damaged; it was read again", err=True)
     if output is not None:
         case.write(output, limit=limit, overwrite=overwrite)
     status = _complaints(case, max_rejects, told=as_json or shown is not None)

@@ -284,14 +284,12 @@ def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value
 def _by_program(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` by the program that states them: the clocks of one that has many are one."""
     many = pl.col("clock").n_unique().over("layer", "scope", "service") > CLOCKS
-    rows = rows.with_columns(many=many)
-    if rows["many"].any():
-        # A device says its version in each of its records, and in a row: of these, the one says no more than the first.
-        own = ["layer", "scope", "key", "service", "clock"]
-        rows = rows.sort("t", "event_id")
-        rows = rows.filter(~pl.col("many") | pl.col("value").ne_missing(pl.col("value").shift().over(own)))
-    none = pl.lit("", dtype=pl.Categorical)
-    rows = rows.with_columns(clock=pl.when("many").then(none).otherwise("clock")).drop("many")
+    # A device says its version in each of its records, and in a row: of these, the one says no more than the first.
+    own = ["layer", "scope", "key", "service", "clock"]
+    devices = rows.filter(many).sort(*own, "t", "event_id")
+    devices = devices.filter(pl.col("value").ne_missing(pl.col("value").shift().over(own)))
+    devices = devices.with_columns(clock=pl.lit("", dtype=pl.Categorical))
+    rows = pl.concat([rows.filter(~many), devices])
     # Where all policies of a program have one version at a time, it is the program's.
     place = ["layer", "scope", "service", "clock"]
     versions = rows.filter(pl.col("scope") == "policy").sort("t", "event_id")
@@ -369,8 +367,8 @@ def _beside(rows: pl.DataFrame) -> pl.DataFrame:
                 if other != value and count >= max(MIXED, MIXED_SHARE * length):
                     shares.append(count / length)
             found.append((g, value, min(shares, default=None)))
-    told = pl.DataFrame(found, schema={"g": pl.Int64, "value": pl.String, "beside": pl.Float64}, orient="row")
-    return told.with_columns(pl.col("value").cast(rows.schema["value"]))
+    made = pl.DataFrame(found, schema={"g": pl.Int64, "value": pl.String, "beside": pl.Float64}, orient="row")
+    return made.cast({"value": pl.Categorical})
 
 
 def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
@@ -384,7 +382,7 @@ def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
 
 
 def _turns(stays: pl.DataFrame) -> pl.DataFrame:
-    """g, i, old, new, share: the places at which stays begin, or end without another's beginning."""
+    """g, i, old, new, share, basis: the places at which stays begin, or end without another's beginning."""
     old = stays.select("g", value_old="value", start_old="start", end_old="end", count_old="count", ends_old="ends")
     new = stays.filter("begins").select("g", "value", "start", "end", "count", "length")
     least, part = NEAR
@@ -416,7 +414,8 @@ def _turns(stays: pl.DataFrame) -> pl.DataFrame:
     left = left.sort("g", "end", "value", "count_new", "new", descending=[False, False, False, True, False])
     left = left.unique(["g", "end", "value"], keep="first", maintain_order=True)
     ended = left.select("g", i=pl.col("end") + 1, old="value", new="new", share=pl.lit(None, dtype=pl.Float64))
-    return pl.concat([begun, ended])
+    seen = (one.with_columns(basis=pl.lit(name)) for one, name in ((begun, "first_seen"), (ended, "last_seen")))
+    return pl.concat(list(seen))
 
 
 def _changed(rows: pl.DataFrame) -> pl.DataFrame:
@@ -432,7 +431,7 @@ def _changed(rows: pl.DataFrame) -> pl.DataFrame:
     )
     if "old" not in rows.columns:
         return pl.DataFrame(schema=columns)
-    return rows.with_columns(basis=pl.lit("first_seen"), status=pl.lit("DER")).select(columns.names()).cast(columns)
+    return rows.with_columns(status=pl.lit("DER")).select(columns.names()).cast(columns)
 
 
 def in_force(facts: Facts) -> pl.DataFrame:

@@ -390,14 +390,17 @@ def unseen(
     Returns:
         A frame with the columns of `UNSEEN`, ordered by (layer as requests pass them, topic, subject), what is about a
         source last. ``topic`` is ``layer`` (there is no log of the layer), ``field`` (no record of it states what
-        `TELLS` names; subject is the field), ``time`` (minutes between the first and last event of the case in which no
-        log of the layer covers anything; subject is their number), ``id`` (the source states no id of a kind, no time
-        or no zone) or ``reject`` (records of the source that became no event).
+        `TELLS` names; subject is the field), ``time`` (minutes between the first and last event of the five layers in
+        which no log of the layer covers anything; subject is their number), ``id`` (the source states no id of a kind,
+        no time or no zone) or ``reject`` (records of the source that became no event).
     """
     rows: list[dict[str, object]] = []
     layers = set(events["layer"].unique())
     told = states or (lambda layer, column: says(events.filter(pl.col("layer") == layer)[column]))
     covered = coverage(events).filter(pl.col("minute").is_not_null())
+    # What was deployed a week before is in the case, and makes no week of it.
+    busy = covered.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("events") > 0))["minute"]
+    covered = covered.filter(pl.col("minute").is_between(busy.min(), busy.max())) if busy.len() else covered
     total = int(covered.filter(pl.col("layer") == PRODUCT_LAYERS[0])["minutes"].sum())
     for layer in PRODUCT_LAYERS:
         if layer not in layers:

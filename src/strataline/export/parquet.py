@@ -48,12 +48,16 @@ def described(table: Table) -> pa.Schema:
 
 
 def write(table: Table, frame: pl.DataFrame, path: Path) -> None:
-    """Write `frame` as the Parquet file of `table` (zstd, one writer thread, row groups of 128 Ki rows)."""
+    """Write `frame` as the Parquet file of `table` (zstd, row groups of 128 Ki rows)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrow = pa.Table.from_arrays(table.to_arrow(frame).columns, schema=described(table))
-    pq.write_table(arrow, path, compression="zstd", row_group_size=ROWS)
+    frame, schema = table.conform(frame), described(table)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        # A part at a time: the whole table in Arrow's form would be in memory twice.
+        for first in range(0, max(1, frame.height), ROWS):
+            part = frame.slice(first, ROWS).to_arrow(compat_level=pl.CompatLevel.oldest())
+            writer.write_table(pa.Table.from_arrays(part.columns, schema=schema), row_group_size=ROWS)
 
 
 def export(tables: Tables, out: BinaryIO) -> int:

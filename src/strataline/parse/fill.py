@@ -6,7 +6,6 @@ event with the columns of ``events``, less what only the end of the source or th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,10 +18,17 @@ from numpy.typing import NDArray
 from strataline.errors import FormatError
 from strataline.event import DOCUMENT, EVENTS, ID, MAP
 from strataline.format import Documents, Event, Format, Id, Time, Value, fields_read, path
+from strataline.parse.hashes import hashes
 from strataline.parse.kernel import Kernel
 from strataline.parse.times import read_durations, read_times, to_time
 
 EXCERPT = 240
+REPEATS = 500
+"""Texts by which it is judged whether they repeat."""
+
+_UNFOLDED = r"\s\s|[^\S ]|^\s|\s$"
+"""White space that folding changes."""
+
 MOST_PIECES = 1 << 20
 """Pieces of one record, at most, that are told apart."""
 
@@ -552,7 +558,24 @@ def text_hash(text: pl.Series) -> pl.Series:
 
     Texts that differ in white space alone are equal here, as two layers rarely keep it alike.
     """
-    folded = text.str.replace_all(r"\s+", " ").str.strip_chars()
-    distinct = folded.unique().drop_nulls()
-    hashes = [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() if one else None for one in distinct.to_list()]
-    return folded.replace_strict(distinct, pl.Series(hashes, dtype=pl.String), default=None, return_dtype=pl.String)
+    folded = text
+    if text.str.contains(_UNFOLDED).any():
+        folded = text.str.replace_all(r"\s+", " ").str.strip_chars()
+    known = folded.is_not_null() & (folded != "")
+    texts = folded if known.all() else folded.filter(known)
+    # What is said again and again, a system's prompt, is hashed once; to look for that where each text is another
+    # costs more than the hashes.
+    few = texts.head(REPEATS)
+    if few.n_unique() < few.len() / 2:
+        distinct = texts.unique()
+        found = texts.replace_strict(distinct, _hashed(distinct), return_dtype=pl.String)
+    else:
+        found = _hashed(texts)
+    if len(found) == len(text):
+        return found.alias(text.name)
+    nothing = pl.Series(text.name, [None], dtype=pl.String).new_from_index(0, len(text))
+    return nothing.scatter(known.arg_true(), found)
+
+
+def _hashed(texts: pl.Series) -> pl.Series:
+    return hashes(texts.cast(pl.Binary).to_list())

@@ -19,6 +19,7 @@ from strataline.event import EVENTS, FRAME, REJECTS
 from strataline.format import Format
 from strataline.parse.fill import EXTRA, TEXTS, Zone, fill
 from strataline.parse.guess import JSON, LOOKED, TEXT, Draft, draft_lines, draft_objects
+from strataline.parse.hashes import hashes
 from strataline.parse.kernel import OBJECT, Kernel
 from strataline.parse.lines import describes, match, match_field, match_other, opened, second_reading
 from strataline.parse.recognise import FEW_OBJECTS, SAMPLE, Marks, Recognised, recognise
@@ -384,13 +385,9 @@ class _Tally:
 
 def identify(events: pl.DataFrame, source: str, stream_digest: str) -> pl.DataFrame:
     """Give the events of one source their name and ids, once its stream is known to the end."""
-    stem = hashlib.blake2b(stream_digest.encode(), digest_size=16)
-    names = []
-    for offset, item, index in events.select("offset", "item", "index").iter_rows():
-        one = stem.copy()
-        one.update(b":%d:%d:%d" % (offset, item, index))
-        names.append(one.hexdigest())
-    return events.with_columns(pl.Series("event_id", names, dtype=pl.String), source=pl.lit(source))
+    place = pl.concat_str(pl.lit(stream_digest), "offset", "item", "index", separator=":")
+    names = hashes(events.select(place.cast(pl.Binary)).to_series().to_list())
+    return events.with_columns(names.alias("event_id"), source=pl.lit(source))
 
 
 def _parse_batch(
@@ -444,7 +441,7 @@ def _parse_batch(
         events.append(filled.with_columns(format=pl.lit(fmt.name), format_confidence=confidence))
         _note_lenient(elements, tally)
     if events:
-        found = pl.concat(events, how="diagonal")
+        found = _in_order(pl.concat(events, how="diagonal"))
         found = found.with_columns(address=pl.lit("bytes" if batch["line"].null_count() < batch.height else "row"))
         _note_events(found, tally)
         if plan.texts:
@@ -459,6 +456,13 @@ def _parse_batch(
         one.recovered = int(places["recovered"].is_not_null().sum())
     one.rejects = rejects.frame()
     return one, tally
+
+
+def _in_order(events: pl.DataFrame) -> pl.DataFrame:
+    """The events of a batch by (offset, item, index); here, where they are few and lie in the caches."""
+    keys = events.select("offset", "item", "index")
+    place = keys.with_row_index("row").sort("offset", "item", "index")["row"]
+    return events if (place.diff().drop_nulls() > 0).all() else events[place]
 
 
 _Made = list[tuple[Format, pl.DataFrame]]
@@ -613,8 +617,7 @@ def _all_space(text: pl.Series) -> pl.Series:
 
 def _hashes(text: pl.Series) -> pl.Series:
     """Hash of each text (UTF-8)."""
-    found = [hashlib.blake2b(one, digest_size=16).digest() for one in text.to_list()]
-    return pl.Series("_hash", found, dtype=pl.Binary).bin.encode("hex")
+    return hashes(text.to_list()).alias("_hash")
 
 
 def _hash(text: str) -> str:

@@ -15,7 +15,7 @@ __all__ = ["CHUNK", "FRAME", "HEAD", "KNOWN", "MAX_RECORD", "RECORDS", "Batch", 
 MAX_RECORD = 16 << 20
 """Bytes of the longest record that is kept."""
 
-CHUNK = 8 << 20
+CHUNK = 16 << 20
 """Bytes of the stream that are taken at once."""
 
 HEAD = 1 << 20

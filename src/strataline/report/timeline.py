@@ -131,7 +131,12 @@ def change_text(pen: Pen, one: dict[str, Any]) -> str:
     line = f"{pen.code(what)}: {pen.code(one['old'] or '?')} → {pen.code(one['new'] or '?')}"
     if one["service"]:
         line += f" on {pen.code(one['service'])}"
-    basis = {"record": "a record says so", "first_seen": "first seen in values", "feed": "from the feed of changes"}
+    basis = {
+        "record": "a record says so",
+        "first_seen": "first seen in values",
+        "last_seen": "the old one was seen no more",
+        "feed": "from the feed of changes",
+    }
     line += f" ({basis[one['basis']]}"
     if one["share"] is not None and one["share"] < 1:
         line += f"; in {100 * one['share']:.0f} % of the records from then on"

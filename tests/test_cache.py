@@ -1,0 +1,183 @@
+"""What parsing made of an input is kept, and believed only where nothing differs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import strataline
+from strataline.cache import Cache
+from strataline.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "sample_logs" / "assist_incident"
+FORMATS = SAMPLE / "formats"
+
+
+def _files(case: strataline.Case, folder: Path) -> dict[str, bytes]:
+    case.write(folder, overwrite=True)
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SAMPLE / "logs", tmp_path / "logs"))
+
+
+@pytest.fixture
+def asked(logs: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, bytes], Cache]]:
+    def ask(cache: bool = True, **options: object) -> tuple[dict[str, bytes], Cache]:
+        kept = Cache(tmp_path / "cache")
+        named = {"formats": [FORMATS], **options, **({"cache": kept} if cache else {})}
+        return _files(strataline.reconstruct(logs, **named), tmp_path / "case"), kept  # type: ignore[arg-type]
+
+    return ask
+
+
+def test_a_case_is_the_same_without_a_cache_and_with_an_empty_and_a_full_one(
+    asked: Callable[..., tuple[dict[str, bytes], Cache]], logs: Path
+) -> None:
+    plain, _ = asked(cache=False)
+    first, empty = asked()
+    second, full = asked()
+    assert plain == first == second
+    inputs = sum(one.is_file() for one in logs.rglob("*"))
+    assert (empty.found, full.found, full.damaged) == (0, inputs, [])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"excerpts": False},
+        {"assume_zone": "Asia/Kolkata"},
+        {"max_record": 3000},
+        {"zones": {"*.log": "Europe/Berlin"}},
+        {"max_expand": 1 << 30},
+    ],
+    ids=str,
+)
+def test_what_was_asked_differently_is_read_again(
+    asked: Callable[..., tuple[dict[str, bytes], Cache]], options: dict[str, object]
+) -> None:
+    asked()
+    plain, _ = asked(cache=False, **options)
+    again, kept = asked(**options)
+    assert kept.found == 0
+    assert again == plain
+
+
+def test_options_of_the_correlation_do_not_read_again(asked: Callable[..., tuple[dict[str, bytes], Cache]]) -> None:
+    asked()
+    plain, _ = asked(cache=False, min_confidence=1.0)
+    again, kept = asked(min_confidence=1.0)
+    assert kept.found > 0
+    assert again == plain
+
+
+def test_a_format_that_changed_is_another_one(
+    asked: Callable[..., tuple[dict[str, bytes], Cache]], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(FORMATS, tmp_path / "formats"))
+    asked(formats=[folder])
+    one = min(folder.glob("*.py"))
+    one.write_text(one.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    plain, _ = asked(cache=False, formats=[folder])
+    again, kept = asked(formats=[folder])
+    assert kept.found == 0
+    assert again == plain
+
+
+def test_only_the_file_that_changed_is_read_again(
+    asked: Callable[..., tuple[dict[str, bytes], Cache]], logs: Path
+) -> None:
+    _, before = asked()
+    one = min((file for file in logs.rglob("*.jsonl")), key=str)
+    one.write_bytes(one.read_bytes() + b'{"more": 1}\n')
+    plain, _ = asked(cache=False)
+    again, kept = asked()
+    assert again == plain
+    assert kept.found == sum(file.is_file() for file in logs.rglob("*")) - 1
+    assert before.found == 0
+
+
+@pytest.mark.parametrize("damage", ["table", "entry", "digest", "gone", "no JSON"])
+def test_a_damaged_entry_is_read_again_and_made_anew(
+    asked: Callable[..., tuple[dict[str, bytes], Cache]], damage: str
+) -> None:
+    plain, kept = asked()
+    for entry in kept.folder.iterdir():
+        if damage == "table":
+            file = entry / "0.events.parquet"
+            file.write_bytes(file.read_bytes()[:-1] + b"X")
+        elif damage == "entry":
+            whole = json.loads((entry / "entry.json").read_bytes())
+            whole["body"] = whole["body"].replace('"skipped": 0', '"skipped": 1').replace('"records"', '"recordz"')
+            (entry / "entry.json").write_text(json.dumps(whole), encoding="ascii")
+        elif damage == "digest":
+            whole = json.loads((entry / "entry.json").read_bytes())
+            (entry / "entry.json").write_text(json.dumps({"body": whole["body"]}), encoding="ascii")
+        elif damage == "gone":
+            (entry / "0.rejects.parquet").unlink()
+        else:
+            (entry / "entry.json").write_bytes(b"\xff{")
+    again, told = asked()
+    assert again == plain
+    assert told.found == 0
+    assert len(told.damaged) == len(list(told.folder.iterdir()))
+    _, mended = asked()
+    assert (mended.damaged, mended.found) == ([], len(told.damaged))
+
+
+def test_archives_are_kept_whole(tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "all"), "gztar", SAMPLE / "logs")
+    archive = tmp_path / "all.tar.gz"
+
+    def asked(**options: object) -> dict[str, bytes]:
+        case = strataline.reconstruct(archive, formats=[FORMATS], **options)  # type: ignore[arg-type]
+        return _files(case, tmp_path / "case")
+
+    plain, kept = asked(), Cache(tmp_path / "cache")
+    assert asked(cache=tmp_path / "cache") == plain
+    assert asked(cache=kept) == plain
+    assert kept.found == 1
+
+
+def test_what_was_drafted_from_the_records_is_not_kept(tmp_path: Path) -> None:
+    log = tmp_path / "own.jsonl"
+    log.write_text("".join(f'{{"when": "2026-01-02T03:04:{n:02}Z", "did": "a{n}"}}\n' for n in range(60)))
+    plain = _files(strataline.reconstruct(log), tmp_path / "case")
+    for _ in range(2):
+        kept = Cache(tmp_path / "cache")
+        assert _files(strataline.reconstruct(log, cache=kept), tmp_path / "case") == plain
+        assert kept.found == 0
+
+
+def test_a_copy_is_told_from_the_cache_too(asked: Callable[..., tuple[dict[str, bytes], Cache]], logs: Path) -> None:
+    one = min((file for file in logs.rglob("*.jsonl")), key=str)
+    shutil.copyfile(one, one.with_name("a-copy.jsonl"))
+    plain, _ = asked(cache=False)
+    asked()
+    again, kept = asked()
+    assert kept.found > 1
+    assert again == plain
+
+
+def test_the_command_says_that_an_entry_is_damaged(logs: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    asked = ["reconstruct", str(logs), "--formats", str(FORMATS), "-o", str(tmp_path / "case"), "--cache", str(cache)]
+    assert CliRunner().invoke(main, asked).exit_code == 0
+    (min(cache.iterdir()) / "entry.json").write_bytes(b"")
+    done = CliRunner().invoke(main, [*asked, "--overwrite"])
+    assert done.exit_code == 0
+    assert "its entry in the cache is damaged; it was read again" in done.stderr
+
+
+def test_a_cache_that_cannot_be_made_is_refused(logs: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(strataline.StrataError, match="cannot be made"):
+        strataline.reconstruct(logs, formats=[FORMATS], cache=tmp_path / "file")
