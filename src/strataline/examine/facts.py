@@ -50,7 +50,8 @@ _MADE_OF: dict[str, tuple[tuple[str, ...], pl.Expr]] = {
 """Of which columns these are made, and how; ``doubt`` is looked up in the clocks."""
 
 _SCHEMA = {**EVENTS.schema, "t": pl.Int64(), "t_end": pl.Int64(), "sure": pl.Boolean(), "doubt": pl.Int64()}
-_BY_LAYER = ("ids", "refs")
+_NOT_KEPT = ("ids", "refs", "source", "line", "offset", "event_time", "corrected_time", "observed_time")
+"""Columns that are read anew for each who asks: they are much, and few ask."""
 
 ENDS = 200
 """Records of a format, at either end, that tell which attributes it writes."""
@@ -350,12 +351,12 @@ class Facts:
 
     def _part(self, layer: str, column: str) -> pl.Series | None:
         """The values of a column in the events of a layer; null if they are all null."""
+        if column in _NOT_KEPT:
+            return _values(self._columns((column,))[column], self._layers[layer])
         if (layer, column) not in self._parts:
             values = self._columns((column,))[column]
-            # The ids of all events are much, and few layers are asked for them.
-            for one in (layer,) if column in _BY_LAYER else self._layers:
-                part = values.filter(self._layers[one])
-                self._parts[one, column] = part.rechunk() if part.null_count() < part.len() else None
+            for one, rows in self._layers.items():
+                self._parts[one, column] = _values(values, rows)
         return self._parts[layer, column]
 
     def has(self, need: str) -> bool:
@@ -666,6 +667,12 @@ class Facts:
     def contents(self) -> Contents:
         """The texts of the requests under examination, read once for all checks that look at texts."""
         return gather(self)
+
+
+def _values(column: pl.Series, rows: pl.Series) -> pl.Series | None:
+    """`column` in some `rows`; null if it is null in all of them."""
+    part = column.filter(rows)
+    return part.rechunk() if part.null_count() < part.len() else None
 
 
 def _stated(values: pl.Series) -> bool:
