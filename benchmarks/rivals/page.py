@@ -26,11 +26,11 @@ records, in minutes; `benchmarks/rivals/generate.py` says what is in the logs: f
 paths, an id under five names, one record in twenty without it, browsers' clocks seconds off.
 
 CPU-seconds are those of all processes of a job, from start to end, imports included; memory is the peak of the sum over
-its processes. All jobs of a table ran in turns on the same logs; medians of the rounds. Machines differ, and other work
-may have run beside: read the ratios. The rivals' jobs are smaller: they keep no address of a record, lose a file to one
-damaged line, know one id and no clock. *Whole* is the share of requests that hold exactly their ten records, *in order*
-that of those which hold them in the order in which they happened; of the rivals only kinds were compared, which is the
-most that it can be.
+its processes. All jobs of a table ran in turns on the same logs; medians of the rounds, of which Plaso ran in one.
+Machines differ, and other work may have run beside: read the ratios. The rivals' jobs are smaller: they keep no address
+of a record, lose a file to one damaged line, know one id and no clock. *Whole* is the share of requests that hold
+exactly their ten records, *in order* that of those which hold them in the order in which they happened; of the rivals
+only kinds were compared, which is the most that it can be.
 """
 
 

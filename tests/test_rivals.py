@@ -1,0 +1,77 @@
+"""The benchmark beside rivals: its logs, its page, and the bounds that it guards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RIVALS = ROOT / "benchmarks" / "rivals"
+sys.path.insert(0, str(RIVALS))
+
+import generate  # noqa: E402
+import page  # noqa: E402
+
+import strataline  # noqa: E402
+
+
+def _made(folder: Path, records: int, *, damaged: bool = False) -> generate.Made:
+    return generate.generate(folder, records, damaged=damaged)
+
+
+def test_the_same_logs_are_made_again(tmp_path: Path) -> None:
+    _made(tmp_path / "a", 400, damaged=True)
+    _made(tmp_path / "b", 400, damaged=True)
+    for file in generate.FILES.values():
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_logs_are_what_they_are_said_to_be(tmp_path: Path) -> None:
+    made = _made(tmp_path, 20_000)
+    lines = {layer: (tmp_path / file).read_bytes().splitlines() for layer, file in generate.FILES.items()}
+    assert sum(map(len, lines.values())) == made.records == 20_000
+    assert 600 < made.bytes / made.records < 670
+    ids = {
+        "prompt": lambda one: one["request_id"],
+        "retrieval": lambda one: one["req"]["id"],
+        "model": lambda one: one["metadata"]["correlation_id"],
+        "policy": lambda one: one["context"]["turn"],
+        "ui": lambda one: one["turnId"],
+    }
+    without = sum(ids[layer](json.loads(line)) is None for layer, some in lines.items() for line in some)
+    assert 0.04 < without / made.records < 0.06
+
+
+def test_every_block_goes_on_where_the_one_before_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "BLOCK", 7)
+    made = _made(tmp_path, 2000)
+    truth = pl.read_parquet(tmp_path / "truth.parquet")
+    assert truth.height == made.records == 2000
+    assert truth.group_by("request").len()["len"].unique().to_list() == [10]
+    assert (
+        truth.group_by("file").agg((pl.col("line_no").sort() == pl.int_range(1, pl.len() + 1)).all())["line_no"].all()
+    )
+
+
+def test_damage_is_counted_as_it_is_rejected(tmp_path: Path) -> None:
+    made = _made(tmp_path, 8000, damaged=True)
+    files = [tmp_path / file for file in generate.FILES.values()]
+    case = strataline.reconstruct(files, formats=RIVALS / "formats")
+    identity = case.manifest["identity"]
+    assert (identity["records"], identity["rejected"]) == (made.records, made.rejected)
+    assert made.rejected > 20
+
+
+def test_the_page_is_what_the_kept_results_say() -> None:
+    assert page.PAGE.read_text(encoding="utf-8") == page.rendered(RIVALS / "results")
+
+
+@pytest.mark.slow
+def test_small_jobs_cost_no_more_than_they_did() -> None:
+    done = subprocess.run([sys.executable, RIVALS / "guard.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
