@@ -6,8 +6,9 @@
 The rival does far less: it decompresses the same files, decodes each line with the standard library's JSON decoder and
 throws the result away. Machines are noisy: read the ratio, not the seconds.
 
-With ``--correlate`` so many requests of a simulated product are correlated in this very process. Peak memory holds the
-events that go in and those that come out, all columns of them.
+With ``--correlate`` so many requests of a simulated product are correlated in this very process. CPU seconds are told
+apart into those of the program and those that the system takes to give it memory. Peak memory is what correlation takes
+beyond the events that go in; all columns of the events that come out are in it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,39 +58,54 @@ def measure(command: list[str]) -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def peak() -> float:
-    """Peak resident MiB of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def memory(of: str) -> float:
+    """Resident MiB of this process: ``VmRSS`` now, or ``VmHWM`` at most since `forget` was called last (Linux)."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{of}:")) / 1024
+
+
+def forget() -> None:
+    """Let the peak of resident memory begin anew."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def spent() -> tuple[float, float]:
+    """CPU seconds of this process and of the system for it so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime, usage.ru_stime
 
 
 def correlation(preset: str, requests: int) -> None:
     """Print CPU seconds of each step of the correlation, and of all of it, of one simulated product."""
     parts = simulate.simulate_parts(simulate.PRESETS[preset](), requests, seed=1)
     events = pl.concat([part.events for part in parts]).sort("source", "line")
-    spent: list[tuple[str, float]] = []
+    rows: list[tuple[str, float, float]] = []
 
     def timed(step: Callable[[Work], Work]) -> Callable[[Work], Work]:
         def run(work: Work) -> Work:
-            began = time.process_time()
+            user, system = spent()
             done = step(work)
-            spent.append((step.__name__, time.process_time() - began))
+            rows.append((step.__name__, spent()[0] - user, spent()[1] - system))
             return done
 
         return run
 
-    before = peak()
-    began = time.process_time()
+    del parts
+    forget()
+    before = memory("VmRSS")
+    user, system = spent()
     steps, engine.STEPS = engine.STEPS, tuple(timed(step) for step in engine.STEPS)
     try:
         engine.correlate(events)
     finally:
         engine.STEPS = steps
-    whole = time.process_time() - began
-    spent.append(("before and after the steps", whole - sum(seconds for _, seconds in spent)))
-    print(f"{'':<28}{'CPU s':>8}{'us/event':>10}")
-    for name, seconds in [*spent, ("all", whole)]:
-        print(f"{name:<28}{seconds:>8.2f}{seconds / events.height * 1e6:>10.2f}")
-    print(f"{events.height} events; peak {peak():.0f} MiB, {before:.0f} MiB of them before correlation")
+    whole = ("all", spent()[0] - user, spent()[1] - system)
+    own, lent = whole[1] - sum(row[1] for row in rows), whole[2] - sum(row[2] for row in rows)
+    rows += [("before and after the steps", own, lent), whole]
+    print(f"{'':<28}{'CPU s':>8}{'program':>9}{'system':>8}{'us/event':>10}")
+    for name, own, lent in rows:
+        print(f"{name:<28}{own + lent:>8.2f}{own:>9.2f}{lent:>8.2f}{(own + lent) / events.height * 1e6:>10.2f}")
+    print(f"{events.height} events of {before:.0f} MiB; {memory('VmHWM') - before:.0f} MiB beyond them at most")
 
 
 def main() -> None:

@@ -73,7 +73,8 @@ def calls(values: Iterable[str], **more: Any) -> list[dict[str, Any]]:
 
 def seen(facts: Make, values: Iterable[str]) -> list[tuple[Any, ...]]:
     found = changes(facts(*calls(values)))
-    assert set(found["basis"]) <= {"first_seen"}
+    # Where a value ends and none begins, what remains was seen before.
+    assert found["basis"].to_list() == ["last_seen" if one is None else "first_seen" for one in found["share"]]
     assert set(found["status"]) <= {"DER"}
     return rows(found, "event", "old", "new", "share")
 

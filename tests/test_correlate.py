@@ -328,6 +328,20 @@ def test_one_trace_id_joins_in_every_spelling(other: str) -> None:
     assert member["id_value"].to_list() == [other], "the link shows the value as the tied event wrote it"
 
 
+def test_a_call_that_the_caller_and_the_gateway_log_is_one() -> None:
+    done = grouped("""
+        T1 prompt.received@app t=0 request_id=r1 trace_id=463ac35c9f6413ad48485a3953bb6124
+        T1 model.call@app t=1 trace_id=463ac35c9f6413ad48485a3953bb6124 response_id=chatcmpl-a1
+        T1 model.call@gateway t=1.1 call_id=c1 trace_id=463ac35c9f6413ad48485a3953bb6124
+        T1 model.call@gateway t=1.2 call_id=c1 response_id=chatcmpl-a1 trace_id=463ac35c9f6413ad48485a3953bb6124
+        T1 model.call@app t=2 trace_id=463ac35c9f6413ad48485a3953bb6124 response_id=chatcmpl-a2
+    """)
+    calls = done.events.filter(pl.col("kind") == "model.call")["call"]
+    assert calls.n_unique() == 2
+    assert calls.head(4).n_unique() == 2
+    assert done.requests["calls"].to_list() == [2]
+
+
 def test_the_lower_64_bits_of_a_trace_id_are_that_trace_where_one_ends_in_them() -> None:
     low, other = "b7ad6b7169203331", "c7ad6b7169203332"
     values = ["4bf92f3577b34da6" + low, low, "1bf92f3577b34da6" + other, "2bf92f3577b34da6" + other, other]
@@ -614,6 +628,29 @@ def test_a_turn_that_is_resent_after_an_error_is_one_request(log: str) -> None:
     assert noted(done, "resend") == [None]
     first, second = (n for n, line in enumerate(log.strip().splitlines()) if "T1 prompt.received" in line)
     assert relations(done, "retries") == [(second, first)]
+
+
+REPLICAS = """
+    T1 prompt.received@app-1 t=0 request_id=r1 session=s1 text=refunds
+    T1 prompt.error@app-1 t=10 request_id=r1 session=s1 outcome=error
+    {second} prompt.received@app-2 t={at} request_id=r2 session=s1 text=refunds
+    {second} prompt.responded@app-2 t={end} request_id=r2 session=s1 outcome=ok
+    """
+
+
+@pytest.mark.parametrize(("at", "one"), [(13, True), (71, False), (9, False)])
+def test_a_turn_that_is_sent_again_to_another_replica_is_one_request(at: int, *, one: bool) -> None:
+    """Replicas write one format, each by its own clock; before the error, or long after it, nothing is resent."""
+    events, words = read(REPLICAS.format(second="T1" if one else "T2", at=at, end=at + 1))
+    done = correlate(events.with_columns(format=pl.lit("app")))
+    assert found_groups(done) == wanted_groups(words)
+    assert len(relations(done, "retries")) == one
+
+
+def test_what_two_programs_log_is_not_sent_again() -> None:
+    """Each has a format of its own: what opens a turn in one is no attempt of what opens one in the other."""
+    done = grouped(REPLICAS.format(second="T2", at=13, end=14))
+    assert relations(done, "retries") == []
 
 
 def test_a_turn_that_is_resent_twice_is_one_request_that_starts_with_its_first_attempt() -> None:

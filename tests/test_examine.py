@@ -202,6 +202,16 @@ def test_sampling_is_what_records_say_of_it() -> None:
     assert sampling(EVENTS.empty()).is_empty()
 
 
+def test_what_was_changed_long_before_makes_no_longer_case() -> None:
+    made = events(
+        {"layer": "change", "source": "git", "corrected_time": at(0) - timedelta(days=7)},
+        {"layer": "model", "source": "m", "corrected_time": at(0)},
+        {"layer": "prompt", "source": "p", "corrected_time": at(3)},
+    )
+    said = unseen(made, SOURCES.empty())
+    assert "Of the 4 minutes of the case, 3 are covered by no prompt log." in said["sentence"].to_list()
+
+
 def test_what_no_log_shows_is_said_by_layer_field_time_and_source() -> None:
     made = events(
         {"layer": "model", "source": "m", "served_model": "a", "corrected_time": at(0), "documents": []},

@@ -273,13 +273,14 @@ class Case:
             at: a moment (UTC); events within `within` of it, by corrected or observed time.
             within: see `at`.
         """
-        found = self.frames["events"]
+        wanted = []
         if user is not None:
-            found = found.filter((pl.col("user") == user) | (pl.col("session") == user))
+            wanted.append((pl.col("user") == user) | (pl.col("session") == user))
         if at is not None:
             at = at if at.tzinfo else at.replace(tzinfo=UTC)
             near = [(pl.col(name) - at).abs() <= within for name in ("corrected_time", "observed_time")]
-            found = found.filter(pl.any_horizontal(*(one.fill_null(value=False) for one in near)))
+            wanted.append(pl.any_horizontal(*(one.fill_null(value=False) for one in near)))
+        found = only(self.frames, "events", pl.all_horizontal(wanted)) if wanted else self.frames["events"]
         if text is not None:
             found = self._holding(found, text)
         return found
@@ -527,7 +528,7 @@ class Case:
         """
         from strataline.export import html
 
-        doubts = self.facts().events.select("event_id", "doubt")
+        doubts = self.facts().look("event_id", "doubt")
         tables = {**self.frames, "coverage": self._coverage(), "doubts": doubts}
         return html.page(
             tables,
@@ -824,8 +825,8 @@ class Case:
         material = Material(
             examined=found,
             frames=self.frames,
-            events=facts.events,
-            values=facts.once(dimensions.dimensions).with_columns(pl.col(pl.Categorical).cast(pl.String)),
+            look=facts.look,
+            values=facts.once(dimensions.dimensions),
             coverage=self._coverage(),
             version=self.manifest["version"],
             texts=lambda event_ids: self.texts(event_ids, folders),

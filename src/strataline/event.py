@@ -644,8 +644,12 @@ CHANGES = Table(
             "Share of the records with the new value, from then until it was last seen: below 1 where others were in "
             "use beside it; null for a record or feed.",
         ),
-        _text("basis", "record (a log says so), first_seen (a value that was not there before), or feed."),
-        _text("status", "OBS for a record or feed, DER for a value first seen."),
+        _text(
+            "basis",
+            "record (a log says so), first_seen (a value that was not there before), last_seen (one that was not there "
+            "afterwards), or feed.",
+        ),
+        _text("status", "OBS for a record or feed, DER for a value first or last seen."),
         _text("event", "Event that says or shows it; null for a feed."),
         _text("address", "Its evidence address; in a feed, file and line."),
         _text("reverts", "The `time`, as text, of the change that this one takes back; null if none."),

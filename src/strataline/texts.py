@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from strataline.event import only
 from strataline.examine import Texts
 from strataline.parse import Kernel, Marks, Plan, catalogue, digests, parse_source
 from strataline.read import Source
@@ -87,7 +88,7 @@ class Reader:
         An event whose texts cannot be read is there too, with the reason in ``missing``.
         """
         wanted = pl.DataFrame({"event_id": list(event_ids)}, schema={"event_id": pl.String}).unique(maintain_order=True)
-        events = self._frames["events"].join(wanted, on="event_id", how="semi")
+        events = only(self._frames, "events", pl.col("event_id").is_in(wanted["event_id"].implode()))
         stated = pl.any_horizontal(
             pl.col("input_hash", "output_hash").is_not_null(), pl.col("documents").list.len().fill_null(0) > 0
         )

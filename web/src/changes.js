@@ -9,7 +9,7 @@ import { badge, cite } from "./words.js";
 const LEFT = 82;
 const BARS = 70;
 const ROW = 26;
-const BASES = { record: "a log says so", first_seen: "a value seen for the first time", feed: "from a feed" };
+const BASES = { record: "a log says so", first_seen: "a value seen for the first time", last_seen: "a value seen no more", feed: "from a feed" };
 
 const what = (row) => [row.scope, row.key].filter(Boolean).join(" ");
 const turn = (row) => [row.old, row.new].map((one) => one ?? "?").join(" → ");
@@ -94,7 +94,7 @@ function drawing(facts, open, width) {
         svg.append("line").attr("class", "doubt").attr("x1", scale.x(one.time - one.doubt_ns / 1000)).attr("x2", scale.x(one.time + one.doubt_ns / 1000)).attr("y1", middle).attr("y2", middle);
       }
       const mark = svg.append("g").attr("class", `change l-${layer}`).attr("transform", `translate(${x},${middle})`);
-      mark.append("circle").attr("r", 9).attr("class", one.basis === "first_seen" ? "seen" : "stated");
+      mark.append("circle").attr("r", 9).attr("class", one.basis.endsWith("_seen") ? "seen" : "stated");
       mark.append("text").attr("y", 4).text(found.indexOf(one) + 1);
       mark
         .on("pointerenter", (event) => show(event, [what(one), `${moment(one.time)} UTC`, turn(one), BASES[one.basis] ?? one.basis, one.doubt_ns === undefined ? "how far its clock is off is not known" : one.doubt_ns ? `within ${length(one.doubt_ns / 1000)}` : null]))

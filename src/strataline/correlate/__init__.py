@@ -75,14 +75,16 @@ def correlate(events: pl.DataFrame, options: Options | None = None) -> Correlate
     tied = np.zeros(events.height, bool)
     tied[work.members.filter(pl.col("request_kind") == TURN)["n"].to_numpy()] = True
     links = pl.concat([pl.DataFrame(schema=LINKED), *work.links])
-    links = links.filter(pl.col("taken") | ~pl.Series(tied[links["from"].to_numpy()], dtype=pl.Boolean))
+    if not links["taken"].all():
+        links = links.filter(pl.col("taken") | ~pl.Series(tied[links["from"].to_numpy()], dtype=pl.Boolean))
     added = _added(work)
     requests, gaps = summarise(events, added, links)
     told, clocks = _told(events, work, links), _clocks(work)
     notes = NOTES.conform(pl.concat([NOTES.empty(), *work.notes, gaps]))
-    # What is not needed any more goes before all columns are put in order.
-    del work, links
-    return Correlated(_whole(events, added), requests, told, clocks, notes)
+    # What is not needed any more goes before all columns are put in order; each of them goes in its turn.
+    columns = {column.name: column for column in events.get_columns()}
+    del events, work, links
+    return Correlated(_whole(columns, added), requests, told, clocks, notes)
 
 
 ADDED = (
@@ -96,6 +98,9 @@ ADDED = (
     "clock_offset",
 )
 """Columns of ``events`` that correlation fills."""
+
+AT_ONCE = 8
+"""Columns of all events that are put in order at once: further ones take further memory."""
 
 
 def _in_order(events: pl.DataFrame) -> pl.DataFrame:
@@ -125,9 +130,9 @@ def _added(work: Work) -> pl.DataFrame:
     return added.with_columns(call=pl.when(pl.col("request").is_not_null()).then("call"))
 
 
-def _whole(events: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
-    """The events with the added columns, in their order."""
-    names = events["event_id"].rechunk()
+def _whole(whole: dict[str, pl.Series], added: pl.DataFrame) -> pl.DataFrame:
+    """The events (a series for each column; the mapping is changed) with the added columns, in their order."""
+    names = whole["event_id"].rechunk()
     by_place = names.gather(inverse(added["place"]))
     timed = pl.col("t").is_not_null()
     columns = added.select(
@@ -142,15 +147,14 @@ def _whole(events: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
     )
     # What one source wrote is in order, most often: such runs are merged.
     order = pl.Series(np.argsort(added["t"].fill_null(np.iinfo(np.int64).max).to_numpy(), kind="stable"))
-    made = columns.get_columns()
-    whole = {column.name: column for column in (*events.get_columns(), *made)}
+    whole |= {column.name: column for column in columns.get_columns()}
     # What no event has needs no sorting.
-    # What is in one piece is picked from four times as quickly.
-    sort = [
-        whole[name] if whole[name].null_count() == len(order) else whole[name].rechunk().gather(order)
-        for name in EVENTS.names
-    ]
-    return EVENTS.conform(pl.DataFrame(sort))
+    full = [name for name in EVENTS.names if whole[name].null_count() < len(order)]
+    for at in range(0, len(full), AT_ONCE):
+        # What is in one piece is picked from four times as quickly.
+        some = pl.DataFrame([whole.pop(name) for name in full[at : at + AT_ONCE]]).rechunk()[order]
+        whole |= {column.name: column for column in some.get_columns()}
+    return EVENTS.conform(pl.DataFrame([whole[name] for name in EVENTS.names]))
 
 
 def _told(events: pl.DataFrame, work: Work, links: pl.DataFrame) -> pl.DataFrame:

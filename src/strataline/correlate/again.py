@@ -112,17 +112,19 @@ def collapse_repeats(work: Work) -> Work:
 def group_turns(work: Work) -> Work:
     """Tell which opening events are attempts of one turn.
 
-    Two opening events that follow each other by one clock, among those that share an id, or with the same text within
-    a session, are attempts of one turn if nothing known of them differs (session, text), and either the first ended in
-    an error at most 60 s before the second, or the client says in a retry event tied to one of them that it sent the
-    turn again. One that names the other as what it tries again (`retry_of`) is an attempt of it as well. A regenerate
-    or an edit names the turn it replaces: that is a new request, whatever came before it.
+    Two opening events that follow each other by one clock, or in one format by the clocks of replicas, among those that
+    share an id, or with the same text within a session, are attempts of one turn if nothing known of them differs
+    (session, text), and either the first ended in an error at most 60 s before the second, or the client says in a
+    retry event tied to one of them that it sent the turn again. Clocks are not aligned yet: where those of replicas are
+    further apart than that, a resend to another one is not found. One that names the other as what it tries again
+    (`retry_of`) is an attempt of it as well. A regenerate or an edit names the turn it replaces: that is a new request,
+    whatever came before it.
     """
-    columns = ("n", "kind", "layer", "t", "clock", "outcome", "input_hash")
+    columns = ("n", "kind", "t", "clock", "format", "outcome")
     fresh = work.events.filter(pl.col("first") == pl.col("n"))
     every = fresh.filter(pl.col("kind") == OPENING).select("n").sort("n")
     openings = fresh.filter((pl.col("kind") == OPENING) & pl.col("t").is_not_null()).select(
-        "n", "t", "clock", scope=pl.coalesce(pl.col("session", "user").cast(pl.String))
+        "n", "t", "clock", "format", scope=pl.coalesce(pl.col("session", "user").cast(pl.String))
     )
     alias = carried(work.ids.filter(pl.col("role") == "alias"))
     # An id that many opening events carry is no turn's own, and would pair all with all.
@@ -133,10 +135,9 @@ def group_turns(work: Work) -> Work:
     its = _tied_to_openings(own, alias.join(prompts.select("n"), on="n", how="semi")).join(prompts, on="n")
     its = its.filter(pl.col("sole") | (pl.col("n") == pl.col("opening")))
     texts = its.select(n="opening", kind="kind", text="input_hash").unique()
-    by_id = _consecutive(openings.join(own, on="n"), "key").select("n", "next", "t", "next_t", "clock")
+    by_id = _consecutive(openings.join(own, on="n"), "key")
     by_text = _consecutive(openings.filter(pl.col("scope").is_not_null()), "scope").join(texts, on="n")
-    by_text = by_text.join(texts.rename({"n": "next"}), on=["next", "kind", "text"], how="semi")
-    by_text = by_text.select("n", "next", "t", "next_t", "clock")
+    by_text = by_text.join(texts.rename({"n": "next"}), on=["next", "kind", "text"], how="semi").select(by_id.columns)
     shared = by_id.select("n", "next").unique().with_columns(shared=pl.lit(value=True))
     pairs = pl.concat([by_id, by_text]).unique(["n", "next"], maintain_order=True)
     pairs = pairs.join(shared, on=["n", "next"], how="left").with_columns(pl.col("shared").fill_null(value=False))
@@ -167,11 +168,11 @@ def group_turns(work: Work) -> Work:
 
 
 def _named(work: Work, openings: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
-    """Opening events (b) that name the one before them, by the same clock, that they try again (a)."""
+    """Opening events (b) that name the one before them, in the same format, that they try again (a)."""
     refs = work.refs.filter(pl.col("role") == RETRY).join(openings, on="n")
     there = openings.join(own, on="n")
     pairs = refs.join(there, on="key", suffix="_first").filter(
-        (pl.col("clock") == pl.col("clock_first"))
+        (pl.col("format") == pl.col("format_first"))
         & (pl.col("t") - pl.col("t_first")).is_between(0, work.options.window_ns)
         & (pl.col("n") != pl.col("n_first"))
         & (pl.col("scope") == pl.col("scope_first")).fill_null(value=True)
@@ -198,12 +199,19 @@ def _tied_to_openings(own: pl.DataFrame, alias: pl.DataFrame, only: pl.DataFrame
 
 
 def _consecutive(openings: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """Openings with the next one (``next``, ``next_t``) of the same clock and the same `by`."""
-    pairs = openings.unique(["n", *by]).sort(*by, "clock", "t", "n")
-    pairs = pairs.with_columns(
-        next=pl.col("n").shift(-1).over(*by, "clock"), next_t=pl.col("t").shift(-1).over(*by, "clock")
-    )
-    return pairs.filter(pl.col("next").is_not_null())
+    """Pairs of openings with the same `by`: n, t, clock and format, and ``next`` and ``next_t`` of the next one.
+
+    The next one is that of the same clock, and that of the same format, whose clock may be another (``one`` is false).
+    """
+    distinct = openings.unique(["n", *by])
+    found = []
+    for program in ("clock", "format"):
+        pairs = distinct.sort(*by, program, "t", "n")
+        later = {f"next_{name}": pl.col(name).shift(-1).over(*by, program) for name in ("n", "t", "clock")}
+        found.append(pairs.with_columns(**later).drop_nulls("next_n"))
+    pairs = pl.concat(found).unique(["n", "next_n"], maintain_order=True)
+    one = pl.col("clock") == pl.col("next_clock")
+    return pairs.select("n", "t", "clock", "format", "next_t", next="next_n", one=one)
 
 
 def _differing(pairs: pl.DataFrame, openings: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
@@ -219,12 +227,14 @@ def _differing(pairs: pl.DataFrame, openings: pl.DataFrame, texts: pl.DataFrame)
 def _confirmed(pairs: pl.DataFrame, tied: pl.DataFrame) -> pl.DataFrame:
     """Pairs (n, next) that an error, or the client in a retry event, shows to be one turn sent again.
 
-    The error is tied to the first and came at most 60 s before the second, by its clock; of a retry event the time is
-    the browser's, so that what was last heard of the first counts. An answer to the client after all ends it.
+    The error is tied to the first and came at most 60 s before the second, by its clock (by those of the replicas where
+    it has another); of a retry event the time is the browser's, so that what was last heard of the first counts. An
+    answer to the client after all ends it.
     """
-    events = tied.select("opening", "clock", "kind", "outcome", te="t")
-    after = pairs.join(events, left_on=["n", "clock"], right_on=["opening", "clock"])
-    after = after.filter((pl.col("te") >= pl.col("t")) & (pl.col("te") <= pl.col("next_t")))
+    events = tied.select("opening", "kind", "outcome", te="t", its="clock", its_format="format")
+    after = pairs.join(events, left_on="n", right_on="opening")
+    here = pl.when("one").then(pl.col("its") == pl.col("clock")).otherwise(pl.col("its_format") == pl.col("format"))
+    after = after.filter(here & (pl.col("te") >= pl.col("t")) & (pl.col("te") <= pl.col("next_t")))
     answered = after.filter((pl.col("kind") == "prompt.responded") & (pl.col("outcome") == "ok"))
     recent = after.filter(pl.col("next_t") - pl.col("te") <= RESEND_NS)
     failed = recent.filter(pl.col("outcome").is_in(FAILED)).select("n", "next")

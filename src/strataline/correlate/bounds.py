@@ -344,6 +344,10 @@ def solve(work: Work, bounds: Bounds) -> dict[str, Clock]:
     among[large] = True
     some = np.flatnonzero(among[first] & among[second])
     of_pair = {pair: some[at] for pair, at in _by_pair(first[some], second[some]).items()}
+    beside: dict[int, set[int]] = {clock: set() for clock in large}
+    for one, other in of_pair:
+        beside[one].add(other)
+        beside[other].add(one)
     middles = middles_of(seen.where(among[seen.clock]))
     mids = _by_pair(middles.clock, middles.other)
     solved: dict[str, Clock] = {}
@@ -355,15 +359,16 @@ def solve(work: Work, bounds: Bounds) -> dict[str, Clock]:
             clock = next(one for one in order if one in left)
             solved[names[clock]] = fixed(0, "reference", names[clock])
         else:
-            known = {other: solved[names[other]] for other in done}
+            # Most clocks are those of browsers, which meet those of services alone.
+            known = {other: solved[names[other]] for other in done if other in beside[clock]}
             pairs = {
-                other: (of_pair.get((other, clock), _NO_ROWS), of_pair.get((clock, other), _NO_ROWS)) for other in done
+                other: (of_pair.get((other, clock), _NO_ROWS), of_pair.get((clock, other), _NO_ROWS)) for other in known
             }
             exchanges = _exchanges(middles, mids, clock, known)
             solved[names[clock]] = _bracketed(bounds, pairs, exchanges, known)
         del left[clock]
         done.append(clock)
-        for one in left:
+        for one in left.keys() & beside[clock]:
             reach[one] += len(of_pair.get((one, clock), ())) + len(of_pair.get((clock, one), ()))
     return solved
 
@@ -392,8 +397,6 @@ def _bracketed(
     at, lower, upper, rule, references = [], [], [], [], []
     seen = bounds.seen
     for other, (second, first) in pairs.items():
-        if not len(second) and not len(first):
-            continue
         clock = solved[other]
         there = np.concatenate([seen.begin[bounds.first[second]], seen.t[bounds.second[first]]])
         at += [seen.t[bounds.second[second]], seen.begin[bounds.first[first]]]

@@ -40,8 +40,9 @@ def estimate_clocks(work: Work) -> Work:
     few = pooled(bounds, solved)
     work = _applied(work, solved, few)
     piled = peaks(work, solved, few)
-    work = _applied(work, solved, few, piled)
-    work = _applied(work, solved, few, piled, shared(work, solved))
+    work = _applied(work, solved, few, piled) if piled.height else work
+    alike = shared(work, solved)
+    work = _applied(work, solved, few, piled, alike) if alike.height else work
     return _noted(_asserted(work)).resting("clocks")
 
 
@@ -49,6 +50,8 @@ def _asserted(work: Work) -> Work:
     """Put what the caller asserts in the place of what was found; if the logs contradict it, say so."""
     kept = tuple(one.filter(~pl.col("topic").str.starts_with("clock_")) for one in work.notes)
     work = replace(work, notes=kept)
+    if not work.options.clock_offsets:
+        return work
     references = work.clocks["reference"].drop_nulls().mode().sort()
     for name, offset in sorted(work.options.clock_offsets.items()):
         found = work.clocks.filter(pl.col("clock") == name)

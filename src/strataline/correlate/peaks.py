@@ -49,10 +49,11 @@ def peaks(work: Work, solved: dict[str, Clock], small: pl.DataFrame) -> pl.DataF
     """
     known = [*solved, *small.filter(pl.col("pairs") >= 2)["clock"]]
     columns = ("n", "clock", "step", "t", "end", "session_scope", "user_scope")
-    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null()).select(columns)
-    open_ = fresh.filter(~pl.col("clock").is_in(known))
+    first = (pl.col("first") == pl.col("n")) & pl.col("t").is_not_null()
+    open_ = work.events.select(*columns, "first").filter(~pl.col("clock").is_in(known) & first).drop("first")
     if open_.is_empty():
         return pl.DataFrame(schema=CLOCK_ROWS)
+    fresh = work.events.filter(first).select(columns)
     turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select(
         "n", request="opener"
     )
@@ -133,12 +134,11 @@ def shared(work: Work, solved: dict[str, Clock]) -> pl.DataFrame:
         (pl.col("pairs") < BRACKETED) & (pl.col("pairs") * 10 < pl.col("len")) & (pl.col("basis") != "scope-peak")
     )
     names = work.clocks.join(few.select("clock"), on="clock", how="anti")["clock"].implode()
-    fresh = work.events.filter((pl.col("first") == pl.col("n")) & pl.col("logged").is_not_null())
-    fresh = fresh.select("n", "clock", "step", "logged", "t", "end")
-    open_ = fresh.filter(~pl.col("clock").is_in(names))
-    open_ = open_.filter(pl.len().over("clock") >= BRACKETED)
-    if open_.is_empty():
+    first = (pl.col("first") == pl.col("n")) & pl.col("logged").is_not_null()
+    open_ = work.events.select("clock", "n", "first", "logged").filter(~pl.col("clock").is_in(names) & first)
+    if open_.filter(pl.len().over("clock") >= BRACKETED).is_empty():
         return pl.DataFrame(schema=CLOCK_ROWS)
+    fresh = work.events.select("n", "clock", "step", "logged", "t", "end", "first").filter(first)
     fresh = fresh.with_columns(t=pl.when(pl.col("clock").is_in(few["clock"].implode())).then("logged").otherwise("t"))
     turns = work.members.filter((pl.col("request_kind") == "turn") & (pl.col("confidence") >= SURE)).select("n")
     tied = fresh.filter(pl.col("clock").is_in(list(solved))).join(turns, on="n", how="semi")

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.again import REPEATS
+from strataline.correlate.graph import components
 from strataline.correlate.hubs import JOINING
 from strataline.correlate.work import OPENING, OPERATIONS, Work, beside, carried, once
 
@@ -68,7 +69,8 @@ def calls(work: Work) -> pl.DataFrame:
     fresh = pl.col("first") == pl.col("n")
     operations = rows.filter(inside & pl.col("kind").is_in(OPERATIONS) & fresh)
     alias = work.ids.filter(pl.col("role") == "alias")
-    first = _first_of_call(rows.filter(inside), alias.filter(pl.col("kind").is_in(CALL_IDS)))
+    # The caller's span and the gateway's row of one call name the response that came of it.
+    first = _one_call(rows.filter(inside), alias.filter(pl.col("kind").is_in([*CALL_IDS, "response_id"])))
     main = operations.select("n", "request").join(first, on="n", how="left").with_columns(main=pl.coalesce("to", "n"))
     of = np.full(rows.height, -1)
     of[main["n"].to_numpy()] = main["main"].to_numpy()
@@ -93,6 +95,21 @@ def calls(work: Work) -> pl.DataFrame:
     chosen[main["n"].to_numpy()] = main["main"].to_numpy()
     at = np.flatnonzero(chosen >= 0)
     return pl.DataFrame({"n": at, "call": chosen[at]})
+
+
+def _one_call(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """Model calls (``n``) that are one with others by keys that they share, and the first of these (``to``)."""
+    made = rows.filter((pl.col("kind") == "model.call") & (pl.col("first") == pl.col("n"))).join(
+        keys.select("n", "key"), on="n"
+    )
+    made = made.sort("request", "key", "t", "attempt", "n", nulls_last=True)
+    edges = made.select(a="n", b=pl.col("n").first().over("request", "key")).filter(pl.col("a") != pl.col("b"))
+    if edges.is_empty():
+        return pl.DataFrame(schema={"n": made.schema["n"], "to": made.schema["n"]})
+    of = components(made.select("n").unique().sort("n"), edges)
+    calls = made.select("n", "t", "attempt").unique("n").join(of, on="n").sort("t", "attempt", "n", nulls_last=True)
+    calls = calls.with_columns(to=pl.col("n").first().over("component"))
+    return calls.filter(pl.col("to") != pl.col("n")).select("n", "to").sort("n")
 
 
 def _only(group: np.ndarray, value: np.ndarray, size: int) -> np.ndarray:

@@ -32,19 +32,7 @@ def _resolve(work: Work, name: str) -> Work:
     code = whole.to_physical().cast(pl.Int64)
     rows = work.members.select("request", value=code.gather(work.members["n"])).drop_nulls("value")
     rows = rows.unique()
-    several = rows.filter(pl.len().over("request") == 2)
-    pairs = several.join(several, on="request", suffix="_b").filter(pl.col("value") != pl.col("value_b"))
-    pairs = pairs.group_by("value", "value_b").len()
-    alone = pairs.filter(pl.len().over("value") == 1)
-    sizes = rows.group_by("value").agg(requests=pl.len())
-    both = (
-        alone.join(alone.select(value="value_b", value_b="value"), on=["value", "value_b"], how="semi")
-        .join(sizes, on="value")
-        .join(sizes.rename({"value": "value_b", "requests": "requests_b"}), on="value_b")
-    )
-    all_of_both = (pl.col("len") == pl.col("requests")) & (pl.col("len") == pl.col("requests_b"))
-    same = both.filter((pl.col("value") < pl.col("value_b")) & ((pl.col("len") >= TOGETHER) | all_of_both))
-    same = same.select("value", "value_b", "len").sort("value")
+    same = _same(rows)
     scope = np.arange(len(words) + 1)
     scope[same["value_b"].to_numpy()] = same["value"].to_numpy()
     found = pl.Series(f"{name}_scope", scope[code.fill_null(-1).to_numpy()]).set(code.is_null(), None)
@@ -61,3 +49,26 @@ def _resolve(work: Work, name: str) -> Work:
             ),
         ),
     )
+
+
+def _same(rows: pl.DataFrame) -> pl.DataFrame:
+    """The values that are one scope: value, value_b (the greater one), ``len`` (requests that they share).
+
+    Args:
+        rows: request and value, each pair once.
+    """
+    several = rows.filter(pl.len().over("request") == 2)
+    if several.is_empty():
+        return pl.DataFrame(schema={"value": pl.Int64, "value_b": pl.Int64, "len": pl.UInt32})
+    pairs = several.join(several, on="request", suffix="_b").filter(pl.col("value") != pl.col("value_b"))
+    pairs = pairs.group_by("value", "value_b").len()
+    alone = pairs.filter(pl.len().over("value") == 1)
+    sizes = rows.group_by("value").agg(requests=pl.len())
+    both = (
+        alone.join(alone.select(value="value_b", value_b="value"), on=["value", "value_b"], how="semi")
+        .join(sizes, on="value")
+        .join(sizes.rename({"value": "value_b", "requests": "requests_b"}), on="value_b")
+    )
+    all_of_both = (pl.col("len") == pl.col("requests")) & (pl.col("len") == pl.col("requests_b"))
+    same = both.filter((pl.col("value") < pl.col("value_b")) & ((pl.col("len") >= TOGETHER) | all_of_both))
+    return same.select("value", "value_b", "len").sort("value")

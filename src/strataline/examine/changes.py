@@ -268,17 +268,17 @@ def _differing(events: pl.DataFrame, layer: str, scope: str, key: pl.Expr, value
     if events.select(value.drop_nulls().n_unique()).item() < 2:
         events = events.clear()
     # Not lazily: the streaming engine of Polars 2.1 panics where texts are put together and a part of them is empty.
-    rows = events.select(
-        layer=pl.lit(layer),
-        scope=pl.lit(scope),
-        key=key,
-        service=pl.col("service").fill_null(""),
-        clock=pl.col("clock").fill_null(""),
-        value=value,
-        t="t",
-        event_id="event_id",
-    )
-    return rows.drop_nulls(["value", "key", "t"])
+    texts = {
+        "layer": pl.lit(layer),
+        "scope": pl.lit(scope),
+        "key": key,
+        "service": pl.col("service").fill_null(""),
+        "clock": pl.col("clock").fill_null(""),
+        "value": value,
+    }
+    # Few texts, and each in many events: numbers, until it is known which of them are changes.
+    numbers = {name: text.cast(pl.Categorical) for name, text in texts.items()}
+    return events.select("t", "event_id", **numbers).drop_nulls(["value", "key", "t"])
 
 
 def _by_program(rows: pl.DataFrame) -> pl.DataFrame:
@@ -286,29 +286,35 @@ def _by_program(rows: pl.DataFrame) -> pl.DataFrame:
     many = pl.col("clock").n_unique().over("layer", "scope", "service") > CLOCKS
     # A device says its version in each of its records, and in a row: of these, the one says no more than the first.
     own = ["layer", "scope", "key", "service", "clock"]
-    rows = rows.with_columns(many=many).sort(*own, "t", "event_id")
-    said = pl.col("value").ne_missing(pl.col("value").shift().over(own))
-    rows = rows.filter(~pl.col("many") | said)
-    rows = rows.with_columns(clock=pl.when("many").then(pl.lit("")).otherwise("clock")).drop("many")
+    devices = rows.filter(many).sort(*own, "t", "event_id")
+    devices = devices.filter(pl.col("value").ne_missing(pl.col("value").shift().over(own)))
+    devices = devices.with_columns(clock=pl.lit("", dtype=pl.Categorical))
+    rows = pl.concat([rows.filter(~many), devices])
     # Where all policies of a program have one version at a time, it is the program's.
     place = ["layer", "scope", "service", "clock"]
-    versions = rows.filter(pl.col("scope") == "policy").sort(*place, "t", "event_id")
+    versions = rows.filter(pl.col("scope") == "policy").sort("t", "event_id")
     switches = versions.group_by(place).agg(
         switches=(pl.col("value") != pl.col("value").shift()).sum(), n=pl.len(), names=pl.col("key").n_unique()
     )
     one = switches.filter((pl.col("names") > 1) & (pl.col("switches") <= pl.max_horizontal(4, pl.col("n") // 50)))
     one = one.select(*place, one=pl.lit(value=True))
     rows = rows.join(one, on=place, how="left", maintain_order="left")
-    return rows.with_columns(key=pl.when("one").then(pl.lit("policy")).otherwise("key")).drop("one")
+    policy = pl.lit("policy", dtype=pl.Categorical)
+    return rows.with_columns(key=pl.when("one").then(policy).otherwise("key")).drop("one")
 
 
 def _first_seen(facts: Facts) -> pl.DataFrame:
     """Changes that values show: where a stay of one begins, or ends and leaves others."""
     setting = ["layer", "scope", "key", "service", "clock"]
-    rows = _values(facts).sort(*setting, "t", "event_id")
+    rows = _values(facts)
+    texts = [pl.col(name).cast(pl.String) for name in setting]
+    settings = rows.select(setting).unique().sort(texts).with_row_index("g", 1).cast({"g": pl.Int64})
+    rows = rows.join(settings, on=setting).sort("g", "t", "event_id")
     rows = rows.with_columns(
-        g=pl.struct(setting).rank("dense").cast(pl.Int64), n=pl.len().over(setting).cast(pl.Int64)
-    ).with_columns(i=pl.int_range(pl.len(), dtype=pl.Int64).over("g"), values=pl.col("value").n_unique().over("g"))
+        n=pl.len().over("g").cast(pl.Int64),
+        i=pl.int_range(pl.len(), dtype=pl.Int64).over("g"),
+        values=pl.col("value").n_unique().over("g"),
+    )
     enough = pl.col("n") >= pl.col("values") * pl.when(pl.col("values") <= 4).then(4).otherwise(10)
     rows = rows.filter(pl.col("values").is_between(2, MOST) & enough)
     if rows.is_empty():
@@ -328,7 +334,8 @@ def _first_seen(facts: Facts) -> pl.DataFrame:
     stays = rows.group_by("g", "value", "stay").agg(
         start=pl.col("i").min(), end=pl.col("i").max(), count=pl.len().cast(pl.Int64), n=pl.col("n").first()
     )
-    stays = stays.sort("g", "start", "value").with_columns(
+    stays = stays.with_columns(pl.col("value").cast(pl.String)).sort("g", "start", "value")
+    stays = stays.with_columns(
         latest=pl.col("stay") == pl.col("stay").max().over(of), length=pl.col("end") - pl.col("start") + 1
     )
     values = pl.col("value").n_unique()
@@ -360,7 +367,8 @@ def _beside(rows: pl.DataFrame) -> pl.DataFrame:
                 if other != value and count >= max(MIXED, MIXED_SHARE * length):
                     shares.append(count / length)
             found.append((g, value, min(shares, default=None)))
-    return pl.DataFrame(found, schema={"g": pl.Int64, "value": pl.String, "beside": pl.Float64}, orient="row")
+    made = pl.DataFrame(found, schema={"g": pl.Int64, "value": pl.String, "beside": pl.Float64}, orient="row")
+    return made.cast({"value": pl.Categorical})
 
 
 def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
@@ -374,7 +382,7 @@ def _unlikely(stays: pl.DataFrame, room: pl.Series) -> pl.Series:
 
 
 def _turns(stays: pl.DataFrame) -> pl.DataFrame:
-    """g, i, old, new, share: the places at which stays begin, or end without another's beginning."""
+    """g, i, old, new, share, basis: the places at which stays begin, or end without another's beginning."""
     old = stays.select("g", value_old="value", start_old="start", end_old="end", count_old="count", ends_old="ends")
     new = stays.filter("begins").select("g", "value", "start", "end", "count", "length")
     least, part = NEAR
@@ -406,7 +414,8 @@ def _turns(stays: pl.DataFrame) -> pl.DataFrame:
     left = left.sort("g", "end", "value", "count_new", "new", descending=[False, False, False, True, False])
     left = left.unique(["g", "end", "value"], keep="first", maintain_order=True)
     ended = left.select("g", i=pl.col("end") + 1, old="value", new="new", share=pl.lit(None, dtype=pl.Float64))
-    return pl.concat([begun, ended])
+    seen = (one.with_columns(basis=pl.lit(name)) for one, name in ((begun, "first_seen"), (ended, "last_seen")))
+    return pl.concat(list(seen))
 
 
 def _changed(rows: pl.DataFrame) -> pl.DataFrame:
@@ -422,7 +431,7 @@ def _changed(rows: pl.DataFrame) -> pl.DataFrame:
     )
     if "old" not in rows.columns:
         return pl.DataFrame(schema=columns)
-    return rows.with_columns(basis=pl.lit("first_seen"), status=pl.lit("DER")).select(columns.names()).cast(columns)
+    return rows.with_columns(status=pl.lit("DER")).select(columns.names()).cast(columns)
 
 
 def in_force(facts: Facts) -> pl.DataFrame:

@@ -250,7 +250,10 @@ def services(events: pl.DataFrame) -> pl.DataFrame:
     """
     order = pl.DataFrame({"layer": LAYERS}, schema={"layer": pl.String}).with_row_index("place")
     t = pl.col("corrected_time")
-    rows = events.select("layer", "service", "source", "clock", "request", "corrected_time").sort("corrected_time")
+    texts = pl.col("layer", "service", "source", "clock", "request").cast(pl.Categorical)
+    rows = events.select(texts, "corrected_time")
+    if not rows["corrected_time"].drop_nulls().is_sorted():
+        rows = rows.sort("corrected_time")
     counted = rows.group_by("layer", "service").agg(
         pl.col("source").n_unique().alias("sources"),
         pl.col("clock").drop_nulls().n_unique().alias("clocks"),
@@ -262,6 +265,7 @@ def services(events: pl.DataFrame) -> pl.DataFrame:
         t.drop_nulls().dt.truncate("1m").n_unique().alias("minutes"),
         t.dt.epoch("ns").drop_nulls().diff().max().alias("silent_ns"),
     )
+    counted = counted.with_columns(pl.col("layer", "service").cast(pl.String))
     made = counted.join(order, on="layer", how="left").sort("place", "service", nulls_last=True)
     return made.select(SERVICES.names()).cast(SERVICES)
 
@@ -297,38 +301,34 @@ def gaps(events: pl.DataFrame) -> pl.DataFrame:
         ``requests`` the number of requests that began in between, ``usual_ns`` the 99th percentile.
     """
     log = pl.when((pl.col("layer") == "ui") | pl.col("clock").is_null()).then("service").otherwise("clock")
-    rows = events.select(
-        "event_id", "layer", "request", "corrected_time", log=log, t=pl.col("corrected_time").dt.epoch("ns")
-    ).drop_nulls("t")
     # A request has the id of an event that opens it: where that stands, it begins.
-    begun = (pl.col("request") == pl.col("event_id")).fill_null(value=False).cast(pl.Int64)
-    rows = (
-        rows.sort("t", maintain_order=True)
-        .with_row_index("n")
-        .with_columns(until=begun.cum_sum() - begun, upto=begun.cum_sum())
-    )
-    rows = rows.filter(pl.col("log").is_not_null())
+    begun = (pl.col("request") == pl.col("event_id")).fill_null(value=False)
+    rows = events.select(log=log.cast(pl.Categorical), t=pl.col("corrected_time").dt.epoch("ns"), begun=begun)
+    rows = rows.with_row_index("row").drop_nulls("t")
+    if not rows["t"].is_sorted():
+        rows = rows.sort("t", maintain_order=True)
+    upto = pl.col("begun").cast(pl.Int64).cum_sum()
+    rows = rows.with_columns(upto=upto, until=upto - pl.col("begun")).drop("begun").drop_nulls("log")
     # Of one log the order of the whole is kept: what lies between two of its events is of the others.
-    found = (
-        rows.with_columns(
-            gap_ns=pl.col("t").shift(-1).over("log") - pl.col("t"),
-            requests=pl.col("until").shift(-1).over("log") - pl.col("upto"),
-            end=pl.col("corrected_time").shift(-1).over("log"),
-            after=pl.col("event_id").shift(-1).over("log"),
-        )
-        .with_columns(
-            usual_ns=pl.col("gap_ns").quantile(0.99, "nearest").over("log"),
-            size=pl.len().over("log"),
-        )
-        .filter(
-            pl.col("size") >= GAP_EVENTS,
-            pl.col("gap_ns") > SHORTEST_GAP_NS,
-            pl.col("gap_ns") > GAP_TIMES * pl.col("usual_ns"),
-            pl.col("requests") >= GAP_REQUESTS,
-        )
+    rows = rows.filter(pl.len().over("log") >= GAP_EVENTS).with_columns(
+        gap_ns=pl.col("t").shift(-1).over("log") - pl.col("t"),
+        requests=pl.col("until").shift(-1).over("log") - pl.col("upto"),
+        next=pl.col("row").shift(-1).over("log"),
     )
-    made = found.sort("layer", "log", "t", "n").rename({"corrected_time": "start", "event_id": "before"})
-    return made.select(GAPS.names()).cast(GAPS)
+    found = rows.with_columns(usual_ns=pl.col("gap_ns").quantile(0.99, "nearest").over("log")).filter(
+        pl.col("gap_ns") > SHORTEST_GAP_NS,
+        pl.col("gap_ns") > GAP_TIMES * pl.col("usual_ns"),
+        pl.col("requests") >= GAP_REQUESTS,
+    )
+    before, after = (events[found[name]].select("layer", "corrected_time", "event_id") for name in ("row", "next"))
+    found = found.select("row", "t", "gap_ns", "requests", "usual_ns", pl.col("log").cast(pl.String)).with_columns(
+        before["layer"],
+        before["corrected_time"].alias("start"),
+        before["event_id"].alias("before"),
+        after["corrected_time"].alias("end"),
+        after["event_id"].alias("after"),
+    )
+    return found.sort("layer", "log", "t", "row").select(GAPS.names()).cast(GAPS)
 
 
 def sampling(events: pl.DataFrame) -> pl.DataFrame:
@@ -390,14 +390,17 @@ def unseen(
     Returns:
         A frame with the columns of `UNSEEN`, ordered by (layer as requests pass them, topic, subject), what is about a
         source last. ``topic`` is ``layer`` (there is no log of the layer), ``field`` (no record of it states what
-        `TELLS` names; subject is the field), ``time`` (minutes between the first and last event of the case in which no
-        log of the layer covers anything; subject is their number), ``id`` (the source states no id of a kind, no time
-        or no zone) or ``reject`` (records of the source that became no event).
+        `TELLS` names; subject is the field), ``time`` (minutes between the first and last event of the five layers in
+        which no log of the layer covers anything; subject is their number), ``id`` (the source states no id of a kind,
+        no time or no zone) or ``reject`` (records of the source that became no event).
     """
     rows: list[dict[str, object]] = []
     layers = set(events["layer"].unique())
     told = states or (lambda layer, column: says(events.filter(pl.col("layer") == layer)[column]))
     covered = coverage(events).filter(pl.col("minute").is_not_null())
+    # What was deployed a week before is in the case, and makes no week of it.
+    busy = covered.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("events") > 0))["minute"]
+    covered = covered.filter(pl.col("minute").is_between(busy.min(), busy.max())) if busy.len() else covered
     total = int(covered.filter(pl.col("layer") == PRODUCT_LAYERS[0])["minutes"].sum())
     for layer in PRODUCT_LAYERS:
         if layer not in layers:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import polars as pl
 
-from strataline.event import EVENTS, narrow
+from strataline.event import EVENTS, address, narrow
 from strataline.examine.check import Examination
 from strataline.examine.contents import Contents, gather
 from strataline.examine.coverage import says
@@ -50,7 +50,8 @@ _MADE_OF: dict[str, tuple[tuple[str, ...], pl.Expr]] = {
 """Of which columns these are made, and how; ``doubt`` is looked up in the clocks."""
 
 _SCHEMA = {**EVENTS.schema, "t": pl.Int64(), "t_end": pl.Int64(), "sure": pl.Boolean(), "doubt": pl.Int64()}
-_BY_LAYER = ("ids", "refs")
+_NOT_KEPT = ("ids", "refs", "source", "line", "offset", "event_time", "corrected_time", "observed_time")
+"""Columns that are read anew for each who asks: they are much, and few ask."""
 
 ENDS = 200
 """Records of a format, at either end, that tell which attributes it writes."""
@@ -209,9 +210,24 @@ class Facts:
 
     def named(self, ids: pl.Series, *columns: str) -> pl.DataFrame:
         """event_id and `columns` of the events with one of `ids`, as `look`: few are asked of many."""
-        wanted = ids.drop_nulls().unique()
-        events = self.look("event_id", *columns) if wanted.len() else self.look("event_id", *columns).clear()
-        return events.filter(pl.col("event_id").is_in(wanted.implode()))
+        rows = self._held["event_id"].is_in(ids.drop_nulls().unique().implode())
+        rows = rows if self._again is None else rows & ~self._again
+        return self._columns(("event_id", *columns)).filter(rows)
+
+    def addresses(self, ids: pl.Series) -> dict[str, str]:
+        """Event id → `event.address` of the events with one of `ids`, redeliveries too."""
+        rows = self._held["event_id"].is_in(ids.drop_nulls().unique().implode())
+        return dict(
+            self._columns(("event_id", "source", "line", "offset"))
+            .filter(rows)
+            .select("event_id", address())
+            .iter_rows()
+        )
+
+    @cached_property
+    def loose(self) -> pl.Series:
+        """Ids of the events that are tied to a request by text or time."""
+        return self.look("event_id", "sure").filter(~pl.col("sure"))["event_id"]
 
     def table(self, name: str, *columns: str) -> pl.DataFrame:
         """`columns` of one of the `tables`: what lies in a file is read as far as it is asked for."""
@@ -335,12 +351,12 @@ class Facts:
 
     def _part(self, layer: str, column: str) -> pl.Series | None:
         """The values of a column in the events of a layer; null if they are all null."""
+        if column in _NOT_KEPT:
+            return _values(self._columns((column,))[column], self._layers[layer])
         if (layer, column) not in self._parts:
             values = self._columns((column,))[column]
-            # The ids of all events are much, and few layers are asked for them.
-            for one in (layer,) if column in _BY_LAYER else self._layers:
-                part = values.filter(self._layers[one])
-                self._parts[one, column] = part.rechunk() if part.null_count() < part.len() else None
+            for one, rows in self._layers.items():
+                self._parts[one, column] = _values(values, rows)
         return self._parts[layer, column]
 
     def has(self, need: str) -> bool:
@@ -651,6 +667,12 @@ class Facts:
     def contents(self) -> Contents:
         """The texts of the requests under examination, read once for all checks that look at texts."""
         return gather(self)
+
+
+def _values(column: pl.Series, rows: pl.Series) -> pl.Series | None:
+    """`column` in some `rows`; null if it is null in all of them."""
+    part = column.filter(rows)
+    return part.rechunk() if part.null_count() < part.len() else None
 
 
 def _stated(values: pl.Series) -> bool:

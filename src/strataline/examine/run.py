@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from strataline.event import FINDINGS, HITS, address
+from strataline.event import FINDINGS, HITS
 from strataline.examine.check import ATTENTION, Check, Count, Examination, Found, Unknown
 from strataline.examine.facts import Facts
 
@@ -112,7 +113,8 @@ class _Told:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._rows: list[dict[str, object] | tuple[Check, Found, str]] = []
-        self._hits: list[pl.DataFrame] = [HITS.empty()]
+        # Their requests as numbers: most are named by many findings.
+        self._hits = HITS.empty().with_columns(pl.col("request").cast(pl.Categorical))
 
     def add(self, check: Check, outcome: Sequence[Found] | Unknown) -> None:
         """Add what `check` made of the facts."""
@@ -129,7 +131,10 @@ class _Told:
             limits = _texts({**check.parameters, **(outcome[0].parameters if outcome else {})})
             clear = {"result": "clear", "evaluable": evaluable, "total": total, "parameters": limits}
             self._rows.append({**_declared(check), **clear})
-        for place, found in enumerate(fired, 1):
+        for place, one in enumerate(fired, 1):
+            # A count takes less room than the requests that it is of.
+            hits = one.hits.select(pl.col("request").cast(pl.Categorical), "events")
+            found = replace(one, evaluable=_size(one.evaluable), hits=hits)
             self._rows.append((check, found, check.id if len(fired) == 1 else f"{check.id}.{place}"))
 
     def examination(self) -> Examination:
@@ -137,11 +142,12 @@ class _Told:
         self._look_up()
         rows = [row for row in self._rows if isinstance(row, dict)]
         frame = pl.DataFrame(rows, schema=_without_place(), infer_schema_length=None)
-        hits = pl.concat(self._hits)
         # Sorted by numbers that stand as the texts do: those are long, and many are the same.
-        order = [_rank(hits[name]).alias(f"_{name}") for name in HITS.sort]
-        hits = hits.hstack(order).sort([one.name for one in order], nulls_last=True, maintain_order=True)
-        return Examination(FINDINGS.conform(_placed(frame)), HITS.conform(hits.select(HITS.names)))
+        order = [_rank(self._hits[name]).alias(f"_{name}") for name in HITS.sort]
+        hits = self._hits.hstack(order).sort([one.name for one in order], nulls_last=True, maintain_order=True)
+        self._hits = hits.select(HITS.names)
+        texts = self._hits.with_columns(pl.col("request").cast(pl.String))
+        return Examination(FINDINGS.conform(_placed(frame)), HITS.conform(texts))
 
     def _look_up(self) -> None:
         """Make rows of the findings that are none yet."""
@@ -160,18 +166,19 @@ class _Told:
         affected = self._facts.affected
         if affected is not None:
             requests = requests.with_columns(affected=pl.col("request").is_in(affected.requests.implode()))
+        requests = requests.with_columns(pl.col("request").cast(pl.Categorical))
         hits = hits.join(requests, on="request", how="left", maintain_order="left")
-        made, at = [], 0
+        made, at, told = [], 0, [self._hits]
         for _, (check, found, name) in fired:
             tied = hits.slice(at, found.hits.height)
             at += tied.height
             stated = {"finding": pl.lit(name), "check": pl.lit(check.id)}
-            self._hits.append(tied.select("request", "status", "events", **stated).select(HITS.names))
+            told.append(tied.select("request", "status", "events", **stated).select(HITS.names))
             made.append(self._finding(check, found, name, tied))
+        self._hits = pl.concat(told)
         shown = pl.Series([event for row in made for event in row["events"]], dtype=pl.String)  # type: ignore[attr-defined]
         # Redeliveries are no event of their own, but may be shown.
-        events = self._facts.table("events", "event_id", "source", "line", "offset")
-        known = dict(_among(events, shown).select("event_id", address()).iter_rows())
+        known = self._facts.addresses(shown)
         for (place, _), row in zip(fired, made, strict=True):
             row["addresses"] = [known.get(event) for event in row["events"]]  # type: ignore[attr-defined]
             self._rows[place] = row
@@ -180,8 +187,7 @@ class _Told:
         """`hits` with status INF where they rest on being joined, and an event of theirs is by text or time."""
         hits = hits.with_row_index("n")
         named = hits.lazy().filter("joined").select("n", event_id="events").explode("event_id").drop_nulls().collect()
-        loose = self._facts.look("event_id", "sure").filter(~pl.col("sure"))["event_id"]
-        rows = named.filter(pl.col("event_id").is_in(loose.implode()))["n"].unique().implode()
+        rows = named.filter(pl.col("event_id").is_in(self._facts.loose.implode()))["n"].unique().implode()
         status = pl.when(pl.col("n").is_in(rows)).then(pl.lit("INF")).otherwise("status")
         return hits.with_columns(status=status).drop("n", "joined")
 
@@ -213,7 +219,7 @@ class _Told:
             "total": self._facts.total,
             "users": in_requests["user"].drop_nulls().n_unique(),
             "affected": affected,
-            "requests": in_requests["request"].unique(maintain_order=True).head(EXEMPLARS).to_list(),
+            "requests": in_requests["request"].unique(maintain_order=True).head(EXEMPLARS).cast(pl.String).to_list(),
             "events": _first_events(tied["events"]),
             "parameters": _texts({**check.parameters, **found.parameters}),
         }
@@ -231,10 +237,6 @@ def _first_events(lists: pl.Series) -> list[str]:
 
 def _rank(texts: pl.Series) -> pl.Series:
     """A number for each of `texts`, in their order; null for null."""
-    known = texts.drop_nulls().unique().sort()
-    return texts.replace_strict(known, pl.int_range(known.len(), dtype=pl.UInt32, eager=True), default=None)
-
-
-def _among(events: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
-    """The rows of `events` with one of `ids`: a scan, as few are asked of many."""
-    return events.filter(pl.col("event_id").is_in(ids.drop_nulls().unique().implode()))
+    values = texts.cast(pl.Categorical).alias("text").to_frame()
+    known = values.drop_nulls().unique().sort(pl.col("text").cast(pl.String)).with_row_index("rank")
+    return values.join(known, on="text", how="left", maintain_order="left")["rank"]

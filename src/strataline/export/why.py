@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from strataline import rows, wording
+from strataline.event import narrow, only
 from strataline.rows import Row
 
 STATUSES = {
@@ -29,6 +30,9 @@ AGAIN = ("redelivery_of", "repeats")
 
 # So many attempts, kinds of id and near requests are named.
 _MOST, _KINDS, _NEAR = 5, 3, 3
+
+_CARRIED = ("event_id", "request", "ids")
+"""Columns that say which ids events carry."""
 
 _ALIKE_NS = 1_000_000
 """Times that are moved alike say nothing of each other."""
@@ -63,7 +67,7 @@ class _Known:
 
     def some(self, event_ids: Sequence[str]) -> dict[str, Row]:
         """The events of these ids, times as epoch ns too (``at``, ``until``)."""
-        found = self.tables["events"].filter(pl.col("event_id").is_in(list(event_ids)))
+        found = only(self.tables, "events", pl.col("event_id").is_in(list(event_ids)))
         spelled = found.with_columns(
             at=pl.col("corrected_time").dt.epoch("ns"),
             logged=pl.col("event_time").dt.epoch("ns"),
@@ -81,8 +85,8 @@ class _Known:
 
     def members(self, request: str) -> pl.DataFrame:
         """The membership links of a request that were taken."""
-        links = self.tables["links"]
-        return links.filter(pl.col("relation") == "member", pl.col("to_request") == request, pl.col("taken"))
+        taken = pl.all_horizontal(pl.col("relation") == "member", pl.col("to_request") == request, "taken")
+        return only(self.tables, "links", taken)
 
     def told(self, event: Row) -> dict[str, Any]:
         """The event itself."""
@@ -104,7 +108,7 @@ class _Known:
     # An event of a request
 
     def tied(self, event: Row) -> dict[str, Any]:
-        request = self.tables["requests"].filter(pl.col("request") == event["request"])
+        request = only(self.tables, "requests", pl.col("request") == event["request"])
         whole = rows.of(request)[0] if request.height else {"kind": None, "start_time": None}
         links = self.members(event["request"]).to_dicts()
         way = self.way(event, links)
@@ -180,8 +184,8 @@ class _Known:
 
     def again(self, event_id: str) -> Row | None:
         """The link that says that an event is another one, delivered or reported again."""
-        links = self.tables["links"]
-        found = links.filter(pl.col("from_event") == event_id, pl.col("relation").is_in(AGAIN)).head(1).to_dicts()
+        once_more = (pl.col("from_event") == event_id) & pl.col("relation").is_in(AGAIN)
+        found = only(self.tables, "links", once_more).head(1).to_dicts()
         return found[0] if found else None
 
     def back(
@@ -281,10 +285,10 @@ class _Known:
 
     def attempts(self, event: Row) -> list[str]:
         """The turns sent again that an event is one of."""
-        links = self.tables["links"].filter(pl.col("relation") == "retries", pl.col("method") == "resend")
+        resent = (pl.col("relation") == "retries") & (pl.col("method") == "resend")
         mine = (pl.col("from_event") == event["event_id"]) | (pl.col("to_event") == event["event_id"])
         said = []
-        for link in links.filter(mine).head(_MOST).to_dicts():
+        for link in only(self.tables, "links", resent & mine).head(_MOST).to_dicts():
             shared = "they share an id" if link["scope"] == "id" else "the session and the text are the same"
             apart = "" if link["delta_ns"] is None else f", {wording.length(link['delta_ns'])} later"
             said.append(
@@ -370,7 +374,7 @@ class _Known:
             if one["role"] in ("alias", "span") and one["value"] and _plain(one["value"]) != used
         }
         refused = {_plain(value) for value in self.refused}
-        members = self.tables["events"].filter(pl.col("request") == event["request"])
+        members = only(self.tables, "events", pl.col("request") == event["request"], _CARRIED)
         others = self.others(members, event)
         left = others.filter(pl.col("plain").is_in([one for one in mine if one not in refused]))
         for value, event_id in left.select("plain", "event_id").head(1).iter_rows():
@@ -384,12 +388,11 @@ class _Known:
 
     def others(self, events: pl.DataFrame, event: Row) -> pl.DataFrame:
         """The ids (event_id, request, plain) of `events` but for an event and what is the same, delivered again."""
-        links = self.tables["links"].filter(pl.col("relation").is_in(AGAIN))
-        pairs = links.filter(
-            (pl.col("from_event") == event["event_id"]) | (pl.col("to_event") == event["event_id"])
-        ).select("from_event", "to_event")
+        mine = (pl.col("from_event") == event["event_id"]) | (pl.col("to_event") == event["event_id"])
+        ends = ("from_event", "to_event")
+        pairs = only(self.tables, "links", pl.col("relation").is_in(AGAIN) & mine, ends)
         same = {event["event_id"], *pairs["from_event"], *pairs["to_event"]}
-        rest = events.filter(~pl.col("event_id").is_in(list(same))).select("event_id", "request", "ids")
+        rest = events.filter(~pl.col("event_id").is_in(list(same))).select(_CARRIED)
         long = rest.explode("ids").unnest("ids")
         long = long.filter(pl.col("role").is_in(["alias", "span"]), pl.col("value").is_not_null())
         return long.with_columns(plain=_plain_of("value"))
@@ -401,7 +404,7 @@ class _Known:
 
     def ids_of_request(self, request: str | None) -> str:
         """The kinds of id that most events of a request carry, as words."""
-        members = self.tables["events"].filter(pl.col("request") == request).select("ids").explode("ids").unnest("ids")
+        members = only(self.tables, "events", pl.col("request") == request, ("ids",)).explode("ids").unnest("ids")
         kinds = members.filter(pl.col("role") == "alias")["kind"].drop_nulls().value_counts(name="n")
         ranked = kinds.sort("n", "kind", descending=[True, False]).head(_KINDS)["kind"].to_list()
         return _or(ranked)
@@ -409,9 +412,8 @@ class _Known:
     # An event of no request
 
     def loose(self, event: Row) -> dict[str, Any]:
-        links = self.tables["links"].filter(
-            pl.col("relation") == "member", pl.col("from_event") == event["event_id"], pl.col("taken").not_()
-        )
+        mine = (pl.col("relation") == "member") & (pl.col("from_event") == event["event_id"])
+        links = only(self.tables, "links", mine & pl.col("taken").not_())
         # One request may be listed by each of two rounds: the surer counts.
         ranked = links.sort("confidence", "to_request", descending=[True, False], nulls_last=True)
         listed = ranked.unique("to_request", keep="first", maintain_order=True).to_dicts()
@@ -511,7 +513,7 @@ class _Known:
 
     def of_one_id(self, event: Row, kind: str, value: str) -> str:
         """Why one id ties the event to no request."""
-        others = self.others(self.tables["events"], event).filter(pl.col("plain") == _plain(value))
+        others = self.others(narrow(self.tables, "events", _CARRIED), event).filter(pl.col("plain") == _plain(value))
         number = others["event_id"].n_unique()
         if not number:
             return f"Its {kind} {value} is carried by no other event of these logs."
@@ -528,7 +530,7 @@ class _Known:
         """Why an event has neither a request nor a candidate; what would have changed that."""
         said, would = self.of_ids(event), list[str]()
         usual = ["Had the record carried an id of a request, that id would tie it."]
-        of_kind = self.tables["events"].filter(pl.col("kind") == event["kind"])
+        of_kind = only(self.tables, "events", pl.col("kind") == event["kind"], ("request",))
         of_kind_tied = of_kind["request"].count()
         aliases = any(one["role"] in ("alias", "span") and one["value"] for one in event["ids"] or ())
         if not aliases:
@@ -574,7 +576,8 @@ class _Known:
         for name in ("session", "user"):
             if event[name] is None:
                 continue
-            mine = self.tables["events"].filter(pl.col(name) == event[name], pl.col("request").is_not_null())
+            own = (pl.col(name) == event[name]) & pl.col("request").is_not_null()
+            mine = only(self.tables, "events", own, ("request",))
             starts = self.tables["requests"].filter(pl.col("start_time").is_not_null())
             starts = starts.select("request", at=pl.col("start_time").dt.epoch("ns") - event["at"])
             near = starts.join(mine, on="request", how="semi").sort(pl.col("at").abs(), "request").head(_NEAR)

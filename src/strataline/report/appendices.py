@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from strataline import rows, wording
+from strataline.event import only
 from strataline.report.material import CHOICE, Material
 from strataline.report.pen import Pen, cells, prose, quoted, shown, table
 
@@ -51,7 +52,7 @@ def register(
     """
     numbers = {number: name for name, number in pen.evidence.items()}
     wanted = [name for name in pen.evidence if not name.startswith("at:")]
-    found = m.frames["events"].filter(pl.col("event_id").is_in(wanted))
+    found = only(m.frames, "events", pl.col("event_id").is_in(wanted))
     records = m.records(found)
     known: dict[str, tuple[dict[str, Any], bytes | None]] = {
         event["event_id"]: (event, record) for event, record in zip(rows.of(found), records, strict=True)

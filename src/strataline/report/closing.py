@@ -138,7 +138,7 @@ def reporting(pen: Pen, m: Material) -> list[str]:
                 "DER", f"Users with a record of display: at least {at_least:,}, at most {at_most:,}.", note="impact"
             )
         )
-    seen = set(m.events["layer"].unique())
+    seen = set(m.look("layer")["layer"].unique())
     layers = [layer for layer in PRODUCT_LAYERS if layer in seen]
     facts.append(pen.claim("DER", f"Layers with logs: {', '.join(layers) or 'none'}.", note="events"))
     facts.append(

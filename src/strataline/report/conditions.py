@@ -366,11 +366,10 @@ def _records(pen: Pen, m: Material) -> list[str]:
                 note="no zone in the records",
             )
         )
-    lone = m.events.filter(pl.col("request").is_null()).height
+    of = m.look("request")["request"]
+    lone = of.null_count()
     lines.append(
-        pen.claim(
-            "DER", f"{lone:,} of {wording.count(m.events.height, 'event')} are tied to no request.", note="events"
-        )
+        pen.claim("DER", f"{lone:,} of {wording.count(of.len(), 'event')} are tied to no request.", note="events")
     )
     silent = m.examined.unseen.filter(pl.col("layer").is_null() & (pl.col("topic") != "reject")).to_dicts()
     lines += [

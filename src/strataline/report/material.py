@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from strataline import rows, wording
-from strataline.event import PRODUCT_LAYERS
+from strataline.event import PRODUCT_LAYERS, only
 
 Row = Mapping[str, Any]
 
@@ -34,8 +34,9 @@ class Material:
     Args:
         examined: an ``examine.Examined``.
         frames: the tables of the case.
-        events: the events as rules look at them: ``t`` and ``t_end`` (corrected, ns), ``doubt`` (ns), ``sure``.
-        values: ``examine.dimensions`` of the requests: request, dimension, value, event_id, t.
+        look: columns of the events as rules look at them, by name: of ``events``, and ``t`` and ``t_end`` (corrected,
+            ns), ``doubt`` (ns), ``sure``.
+        values: ``examine.dimensions`` of the requests: request, dimension, value (categories), event_id, t.
         coverage: ``examine.coverage``.
         version: of the tool.
         texts: event ids → their whole texts (``input``, ``output``, ``passages``, ``missing``).
@@ -48,7 +49,7 @@ class Material:
 
     examined: Any
     frames: Mapping[str, pl.DataFrame]
-    events: pl.DataFrame
+    look: Callable[..., pl.DataFrame]
     values: pl.DataFrame
     coverage: pl.DataFrame
     version: str
@@ -80,8 +81,9 @@ class Material:
 
     @cached_property
     def theirs(self) -> pl.DataFrame:
-        """The events of affected requests."""
-        return self.events.filter(pl.col("request").is_in(self.affected.implode()))
+        """The events of affected requests: what is told of them all."""
+        told = ("event_id", "request", "layer", "kind", "t", "doubt", "sure", "link_method", "shown")
+        return self.look(*told).filter(pl.col("request").is_in(self.affected.implode()))
 
     @cached_property
     def impact(self) -> Any:
@@ -180,7 +182,9 @@ class Material:
             return []
         order = {one["request"]: n for n, one in enumerate(self.exemplars)}
         requests = self.chosen.filter(pl.col("request").is_in(list(order)))
-        found = rows.chains(requests, self.frames["events"], self.frames["links"])
+        events = only(self.frames, "events", pl.col("request").is_in(requests["request"].implode()))
+        links = only(self.frames, "links", pl.col("from_event").is_in(events["event_id"].implode()))
+        found = rows.chains(requests, events, links)
         return sorted(found, key=lambda chain: order[chain.request["request"]])
 
     @cached_property
@@ -192,14 +196,14 @@ class Material:
     def doubts(self) -> dict[str, int | None]:
         """Event id → how far its time may be off (ns), of the exemplars' events."""
         ids = [event["event_id"] for chain in self.chains for event in chain.events]
-        found = self.events.filter(pl.col("event_id").is_in(ids)).select("event_id", "doubt")
+        found = self.look("event_id", "doubt").filter(pl.col("event_id").is_in(ids))
         return dict(found.iter_rows())
 
     @cached_property
     def layer_of_dimension(self) -> dict[str, str]:
         """Dimension → the layer whose events state it; those that requests state are not there."""
         first = self.counted.drop_nulls("event_id").group_by("dimension").agg(pl.col("event_id").min())
-        found = first.join(self.events.select("event_id", "layer"), on="event_id")
+        found = self.look("event_id", "layer").join(first, on="event_id")
         return dict(found.select("dimension", "layer").sort("dimension").iter_rows())
 
     @cached_property
@@ -211,15 +215,21 @@ class Material:
                 self.baseline.to_frame("request").with_columns(one=False),
             ]
         )
+        sides = sides.with_columns(pl.col("request").cast(pl.Categorical))
+        rows_ = self.values.with_columns(pl.col("request", "dimension", "value").cast(pl.Categorical))
+        of = ("dimension", "value")
         # A request may have a value at several stages.
-        rows_ = self.values.join(sides, on="request", how="left").sort("t", "event_id", nulls_last=True)
-        rows_ = rows_.unique(["request", "dimension", "value"], keep="first", maintain_order=True)
-        grouped = rows_.group_by("dimension", "value", maintain_order=True).agg(
-            affected=pl.col("one").sum(),
-            compared=(~pl.col("one")).sum(),
-            event_id=pl.col("event_id").first(),
-            t=pl.col("t").first(),
+        counts = (
+            rows_.join(sides, on="request", how="left")
+            .group_by(of)
+            .agg(
+                affected=pl.col("request").filter(pl.col("one")).n_unique(),
+                compared=pl.col("request").filter(~pl.col("one")).n_unique(),
+            )
         )
+        earliest = pl.col("t").eq_missing(pl.col("t").min().over(of))
+        firsts = rows_.filter(earliest).group_by(of).agg(pl.col("event_id").min(), pl.col("t").first())
+        grouped = counts.join(firsts, on=of).with_columns(pl.col(of).cast(pl.String))
         order = ["dimension", "affected", "compared", "value"]
         return grouped.sort(order, descending=[False, True, True, False])
 

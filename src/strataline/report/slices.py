@@ -336,19 +336,9 @@ CONTRAST_HEAD = ("what", "value", "affected", "compared", "points", "remarks")
 
 def contrast_evidence(m: Material, some: Sequence[dict[str, Any]]) -> list[str | None]:
     """For each contrast, the first event that states its value."""
-    asked = pl.DataFrame(
-        [{"dimension": one["dimension"], "value": one["value"]} for one in some],
-        schema={"dimension": pl.String, "value": pl.String},
-    )
-    first = (
-        m.values.join(asked, on=["dimension", "value"], how="semi")
-        .sort("t", "event_id", nulls_last=True)
-        .unique(["dimension", "value"], keep="first", maintain_order=True)
-    )
-    known = {
-        (dimension, value): event
-        for dimension, value, event in first.select("dimension", "value", "event_id").iter_rows()
-    }
+    names = pl.Series([one["dimension"] for one in some], dtype=pl.String).implode()
+    first = m.counted.filter(pl.col("dimension").is_in(names)).select("dimension", "value", "event_id")
+    known = {(dimension, value): event for dimension, value, event in first.iter_rows()}
     return [known.get((one["dimension"], one["value"])) for one in some]
 
 
@@ -429,7 +419,8 @@ def _held(layer: str, pen: Pen, m: Material) -> list[str]:
 
 
 def _verdicts(pen: Pen, m: Material) -> list[str]:
-    decisions = m.events.filter(pl.col("verdict").is_not_null() & pl.col("request").is_not_null())
+    decisions = m.look("request", "event_id", "t", "policy_stage", "verdict")
+    decisions = decisions.filter(pl.col("verdict").is_not_null() & pl.col("request").is_not_null())
     sets = {"affected": m.affected, "compared": m.baseline}
     counted = decisions.group_by(stage=pl.col("policy_stage").fill_null("not stated"), verdict="verdict").agg(
         event_id=pl.col("event_id").sort_by("t", "event_id", nulls_last=True).first(),

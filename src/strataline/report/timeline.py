@@ -86,13 +86,13 @@ def _phase(m: Material, at: int) -> str:
 
 def _addresses(m: Material, events: Sequence[str]) -> dict[str, str]:
     """Event id → its evidence address."""
-    found = m.events.filter(pl.col("event_id").is_in(list(events)))
-    return {one["event_id"]: rows.address(one) for one in found.select("event_id", *_PLACE).to_dicts()}
+    found = m.look("event_id", *_PLACE).filter(pl.col("event_id").is_in(list(events)))
+    return {one["event_id"]: rows.address(one) for one in found.to_dicts()}
 
 
 def _ends(m: Material) -> list[_Row]:
     """Where the logs of each layer begin and end."""
-    timed = m.events.select("layer", "t", "event_id").drop_nulls("t")
+    timed = m.look("layer", "t", "event_id").drop_nulls("t")
     ends = timed.group_by("layer").agg(a=pl.col("t").min(), b=pl.col("t").max())
     parts = [
         timed.join(ends, left_on=["layer", "t"], right_on=["layer", of])
@@ -131,7 +131,12 @@ def change_text(pen: Pen, one: dict[str, Any]) -> str:
     line = f"{pen.code(what)}: {pen.code(one['old'] or '?')} → {pen.code(one['new'] or '?')}"
     if one["service"]:
         line += f" on {pen.code(one['service'])}"
-    basis = {"record": "a record says so", "first_seen": "first seen in values", "feed": "from the feed of changes"}
+    basis = {
+        "record": "a record says so",
+        "first_seen": "first seen in values",
+        "last_seen": "the old one was seen no more",
+        "feed": "from the feed of changes",
+    }
     line += f" ({basis[one['basis']]}"
     if one["share"] is not None and one["share"] < 1:
         line += f"; in {100 * one['share']:.0f} % of the records from then on"
@@ -156,7 +161,7 @@ def _changes(pen: Pen, m: Material) -> list[_Row]:
 def first_and_last(m: Material) -> pl.DataFrame:
     """finding, first, last (event ids: the telling one of each request), a, b (their times, ns), in all requests."""
     told = m.examined.hits.select("finding", event_id=pl.col("events").list.first()).drop_nulls()
-    timed = told.join(m.events.select("event_id", "t", "doubt"), on="event_id").drop_nulls("t").sort("t", "event_id")
+    timed = told.join(m.look("event_id", "t", "doubt"), on="event_id").drop_nulls("t").sort("t", "event_id")
     spans: pl.DataFrame = timed.group_by("finding").agg(
         first=pl.col("event_id").first(),
         last=pl.col("event_id").last(),
@@ -229,7 +234,7 @@ def visible_when(pen: Pen, m: Material) -> list[str]:
             since=pl.col("t").filter(pl.col("t") >= onset).min(),
         )
     )
-    first, latest = (value for value in m.events.select(a=pl.col("t").min(), b=pl.col("t").max()).row(0))
+    first, latest = (value for value in m.look("t").select(a=pl.col("t").min(), b=pl.col("t").max()).row(0))
     spans = ((first, onset), (onset, end), (end, latest))
     minutes = [f"{max(0, b - a) / 60e9:.1f}" for a, b in spans]
     text = (
@@ -256,7 +261,8 @@ def visible_when(pen: Pen, m: Material) -> list[str]:
 
 def _signals(m: Material) -> pl.DataFrame:
     """signal, t, event_id: records that somebody looking could have noticed something in."""
-    timed = m.events.lazy().filter(pl.col("t").is_not_null())
+    told = ("event_id", "t", "layer", "kind", "outcome", "verdict", "feedback")
+    timed = m.look(*told).lazy().filter(pl.col("t").is_not_null())
     named = sorted(m.impact.signals) if m.impact is not None else []
     words = [one.removeprefix("feedback ") for one in named if one.startswith("feedback ")]
     kinds = [one for one in named if not one.startswith("feedback ")]

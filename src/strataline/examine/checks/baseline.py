@@ -157,10 +157,17 @@ def _template(facts: Facts) -> list[Found] | Unknown:
         if others.is_empty():
             continue
         most = others.sort("baseline_with", "value", descending=[True, False]).row(0, named=True)
-        numbers = {**one.values, "t": name, "a": most["value"]}
+        old, new = (_version(str(value)) for value in (most["value"], one.values["b"]))
+        named = "" if name == "template" else f"{name} "
+        numbers = {**one.values, "t": f"{named}{new}", "a": old}
         numbers["z"] = percent(most["baseline_with"], most["baseline_total"])
         found.append(Found(one.hits, one.evaluable, numbers, subject=name))
     return found or _nothing(facts, values)
+
+
+def _version(value: str) -> str:
+    """A version as it is spoken of: v12, but coach@12."""
+    return f"v{value}" if value[:1].isdigit() else value
 
 
 def _parameters(facts: Facts) -> list[Found]:
@@ -401,8 +408,8 @@ CHECKS: tuple[Check, ...] = (
         status="DER",
         needs=("prompt.template_version",),
         rule=_template,
-        statement="Requests in the affected set used template {t} v{b} ({x}); of the comparison set {y} did, and "
-        "{z} used v{a}. " + _NEVER,
+        statement="Requests in the affected set used template {t} ({x}); of the comparison set {y} did, and "
+        "{z} used {a}. " + _NEVER,
         question="What changed in the template between these versions, and on which routes is each in use?",
         alternatives=("The version was raised for a route of its own.", "A gradual roll-out was under way."),
         baseline=True,

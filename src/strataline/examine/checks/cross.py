@@ -170,13 +170,16 @@ def _same_text(facts: Facts, events: pl.DataFrame, reached: pl.DataFrame) -> lis
 def _identities(facts: Facts) -> list[Found] | Unknown:
     columns = ("event_id", "request", "layer", "format", *IDENTITIES)
     tied = facts.look("sure", *columns).filter(pl.col("sure") & pl.col("request").is_not_null())
+    # Numbers are compared, until it is known which differ.
+    tied = tied.with_columns(pl.col("request", "layer", "format", *IDENTITIES).cast(pl.Categorical))
     reached = facts.reached.select("request", reached=pl.coalesce("shown", "delivered"))
     found: list[Found] = []
-    looked = [pl.Series(dtype=pl.String)]
+    looked = [pl.Series(dtype=pl.Categorical)]
     for what in IDENTITIES:
         stated = tied.filter(pl.col(what).is_not_null()).unique(
             ["request", "layer", "format", what], keep="first", maintain_order=True
         )
+        stated = stated.with_columns(pl.col("layer", "format").cast(pl.String))
         log = pl.concat_str("layer", pl.lit("/"), pl.col("format").fill_null(""))
         stated = stated.select("request", "layer", "event_id", log=log, value=what)
         stated = stated.with_columns(pl.col("log").cast(pl.Enum(stated["log"].unique().sort())))
@@ -229,7 +232,8 @@ def _disagreeing(pairs: pl.DataFrame, what: str, reached: pl.DataFrame) -> list[
     """What of `pairs` differs in requests in which nothing of the same two logs agrees, by layers."""
     within = ["log", "log_b", "request"]
     wrong = pairs.join(pairs.filter("differs").select(within).unique(), on=within, how="semi")
-    wrong = wrong.filter(~pl.col("agrees").any().over(within)).join(reached, on="request", how="left")
+    wrong = wrong.filter(~pl.col("agrees").any().over(within)).with_columns(pl.col("request").cast(pl.String))
+    wrong = wrong.join(reached, on="request", how="left")
     wrong = wrong.with_columns(pl.min_horizontal("layer", "layer_b"), layer_b=pl.max_horizontal("layer", "layer_b"))
     found = []
     for (a, b), part in wrong.sort("layer", "layer_b", "request", "event_id", "event_id_b").group_by(
