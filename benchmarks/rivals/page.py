@@ -59,7 +59,11 @@ def tables(result: dict[str, Any]) -> str:
             *(["–", "–"] if share is None else [f"{one:.1%}" for one in share]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", f"Checked on the case that was timed, {result['rounds']} rounds:", ""]
+    lines += [
+        "",
+        f"Checked on the case that was timed, {result['rounds']} round{'s' if result['rounds'] > 1 else ''}:",
+        "",
+    ]
     lines += [f"- {one}" for one in result["checks"]]
     whole = sum(result["stages"].values())
     lines += ["", "Where our CPU time goes (one more run, in one thread):", ""]
