@@ -67,6 +67,20 @@ def test_damage_is_counted_as_it_is_rejected(tmp_path: Path) -> None:
     assert made.rejected > 20
 
 
+def test_requests_are_whole_and_in_order_though_clocks_of_devices_are_open_on_one_side(tmp_path: Path) -> None:
+    """Half of the devices show an answer before it was given, as far as their clocks tell: what is usual tells more."""
+    _made(tmp_path, 4000)
+    logs = [tmp_path / file for file in generate.FILES.values()]
+    case = strataline.reconstruct(logs, formats=[RIVALS / "formats"])
+    truth = pl.read_parquet(tmp_path / "truth.parquet")
+    events = case.frames["events"].join(
+        truth, left_on=["source", "line"], right_on=["file", "line_no"], suffix="_true", maintain_order="left"
+    )
+    told = events.sort("request", "seq").group_by("request", maintain_order=True).agg("rank", "request_true")
+    assert told["request_true"].list.n_unique().unique().to_list() == [1]
+    assert told["rank"].to_list() == [list(range(generate.RECORDS))] * 400
+
+
 def test_the_page_is_what_the_kept_results_say() -> None:
     assert page.PAGE.read_text(encoding="utf-8") == page.rendered(RIVALS / "results")
 

@@ -617,6 +617,9 @@ def pooled(bounds: Bounds, solved: dict[str, Clock]) -> pl.DataFrame:
     shown = pl.lit(half is not None) & (pl.col("pairs") >= 3) & (estimate.abs() > typical + MARGIN_NS)
     usual = pl.lit(3 * int(varies or 0))  # type: ignore[arg-type]
     still = (holds_zero & ~(one_sided & shown)) | (one_sided & (estimate.abs() <= usual))
+    # A clock that is open on one side may be off as far as such clocks are shown to be.
+    off = found.select(estimate.abs().filter(~still)).to_series().drop_nulls()
+    astray = pl.lit(None, pl.Int64) if len(off) < POOLED else pl.lit(int(off.quantile(0.9, "nearest") or 0))
     # Without others to go by the bound itself is taken.
     basis = pl.when(one_sided & pl.lit(half is not None)).then(pl.lit("pooled")).otherwise(pl.lit("bounds"))
     return found.select(
@@ -628,7 +631,7 @@ def pooled(bounds: Bounds, solved: dict[str, Clock]) -> pl.DataFrame:
         upper_ns="upper",
         offset_ns=pl.when(still).then(0).otherwise(estimate),
         doubt=pl.when(one_sided).then(typical).otherwise((pl.col("upper") - pl.col("lower")).abs() // 4),
-        unsure=pl.when(one_sided).then(None).otherwise((pl.col("upper") - pl.col("lower")).abs() // 2),
+        unsure=pl.when(one_sided).then(astray).otherwise((pl.col("upper") - pl.col("lower")).abs() // 2),
         basis=pl.when(still).then(pl.lit("unmoved")).otherwise(basis),
         reference="reference",
     ).cast(CLOCK_ROWS)
