@@ -25,8 +25,10 @@ def _files(case: strataline.Case, folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(SAMPLE / "logs", tmp_path / "logs"))
+def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Two layers, or with the parameter ``all`` every one."""
+    left = () if getattr(request, "param", "") == "all" else ("gateway", "retrieval", "ui")
+    return Path(shutil.copytree(SAMPLE / "logs", tmp_path / "logs", ignore=shutil.ignore_patterns(*left)))
 
 
 @pytest.fixture
@@ -39,6 +41,7 @@ def asked(logs: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, bytes], C
     return ask
 
 
+@pytest.mark.parametrize("logs", ["all"], indirect=True)
 def test_a_case_is_the_same_without_a_cache_and_with_an_empty_and_a_full_one(
     asked: Callable[..., tuple[dict[str, bytes], Cache]], logs: Path
 ) -> None:
