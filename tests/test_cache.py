@@ -53,6 +53,7 @@ def test_a_case_is_the_same_without_a_cache_and_with_an_empty_and_a_full_one(
     assert (empty.found, full.found, full.damaged) == (0, inputs, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -137,6 +137,7 @@ def test_every_file_is_what_its_folder_says() -> None:
     assert wrong == {}
 
 
+@pytest.mark.slow
 def test_what_no_format_describes_is_guessed_and_never_claimed() -> None:
     for source in NO_EXPORT:
         if source in sources():
