@@ -6,6 +6,7 @@ import os
 import re
 import time
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -303,6 +304,10 @@ def tables() -> dict[str, pl.DataFrame]:
     return found | {"sources": sources, "rejects": rejects, "notes": notes, "coverage": coverage(found["events"])}
 
 
+def timeline(found: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any], limit: int = 200) -> str:
+    return markdown.timeline(found, found["coverage"], manifest, limit)
+
+
 def chain_of(request: str, **page: Any) -> str:
     found = tables()
     row = found["requests"].row(by_predicate=pl.col("request") == request, named=True)
@@ -314,7 +319,7 @@ def why_of(event_id: str) -> str:
 
 
 OUTPUTS = {
-    "timeline.md": lambda: markdown.timeline(tables(), {"version": "0.1.0"}, 200),
+    "timeline.md": lambda: timeline(tables(), {"version": "0.1.0"}),
     "chain_100.txt": lambda: chain_of("r1", width=100),
     "chain_pipe.txt": lambda: chain_of("r1"),
     "chain_gaps.txt": lambda: chain_of("r2", width=80),
@@ -337,17 +342,17 @@ def test_output_is_the_golden_one(name: str) -> None:
 
 
 def test_limit_says_what_it_leaves_out() -> None:
-    made = markdown.timeline(tables(), {}, 1)
+    made = timeline(tables(), {}, 1)
     assert "1 of 2 requests are here" in made
     assert "`--limit 2`" in made
     assert "### 1. turn `r1`" in made
     assert "`r2`" not in made
-    assert "### 1." not in markdown.timeline(tables(), {}, 0)
+    assert "### 1." not in timeline(tables(), {}, 0)
 
 
 def test_a_case_without_anything_is_still_a_page() -> None:
     nothing = {table.name: table.empty() for table in (EVENTS, REQUESTS, LINKS, CLOCKS, SOURCES, REJECTS, NOTES)}
-    made = markdown.timeline(nothing | {"coverage": coverage(EVENTS.empty())}, {}, 200)
+    made = timeline(nothing | {"coverage": coverage(EVENTS.empty())}, {}, 200)
     assert "0 events, 0 requests" in made
     assert "No events." in made
     assert "0 sources" in text.summary(nothing, None)
@@ -359,7 +364,7 @@ def test_long_coverage_is_shown_by_the_hour_or_the_day() -> None:
     def page(hours: float) -> str:
         many = [alone(n, "prompt", "log.other", int(n * hours * 3_600_000)) for n in range(300)]
         found = tables() | {"coverage": coverage(frame(EVENTS, *many))}
-        return markdown.timeline(found, {}, 0).partition("## Coverage")[2].partition("## Changes")[0]
+        return timeline(found, {}, 0).partition("## Coverage")[2].partition("## Changes")[0]
 
     assert page(1 / 60).startswith(" by layer and hour")
     assert "| 2026-11-21 23:00 | 55 (0 tied) in 55 min |" in page(1 / 60)
@@ -403,7 +408,7 @@ def test_a_long_case_is_drawn_in_time() -> None:
     turns = requests().head(1).join(copies, how="cross").with_columns(name).drop("copy")
     found = tables() | {"events": many, "requests": turns, "coverage": coverage(many)}
     began = time.process_time()
-    made = markdown.timeline(found, {}, 200)
+    made = timeline(found, {}, 200)
     assert time.process_time() - began < 1.5
     assert made.count("\n### ") == 202
 
@@ -497,8 +502,8 @@ def test_no_terminal_sees_a_control_character(said: str, width: int | None) -> N
 
 @given(storable)
 def test_no_log_writes_markdown(said: str) -> None:
-    tokens = MarkdownIt("commonmark").enable("table").parse(markdown.timeline(hostile_tables(said), {}, 200))
-    plain = MarkdownIt("commonmark").enable("table").parse(markdown.timeline(hostile_tables("x"), {}, 200))
+    tokens = MarkdownIt("commonmark").enable("table").parse(timeline(hostile_tables(said), {}, 200))
+    plain = MarkdownIt("commonmark").enable("table").parse(timeline(hostile_tables("x"), {}, 200))
     assert [token.type for token in tokens] == [token.type for token in plain]
     inside = {child.type for token in tokens for child in token.children or ()}
     assert inside <= {"text", "code_inline", "strong_open", "strong_close", "em_open", "em_close"}

@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -24,10 +24,10 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from strataline.errors import InputError
-from strataline.event import EVENTS, REJECTS, Table
+from strataline.event import EVENTS, REJECTS
 from strataline.export import parquet
 from strataline.format import Format
-from strataline.parse import Parsed, Recognised
+from strataline.parse import Figures, Parsed, Recognised
 from strataline.parse.source import Note
 from strataline.read import Input, Reading
 
@@ -35,7 +35,6 @@ FORM = 1
 """Counts up when what an entry holds changes."""
 
 _ENTRY = "entry.json"
-_TABLES: Mapping[str, Table] = {"events": EVENTS, "rejects": REJECTS}
 _PACKAGES = ("strataline", "polars", "duckdb", "pyarrow")
 _PARSED = ("records", "with_events", "skipped", "recovered")
 
@@ -87,13 +86,22 @@ class Cache:
         # Of globs the last that fits counts: their order is part of what was asked for.
         return hashlib.sha256(json.dumps(said).encode()).hexdigest(), digest
 
-    def load(self, key: str, one: Input, known: Mapping[str, Format]) -> list[Kept] | None:
-        """The sources of `one`; null where there is no entry, or none that is right."""
+    def load(
+        self, key: str, one: Input, known: Mapping[str, Format], keep: Callable[[pl.DataFrame], Any]
+    ) -> list[Kept] | None:
+        """The sources of `one`; null where there is no entry, or none that is right.
+
+        Args:
+            key: its key.
+            one: the input.
+            known: the catalogue.
+            keep: makes of events what a source's ``kept`` holds.
+        """
         entry = self.folder / key
         if not entry.is_dir():
             return None
         try:
-            kept = list(_loaded(entry, one, known))
+            kept = list(_loaded(entry, one, known, keep))
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
             self.damaged.append(one.source)
             return None
@@ -115,9 +123,12 @@ class Cache:
             made.mkdir()
             files: dict[str, str] = {}
             for number, one in enumerate(sources):
-                for name, table in _TABLES.items():
-                    file = made / f"{number}.{name}.parquet"
-                    parquet.write(table, getattr(one.parsed, name), file)
+                for table, frames in (
+                    (EVENTS, (part.events() for part in one.parsed.kept)),
+                    (REJECTS, [one.parsed.rejects]),
+                ):
+                    file = made / f"{number}.{table.name}.parquet"
+                    parquet.write(table, frames, file)
                     files[file.name] = _digest(file)
             body = json.dumps({"files": files, "sources": [_told(one) for one in sources]})
             whole = json.dumps({"digest": hashlib.sha256(body.encode()).hexdigest(), "body": body})
@@ -128,7 +139,7 @@ class Cache:
 
 def _whole(one: Kept, known: Mapping[str, Format]) -> bool:
     recognised = one.parsed.recognised
-    formats = one.parsed.events["format"].unique().drop_nulls().to_list()
+    formats = one.parsed.figures.formats
     there = recognised is None or known.get(recognised.format.name) is recognised.format
     return there and one.reading.container != "sqlite" and all(name in known for name in formats) and not _guessed(one)
 
@@ -164,7 +175,9 @@ def _told(one: Kept) -> dict[str, Any]:
     }
 
 
-def _loaded(entry: Path, one: Input, known: Mapping[str, Format]) -> Iterable[Kept]:
+def _loaded(
+    entry: Path, one: Input, known: Mapping[str, Format], keep: Callable[[pl.DataFrame], Any]
+) -> Iterable[Kept]:
     whole = json.loads((entry / _ENTRY).read_bytes())
     if hashlib.sha256(whole["body"].encode()).hexdigest() != whole["digest"]:
         raise ValueError(_ENTRY)
@@ -181,9 +194,12 @@ def _loaded(entry: Path, one: Input, known: Mapping[str, Format]) -> Iterable[Ke
             if said is None
             else Recognised(**{**said, "format": known[said["format"]], "ties": tuple(said["ties"])})
         )
-        events, rejects = (parquet.read(table, entry / f"{number}.{name}.parquet") for name, table in _TABLES.items())
+        rejects = parquet.read(REJECTS, entry / f"{number}.rejects.parquet")
         notes = [Note(**note) for note in told["notes"]]
-        parsed = Parsed(events, rejects, notes, recognised, **told["parsed"])
+        parsed = Parsed(rejects=rejects, notes=notes, recognised=recognised, **told["parsed"])
+        for events in parquet.parts(EVENTS, entry / f"{number}.events.parquet"):
+            parsed.figures.take(Figures.of(events))
+            parsed.kept.append(keep(events))
         place = replace(one, source=told["source"], inside=tuple(told["inside"]))
         yield Kept(place, told["within"], Reading(**reading), parsed)
 

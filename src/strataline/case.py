@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from strataline import rows
 from strataline.errors import CaseError, InputError
 from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow, only
 from strataline.export import parquet
+from strataline.scratch import Scratch
 
 # A case is opened in order to look at little of it: each method imports the rooms that it needs.
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Case:
         inputs: source → where it lies on this machine; what lies in archives is reached through them. Or what gives
             these when they are first asked for.
         covered: `examine.coverage` of all that was read, where the tables hold a part of it.
-        spooled: folder with what came by standard input; it goes when the case does.
+        scratch: holds what came by standard input, and tables that are too much to keep in memory; it goes when the
+            case does.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Case:
         inputs: Mapping[str, Input] | Callable[[], Mapping[str, Input]],
         covered: pl.DataFrame | None = None,
         *,
-        spooled: Path | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
         self.frames = frames if isinstance(frames, parquet.Stored) else dict(frames)
         self.manifest = dict(manifest)
@@ -91,8 +92,7 @@ class Case:
         self._compared: dict[str, bool] = {}
         self._last: Facts | None = None
         self._looked_for: dict[str, pl.Series] = {}
-        if spooled is not None:
-            weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
+        self._scratch = scratch
 
     @cached_property
     def inputs(self) -> dict[str, Input]:
@@ -457,7 +457,7 @@ class Case:
         """
         from strataline.export import markdown
 
-        return markdown.timeline({**self.frames, "coverage": self._coverage()}, self.manifest, limit, requests)
+        return markdown.timeline(self.frames, self._coverage(), self.manifest, limit, requests)
 
     def export(
         self, to: str, out: str | os.PathLike[str] | BinaryIO, requests: Sequence[str] | None = None
@@ -482,11 +482,11 @@ class Case:
                 return self.export(to, file, requests)
         if to == "markdown":
             out.write(self.markdown(None, requests).encode())
-            tied = self.frames["events"].filter(pl.col("request").is_not_null())
+            request = narrow(self.frames, "events", ("request",))["request"]
             if requests is not None:
-                return targets.Exported(tied.filter(pl.col("request").is_in(list(requests))).height, {})
-            lone = self.frames["events"].height - tied.height
-            return targets.Exported(tied.height, {"of no request": lone} if lone else {})
+                return targets.Exported(int(request.is_in(list(requests)).sum()), {})
+            lone = request.null_count()
+            return targets.Exported(len(request) - lone, {"of no request": lone} if lone else {})
         if to not in targets.TARGETS:
             raise CaseError(f"no such target: {to}", hint=", ".join((*targets.TARGETS, "markdown")))
         return targets.export(self.frames, to, out, requests)
@@ -551,7 +551,8 @@ class Case:
 
     def summary(self) -> dict[str, Any]:
         """The figures of the case, as plain numbers and texts (what ``--json`` prints)."""
-        sources, events, requests = (self.frames[name] for name in ("sources", "events", "requests"))
+        sources, requests = self.frames["sources"], self.frames["requests"]
+        events = narrow(self.frames, "events", ("layer", "request", "link_method", "event_time"))
         rejects = self.frames["rejects"].group_by("reason").len().sort("reason")
         per_layer = (
             events.group_by("layer")
@@ -582,7 +583,7 @@ class Case:
                 .sort("link_method")
                 .iter_rows()
             ),
-            "candidates_only": rows.candidates(self.frames["links"])["from_event"].n_unique(),
+            "candidates_only": rows.loose(self.frames),
             "clocks_moved": self.frames["clocks"].filter(pl.col("offset_ns") != 0)["clock"].n_unique(),
             "zones_assumed": assumed,
             "unrecognised": unknown["source"].unique().sort().to_list(),
@@ -627,7 +628,10 @@ class Case:
         digests = {}
         for table in TABLES:
             file = folder / f"{table.name}.parquet"
-            parquet.write(table, self.frames[table.name], file)
+            if isinstance(self.frames, parquet.Stored):
+                self.frames.write(table, file)
+            else:
+                parquet.write(table, self.frames[table.name], file)
             digests[file.name] = _digest(file)
         (folder / TIMELINE).write_text(self.markdown(limit), encoding="utf-8")
         digests[TIMELINE] = _digest(folder / TIMELINE)

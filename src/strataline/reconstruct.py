@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,12 +20,14 @@ import pyarrow as pa
 
 from strataline.cache import Cache, Kept
 from strataline.case import HOLDERS, SPOOLED, Case
-from strataline.correlate import Options, correlate
+from strataline.correlate import NAMED, Correlated, Options, Shelf, correlate
 from strataline.errors import FormatError, InputError
-from strataline.event import CLOCKS, EVENTS, LINKS, NOTES, REJECTS, REQUESTS, SOURCES
+from strataline.event import NOTES, REJECTS, SOURCES, TABLES
 from strataline.examine import coverage
+from strataline.export import parquet
 from strataline.format import Format
 from strataline.parse import (
+    Figures,
     Kernel,
     Marks,
     Parsed,
@@ -56,6 +58,7 @@ from strataline.read import (
     read,
     reread,
 )
+from strataline.scratch import Scratch
 
 _CENTURY = timedelta(days=36_525)
 _CLOCKS_NAMED = 12
@@ -106,6 +109,7 @@ def reconstruct(
     max_expand: int = MAX_EXPAND,
     workers: int | None = None,
     cache: Cache | str | os.PathLike[str] | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     stdin: BinaryIO | None = None,
     progress: Progress | None = None,
 ) -> Case:
@@ -133,6 +137,8 @@ def reconstruct(
         workers: how many batches are parsed at once; by default as many as there are cores. No result depends on it.
         cache: a folder in which is kept what parsing made of each input, so that the next run reads none of these
             again. No result depends on it; it may be deleted at any time, and holds what a case holds.
+        scratch: a folder, in which a folder is made for what is too much to keep in memory, until the case is gone; by
+            default that for temporary files.
         stdin: what ``-`` means.
         progress: called as the inputs are read.
 
@@ -161,46 +167,48 @@ def reconstruct(
     choices = _choose(zones, force, assume_zone, encodings, excerpts, max_record, max_expand)
     zones, force, encodings = choices.zones, choices.force, choices.encodings
     with ExitStack() as stack:
-        spool = None if stdin is None else _Spool(stdin, stack)
-        found = find_inputs(names, stdin=spool)
+        room = Scratch(scratch)
+        stack.callback(room.remove)
+        found = find_inputs(names, stdin=None if stdin is None else partial(_spool, stdin, room))
         kept = Cache(cache) if isinstance(cache, str | os.PathLike) else cache
         settings = None if kept is None else choices.settings(digests(folders))
-        sources = _parse_all(found.inputs, known, choices, workers or os.cpu_count() or 1, progress, kept, settings)
-        readable = [source for source in sources if source.problem is None]
-        if not readable:
+        shelf = Shelf(room)
+        sources = _parse_all(
+            found.inputs, known, choices, workers or os.cpu_count() or 1, progress, shelf, kept, settings
+        )
+        if all(source.problem is not None for source in sources):
             name, problem = next(iter([*((s.name, s.problem) for s in sources), *found.refused]), ("", None))
             raise InputError(problem or "nothing to read", path=name)
+        _settle_copies(sources)
+        rows = [_source_row(s, known, zones, assume_zone) for s in sources]
+        notes = _reading_notes(sources, found)
+        rejects = pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort)
+        for source in sources:
+            shelf.add(source.parsed.kept)
+            source.parsed.kept = []
+        _refuse_unknown_clocks(shelf, chosen)
+        made = correlate(shelf, chosen)
+        covered = coverage(made.counted)
+        left = _window(made, since, until)
+        if since is not None:
+            ends = pl.col("minute") + pl.duration(minutes=pl.col("minutes"))
+            covered = covered.filter((ends > since).fill_null(value=True))
+        if until is not None:
+            covered = covered.filter((pl.col("minute") <= until).fill_null(value=True))
+        notes = NOTES.conform(pl.concat([notes, made.notes, left]))
+        frames = {
+            "requests": made.requests,
+            "clocks": made.clocks,
+            "sources": SOURCES.conform(pl.DataFrame(rows, schema=SOURCES.schema)).sort(SOURCES.sort),
+            "rejects": rejects,
+            "notes": notes.sort([*NOTES.sort, "count", "detail"], nulls_last=True, maintain_order=True),
+        }
+        sizes = {name: frame.height for name, frame in frames.items()}
+        sizes |= {"events": made.event_count, "links": made.link_count}
+        tables = _tables(frames, made, room if shelf.spilled else None)
+        shelf.clear()
         # From here on the case keeps it.
         stack.pop_all()
-    _settle_copies(sources)
-    rows = [_source_row(s, known, zones, assume_zone) for s in sources]
-    read_notes = _reading_notes(sources, found)
-    parts = [pl.concat([EVENTS.empty(), *(s.parsed.events for s in readable)])]
-    _refuse_unknown_clocks(parts[0], chosen)
-    for source in sources:
-        source.parsed.events = EVENTS.empty()
-    # Nothing here holds on to the events: correlation puts them in order, and twice as many need not be in memory.
-    made = correlate(parts.pop(), chosen)
-    notes = pl.concat([read_notes, made.notes])
-    frames = {
-        "events": made.events,
-        "requests": made.requests,
-        "links": made.links,
-        "clocks": CLOCKS.conform(made.clocks),
-        "sources": SOURCES.conform(pl.DataFrame(rows, schema=SOURCES.schema)).sort(SOURCES.sort),
-        "rejects": pl.concat([REJECTS.empty(), *(s.parsed.rejects for s in sources)]).sort(REJECTS.sort),
-        "notes": notes,
-    }
-    covered = coverage(made.events)
-    frames = _window(frames, since, until)
-    if since is not None:
-        ends = pl.col("minute") + pl.duration(minutes=pl.col("minutes"))
-        covered = covered.filter((ends > since).fill_null(value=True))
-    if until is not None:
-        covered = covered.filter((pl.col("minute") <= until).fill_null(value=True))
-    frames["notes"] = NOTES.conform(frames["notes"]).sort(
-        [*NOTES.sort, "count", "detail"], nulls_last=True, maintain_order=True
-    )
     options = {
         "zones": zones,
         "force": force,
@@ -217,14 +225,20 @@ def reconstruct(
         "encodings": encodings,
         "max_expand": max_expand,
     }
-    manifest = _manifest(frames, options, digests(folders))
-    return Case(
-        frames,
-        manifest,
-        {one.source: one for one in found.inputs},
-        covered,
-        spooled=None if spool is None else spool.folder,
-    )
+    manifest = _manifest(frames["sources"], sizes, options, digests(folders))
+    return Case(tables, manifest, {one.source: one for one in found.inputs}, covered, scratch=room)
+
+
+def _tables(frames: Mapping[str, pl.DataFrame], made: Correlated, room: Scratch | None) -> Mapping[str, pl.DataFrame]:
+    """The tables of a case: in memory, or in files of `room`."""
+    if room is None:
+        return {**frames, "events": made.events, "links": made.links}
+    folder = room() / "case"
+    folder.mkdir()
+    for table in TABLES:
+        parts = {"events": made.event_parts, "links": made.link_parts}.get(table.name)
+        parquet.write(table, frames[table.name] if parts is None else parts(), folder / f"{table.name}.parquet")
+    return parquet.Stored(folder, TABLES, passing=True)
 
 
 def survey(
@@ -255,9 +269,10 @@ def survey(
     known = catalogue([Path(folder) for folder in _listed(formats)])
     choices = _choose(zones, force, assume_zone, encodings, False, max_record, max_expand)
     with ExitStack() as stack:
-        spool = None if stdin is None else _Spool(stdin, stack)
-        found = find_inputs(_listed(paths), stdin=spool)
-        sources = _parse_all(found.inputs, known, choices, workers or os.cpu_count() or 1, progress)
+        room = Scratch()
+        stack.callback(room.remove)
+        found = find_inputs(_listed(paths), stdin=None if stdin is None else partial(_spool, stdin, room))
+        sources = _parse_all(found.inputs, known, choices, workers or os.cpu_count() or 1, progress, None)
         _settle_copies(sources)
         rows = [_source_row(one, known, choices.zones, assume_zone) for one in sources]
         table = SOURCES.conform(pl.DataFrame(rows, schema=SOURCES.schema)).sort(SOURCES.sort)
@@ -318,15 +333,14 @@ def _ns(length: timedelta) -> int:
     return length // timedelta(microseconds=1) * 1000
 
 
-def _refuse_unknown_clocks(events: pl.DataFrame, chosen: Options) -> None:
+def _refuse_unknown_clocks(shelf: Shelf, chosen: Options) -> None:
     """Refuse an option that names a clock domain which no event has."""
     asked = [("--clock", name) for name in chosen.clock_offsets]
     if chosen.reference_clock is not None:
         asked.append(("--reference-clock", chosen.reference_clock))
     if not asked:
         return
-    counted = events.group_by("clock").len().drop_nulls().sort("len", "clock", descending=[True, False])
-    known = counted["clock"].to_list()
+    known = shelf.clocks()
     # Those of browsers are many, and found by what is near.
     named = [name for name in known if ":" not in name][:_CLOCKS_NAMED] or known[:_CLOCKS_NAMED]
     for option, name in asked:
@@ -339,20 +353,12 @@ def _refuse_unknown_clocks(events: pl.DataFrame, chosen: Options) -> None:
             )
 
 
-class _Spool:
-    """Keeps what comes by standard input in a file: it cannot be read twice."""
-
-    def __init__(self, stdin: BinaryIO, stack: ExitStack) -> None:
-        self._stdin = stdin
-        self._stack = stack
-        self.folder: Path | None = None
-
-    def __call__(self) -> Path:
-        self.folder = Path(tempfile.mkdtemp(prefix="strataline-"))
-        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        with (self.folder / SPOOLED).open("wb") as file:
-            shutil.copyfileobj(self._stdin, file, 1 << 20)
-        return self.folder / SPOOLED
+def _spool(stdin: BinaryIO, room: Scratch) -> Path:
+    """Keep what comes by standard input in a file: it cannot be read twice."""
+    spooled = room() / SPOOLED
+    with spooled.open("wb") as file:
+        shutil.copyfileobj(stdin, file, 1 << 20)
+    return spooled
 
 
 @dataclass(frozen=True)
@@ -378,7 +384,7 @@ class _Choices:
             "limits": asdict(self.limits),
         }
 
-    def plan(self, one: Input, marks: Marks) -> Plan:
+    def plan(self, one: Input, marks: Marks, keep: Callable[[pl.DataFrame], Any]) -> Plan:
         name = _chosen(self.force, one.source)
         return Plan(
             marks=marks,
@@ -387,6 +393,7 @@ class _Choices:
             assume=self.assume,
             folder=one.folder,
             excerpts=self.excerpts,
+            keep=keep,
         )
 
     def reading(self, kernel: Kernel, marks: Marks) -> ReadOptions:
@@ -419,6 +426,7 @@ def _parse_all(
     choices: _Choices,
     workers: int,
     progress: Progress | None,
+    shelf: Shelf | None,
     cache: Cache | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> list[_Source]:
@@ -429,6 +437,7 @@ def _parse_all(
         # What lies in archives is known when they have been read; what a typing error means is known now.
         choices.refuse_unmatched([one.source for one in inputs])
     kernel, marks = Kernel(), Marks(known)
+    keep = _looked_at if shelf is None else shelf.part
     options = choices.reading(kernel, marks)
     done, whole = 0, sum(one.size() or 0 for one in inputs)
     found: list[tuple[Source, Parsing]] = []
@@ -440,8 +449,8 @@ def _parse_all(
             if progress is not None:
                 progress(one.source, done, whole)
             key = None if cache is None else cache.key(one, settings or {})
-            if cache is not None and key is not None:
-                kept = cache.load(key[0], one, known)
+            if cache is not None and key is not None and shelf is not None:
+                kept = cache.load(key[0], one, known, shelf.whole)
                 if kept is not None:
                     again += [_Source(source.one, source.within, source.reading, source.parsed) for source in kept]
                     done += one.size() or 0
@@ -450,8 +459,8 @@ def _parse_all(
             try:
                 for source in read(one, options):
                     batches = _told(source, done, whole, progress)
-                    parsing = parse_source(kernel, choices.plan(source.one, marks), batches, pool)
-                    found.append(_in_its_encoding(kernel, choices, marks, options, source, parsing, pool))
+                    parsing = parse_source(kernel, choices.plan(source.one, marks, keep), batches, pool)
+                    found.append(_in_its_encoding(kernel, choices, marks, options, source, parsing, pool, keep))
             except InputError as problem:
                 unread.append(_Source(one, None, Reading(), Parsed(), problem.message))
             done += one.size() or 0
@@ -465,6 +474,10 @@ def _parse_all(
     made = sorted([*made, *again, *unread], key=lambda source: source.name)
     choices.refuse_unmatched([source.name for source in made])
     return made
+
+
+def _looked_at(_events: pl.DataFrame) -> None:
+    """What a survey keeps of events: the figures are all that it tells."""
 
 
 def _keep(
@@ -489,7 +502,8 @@ def _keep(
 
 def _parsed(source: Source, parsing: Parsing) -> _Source:
     parsed = parsing.result()
-    parsed.events = identify(parsed.events, source.one.source, source.reading.stream_digest)
+    for part in parsed.kept:
+        part.named = identify(part.places, source.one.source, source.reading.stream_digest).select(NAMED)
     parsed.rejects = parsed.rejects.with_columns(source=pl.lit(source.one.source))
     return _Source(source.one, source.within, source.reading, parsed)
 
@@ -502,6 +516,7 @@ def _in_its_encoding(
     source: Source,
     parsing: Parsing,
     pool: Workers,
+    keep: Callable[[pl.DataFrame], Any],
 ) -> tuple[Source, Parsing]:
     """The source once more in a one-byte encoding, if most of what is not ASCII in it is not UTF-8 and that helps."""
     encoding = better_encoding(source.reading)
@@ -509,7 +524,7 @@ def _in_its_encoding(
         return source, parsing
     again = replace(reread(source.one, source.reading, encoding, options), within=source.within)
     batches = (batch.records for batch in again.batches)
-    second = parse_source(kernel, choices.plan(source.one, marks), batches, pool)
+    second = parse_source(kernel, choices.plan(source.one, marks, keep), batches, pool)
     if second.recognised is None and parsing.recognised is not None:
         return source, parsing
     detail = f"most records that are not ASCII are not UTF-8; all were read as {encoding} (--encoding names another)"
@@ -535,7 +550,8 @@ def _settle_copies(sources: Sequence[_Source]) -> None:
         if first.setdefault(digest, source.one.source) != source.one.source:
             parsed = source.parsed
             parsed.skipped, parsed.with_events, parsed.recovered = parsed.records, 0, 0
-            parsed.events, parsed.rejects, parsed.notes = parsed.events.clear(), parsed.rejects.clear(), []
+            parsed.kept, parsed.figures = [], Figures()
+            parsed.rejects, parsed.notes = parsed.rejects.clear(), []
             parsed.copy_of = first[digest]
 
 
@@ -549,9 +565,8 @@ def _source_row(
     source: _Source, known: Mapping[str, Format], zones: Mapping[str, str], assume: str | None
 ) -> dict[str, Any]:
     reading, parsed = source.reading, source.parsed
-    events, recognised = parsed.events, parsed.recognised
-    bases = [basis for basis in ("assumed", "option", "format", "explicit") if (events["zone_basis"] == basis).any()]
-    basis = bases[0] if bases else None
+    figures, recognised = parsed.figures, parsed.recognised
+    basis = next((one for one in ("assumed", "option", "format", "explicit") if one in figures.zones), None)
     zone = {
         "assumed": assume or "UTC",
         "option": _chosen(zones, source.one.source),
@@ -575,21 +590,21 @@ def _source_row(
         "format_basis": _basis(recognised),
         "runner_up": recognised.runner_up if recognised else None,
         "runner_up_share": recognised.runner_up_share if recognised else None,
-        "formats": _formats(events),
-        "lacks": _lacks(events, known, recognised),
+        "formats": sorted(figures.formats, key=lambda name: (-figures.formats[name][0], name)),
+        "lacks": _lacks(figures, known, recognised),
         "zone": zone,
         "zone_basis": basis,
         "lines": reading.lines,
         "records": parsed.records,
         "with_events": parsed.with_events,
-        "events": events.height,
+        "events": figures.events,
         "rejected": parsed.rejected,
         "skipped": parsed.skipped,
         "recovered": parsed.recovered,
         "record_bytes": None if held else reading.record_bytes,
         "separator_bytes": None if held else reading.separator_bytes,
-        "first_time": events["event_time"].min(),
-        "last_time": events["event_time"].max(),
+        "first_time": figures.first_time,
+        "last_time": figures.last_time,
         "copy_of": parsed.copy_of,
     }
 
@@ -598,12 +613,11 @@ USUAL = ("request_id", "trace_id")
 """Ids that a log should carry to be tied to others."""
 
 
-def _lacks(events: pl.DataFrame, known: Mapping[str, Format], recognised: Recognised | None) -> list[str]:
+def _lacks(figures: Figures, known: Mapping[str, Format], recognised: Recognised | None) -> list[str]:
     """What no event states, and some format of the source would read."""
-    if recognised is None or events.is_empty():
+    if recognised is None or not figures.events:
         return []
-    stated = events.select(pl.col("ids").explode().struct.field("kind").unique())["kind"].drop_nulls().to_list()
-    formats = [known[name] for name in events["format"].unique() if name in known]
+    formats = [known[name] for name in figures.formats if name in known]
     wanted = {
         one.kind
         for fmt in formats
@@ -612,9 +626,9 @@ def _lacks(events: pl.DataFrame, known: Mapping[str, Format], recognised: Recogn
     }
     if all(fmt.guessed for fmt in formats):
         wanted = set(USUAL)
-    lacking = sorted(wanted - set(stated))
-    lacking += ["time"] if events["event_time"].null_count() == events.height else []
-    lacking += ["zone"] if (events["zone_basis"] == "assumed").any() else []
+    lacking = sorted(wanted - figures.kinds)
+    lacking += ["time"] if figures.untimed == figures.events else []
+    lacking += ["zone"] if "assumed" in figures.zones else []
     return lacking
 
 
@@ -633,11 +647,6 @@ def _basis(recognised: Recognised | None) -> str:
         if recognised.guessed or recognised.format.guessed
         else "recognised"
     )
-
-
-def _formats(events: pl.DataFrame) -> list[str]:
-    counts = events.group_by("format").len().sort(pl.col("len"), "format", descending=[True, False])
-    return counts["format"].to_list()
 
 
 def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
@@ -691,7 +700,7 @@ def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
         if unknown:
             detail = "no format describes this source; --format NAME=GLOB forces one, --formats DIR adds your own"
             here.append(("parse", "unrecognised", None, unknown, detail))
-        assumed = int((parsed.events["zone_basis"] == "assumed").sum())
+        assumed = parsed.figures.zones.get("assumed", 0)
         if assumed:
             detail = "times state no zone; one was assumed (--zone GLOB=ZONE names it)"
             here.append(("parse", "zone_assumed", None, assumed, detail))
@@ -713,39 +722,25 @@ def _reading_notes(sources: Sequence[_Source], found: Found) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=NOTES.schema)
 
 
-def _window(frames: dict[str, pl.DataFrame], since: datetime | None, until: datetime | None) -> dict[str, pl.DataFrame]:
-    """Leave out the requests, and the events of none, that lie outside of the window; say how many."""
+def _window(made: Correlated, since: datetime | None, until: datetime | None) -> pl.DataFrame:
+    """Leave out the requests, and the events of none, that lie outside of the window; a note says how many."""
     if since is None and until is None:
-        return frames
-    events, requests = frames["events"], frames["requests"]
+        return NOTES.empty()
     inside, during = pl.lit(value=True), pl.lit(value=True)
     if since is not None:
         inside, during = inside & (pl.col("end_time") >= since), during & (pl.col("corrected_time") >= since)
     if until is not None:
         inside, during = inside & (pl.col("start_time") <= until), during & (pl.col("corrected_time") <= until)
     # What states no time cannot lie outside.
-    kept = requests.filter(inside.fill_null(value=True))
-    tied = pl.col("request").is_in(kept["request"].implode())
-    left = events.filter(tied | (pl.col("request").is_null() & during.fill_null(value=True)))
-    links = frames["links"].filter(pl.col("from_event").is_in(left["event_id"].implode()))
-    detail = (
-        f"{requests.height - kept.height} requests and {events.height - left.height} events lie outside of the window"
-    )
-    row = {"room": "correlate", "topic": "window", "count": events.height - left.height, "detail": detail}
-    notes = pl.concat([frames["notes"], NOTES.conform(pl.DataFrame([row]))])
-    return {
-        **frames,
-        "events": left,
-        "requests": REQUESTS.conform(kept),
-        "links": LINKS.conform(links),
-        "notes": notes,
-    }
+    requests, events = made.leave_out(inside.fill_null(value=True), during.fill_null(value=True))
+    detail = f"{requests} requests and {events} events lie outside of the window"
+    row = {"room": "correlate", "topic": "window", "count": events, "detail": detail}
+    return NOTES.conform(pl.DataFrame([row]))
 
 
 def _manifest(
-    frames: Mapping[str, pl.DataFrame], options: Mapping[str, Any], formats: Mapping[str, str]
+    sources: pl.DataFrame, sizes: Mapping[str, int], options: Mapping[str, Any], formats: Mapping[str, str]
 ) -> dict[str, Any]:
-    sources = frames["sources"]
     identity = ("lines", "records", "with_events", "rejected", "skipped", "events")
     wanted = (
         "source",
@@ -771,7 +766,7 @@ def _manifest(
         "formats": {name: formats[name] for name in _used(sources) if name in formats},
         "inputs": sources.select(wanted).to_dicts(),
         "identity": {name: int(sources[name].sum()) for name in identity},
-        "tables": {name: frame.height for name, frame in sorted(frames.items())},
+        "tables": dict(sorted(sizes.items())),
     }
 
 

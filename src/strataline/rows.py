@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from strataline.event import EVENTS, LAYERS, TIME
+from strataline.event import EVENTS, LAYERS, TIME, only
 from strataline.wording import chance, duration
 
 Row = Mapping[str, Any]
@@ -291,6 +291,14 @@ def chains(requests: pl.DataFrame, events: pl.DataFrame, links: pl.DataFrame) ->
         else:
             relations.setdefault(link["from_event"], []).append(link)
     return [Chain(one, of_request.get(one["request"], []), members, relations) for one in of(requests)]
+
+
+def loose(tables: Mapping[str, pl.DataFrame]) -> int:
+    """How many events of the ``links`` in `tables` might be of some request and were taken to none."""
+    member = pl.col("relation") == "member"
+    listed = only(tables, "links", member & pl.col("taken").eq(other=False), ("from_event",)).unique()
+    taken = member & pl.col("taken") & pl.col("from_event").is_in(listed["from_event"].implode())
+    return listed.height - only(tables, "links", taken, ("from_event",)).n_unique()
 
 
 def candidates(links: pl.DataFrame) -> pl.DataFrame:

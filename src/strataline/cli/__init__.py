@@ -285,6 +285,7 @@ def reconstruct(
             max_expand=max_expand,
             workers=workers,
             cache=kept,
+            scratch=_beside(output),
             stdin=sys.stdin.buffer,
             progress=progress,
         )
@@ -500,6 +501,11 @@ def _show(case: Case, name: str) -> int:
         f"strataline: no event carries {printable(name)}\n  hint: strataline find CASE --text, --user or --at", err=True
     )
     return COMPLAINT
+
+
+def _beside(output: Path | None) -> Path | None:
+    """Where a folder may be made for what is too much for memory: beside the case, so that its files need no copy."""
+    return None if output is None or not output.absolute().parent.is_dir() else output.absolute().parent
 
 
 def _complaints(case: Case, max_rejects: int | None, *, told: bool) -> int:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import polars as pl
 
 from strataline.correlate.bounds import SURE
-from strataline.correlate.delays import LEARNED, sorts
-from strataline.correlate.merge import merge, open_events, unit_of
-from strataline.correlate.work import HASHES, Work
+from strataline.correlate.delays import LEARNED
+from strataline.correlate.merge import merge, open_events, placed
+from strataline.correlate.work import HASHES, Work, sample
 from strataline.event import PRODUCT_LAYERS
 
 COMMON = 8
@@ -25,7 +25,7 @@ def link_content(work: Work) -> Work:
         return work
     if not open_events(work, pl.any_horizontal(pl.col(HASHES).is_not_null())):
         return work.resting("content")
-    rows = unit_of(work, work.events.join(sorts(work).drop("step"), on="n", maintain_order="left"))
+    rows = placed(work)
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
     held = _texts(fresh.filter(turn & (pl.col("confidence") >= SURE)))
@@ -37,7 +37,8 @@ def link_content(work: Work) -> Work:
         return work.resting("content")
     # What was tied by its text is no witness of how often texts are right.
     by_ids = held.filter(pl.col("confidence") == 1)
-    tried = _sole(by_ids, by_ids, window).join(held.select("n", own="request").unique(), on="n")
+    some = by_ids.join(sample(by_ids.select("request")), on="request", how="semi", maintain_order="left")
+    tried = _sole(some, by_ids, window).join(held.select("n", own="request").unique(), on="n")
     right = tried.group_by("sort", "to_sort").agg(right=(pl.col("request") == pl.col("own")).sum(), size=pl.len())
     right = right.filter(pl.col("size") >= LEARNED)
     # Where too few show how often a text is right, a text ties nothing.

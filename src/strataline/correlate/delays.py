@@ -76,19 +76,22 @@ def density(delays: np.ndarray, unit: float = FINEST_NS) -> Density:
 
 
 def sorts(work: Work) -> pl.DataFrame:
-    """The sort of each event: n, ``sort`` (number), ``sort_step`` (number of its step): (step, name if common, format).
+    """The sort of each event, in order of n: ``sort`` (number), ``sort_step`` (number of its step).
 
-    Numbers follow the order of the words, not of the events.
+    A sort is (step, name if common, format). Numbers follow the order of the words, not of the events.
     """
-    events = work.events.select("n", "step", "name", "format")
-    common = events.group_by("step", "name", "format").len().filter(pl.col("len") >= NAMED).drop("len")
-    common = common.with_columns(own="name")
-    events = events.join(common, on=["step", "name", "format"], how="left", maintain_order="left")
-    table = events.select("step", "own", "format").unique().sort("step", "own", "format").with_row_index("sort")
+    words = work.events.select("step", "name", "format")
+    code = np.zeros(words.height, np.int64)
+    for word in words.get_columns():
+        number = word.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
+        code = code * (int(number.max(initial=0)) + 1) + number
+    _, first, which, counts = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
+    common = pl.Series(counts >= NAMED, dtype=pl.Boolean)
+    met = words[first].select("step", "format", own=pl.when(common).then("name"))
+    table = met.unique().sort("step", "own", "format").with_row_index("sort")
     table = table.with_columns(pl.col("sort").cast(pl.Int64), sort_step=pl.col("step").rank("dense").cast(pl.Int64))
-    return events.join(table, on=["step", "own", "format"], nulls_equal=True, maintain_order="left").select(
-        "n", "sort", "sort_step", "step"
-    )
+    found = met.join(table, on=["step", "own", "format"], nulls_equal=True, how="left", maintain_order="left")
+    return found.select(pl.col("sort", "sort_step").gather(pl.Series(which, dtype=pl.Int64)))
 
 
 def moments(events: pl.DataFrame) -> pl.DataFrame:

@@ -84,12 +84,14 @@ def with_keys(work: Work, keys_of: Callable[[pl.DataFrame], pl.DataFrame]) -> tu
         work: as it begins.
         keys_of: distinct values (kind, value) → the same rows with ``key`` as text, null where it names nothing.
     """
+    span = pl.lit("span_id").cast(work.ids.schema["kind"])
     spans = [
-        work.events.select("n", kind=pl.lit("span_id"), value=name).filter(pl.col("value").is_not_null())
+        work.events.select("n", kind=span, value=name).filter(pl.col("value").is_not_null())
         for name in ("span_id", "parent_id")
     ]
     parts = [work.ids, work.refs, *spans]
     number, values = _numbered(pl.concat([part.select("kind", "value") for part in parts]))
+    values = values.select(pl.col("kind").cast(pl.String), work.values["value"].gather(values["value"]))
     table = keys_of(values)
     values = values.with_row_index("id").with_columns(pl.col("id").cast(pl.Int64))
     # Numbers for the keys: every later step compares them, and numbers are quick to compare.

@@ -7,19 +7,36 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from strataline.correlate.work import LINKED, Work
+from strataline.correlate.delays import sorts
+from strataline.correlate.work import LINKED, Work, beside
 from strataline.event import PRODUCT_LAYERS
 
+NEEDED = (
+    "n",
+    "first",
+    "layer",
+    "kind",
+    "clock",
+    "doubt",
+    "t",
+    "end",
+    "input_hash",
+    "output_hash",
+    "session_scope",
+    "user_scope",
+)
+"""Columns of the events that they are placed by."""
 
-def unit_of(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
-    """`rows` with what they belong to (component, request, request_kind, confidence) and ``unit``: what ids tie."""
-    found = rows.join(
-        work.members.select("n", "component", "request", "request_kind", "confidence"),
-        on="n",
-        how="left",
-        maintain_order="left",
-    )
-    return found.with_columns(unit=pl.coalesce("component", "first"))
+
+def placed(work: Work) -> pl.DataFrame:
+    """All events, in order of n, with what they are placed by.
+
+    `NEEDED`, what they belong to (component, request, request_kind, confidence), ``unit`` (what ids tie to each other),
+    sort and sort_step as `delays.sorts` gives them.
+    """
+    belongs = work.members.select("n", "component", "request", "request_kind", "confidence")
+    parts = [work.events.select(NEEDED), beside(belongs, work.events.height), sorts(work)]
+    return pl.concat(parts, how="horizontal").with_columns(unit=pl.coalesce("component", "first"))
 
 
 def open_events(work: Work, which: pl.Expr) -> bool:
@@ -35,7 +52,7 @@ def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Wo
 
     Args:
         work: what is known.
-        rows: all events, as `unit_of` gives them.
+        rows: all events, as `placed` gives them.
         best: n, request and ``chance``; one row for a unit.
         method: of the link.
     """
@@ -60,11 +77,11 @@ def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Wo
         .then(pl.lit(method))
         .otherwise("link_method")
     )
-    placed = every.select("n", "by", "request")
-    links = _rerooted(work.links, placed)
+    put = every.select("n", "by", "request")
+    links = _rerooted(work.links, put)
     work = replace(work, members=pl.concat([kept, every.select(kept.columns)]).sort("n"), links=links)
     # What was delivered again is tied to what stands for it.
-    copies = placed.filter((pl.col("n") != pl.col("by")) & ~_linked(work.links, placed))
+    copies = put.filter((pl.col("n") != pl.col("by")) & ~_linked(work.links, put))
     return work.link(
         copies.sort("n").select(
             pl.col("n").alias("from"),

@@ -22,7 +22,7 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     that the layer did nothing.
 
     Args:
-        events: as in ``events``, by (source, offset, item, index).
+        events: as `work.Seen` has them.
         added: what correlation found of them, in their order: n, first, place, request, request_kind, opener, seq,
             call and t (corrected, ns).
         links: `work.LINKED`.
@@ -51,14 +51,17 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
         maintain_order="left",
     )
     sizes = np.diff(np.append(begins, len(by)))
-    judged = rows["clock"].eq_missing(start["judge"].gather(np.repeat(np.arange(len(begins)), sizes))).to_numpy()
+    run = np.repeat(np.arange(len(begins)), sizes)
+    judge = start["judge"].to_physical().gather(run)
+    judged = rows["clock"].to_physical().eq_missing(judge).to_numpy()
     ends = events["end_time"].dt.epoch("ns").rechunk().gather(at)
     late = np.maximum(rows["t"].fill_null(NEVER).to_numpy(), ends.fill_null(NEVER).to_numpy())
     late = np.maximum.reduceat(np.where(judged, late, NEVER), begins)
     early = np.minimum(rows["t"].fill_null(LATEST).to_numpy(), ends.fill_null(LATEST).to_numpy())
     early = np.minimum.reduceat(early, begins)
     calls = rows.filter(pl.col("kind") == "model.call").select("request", "call").drop_nulls().unique()
-    attempts = ((rows["kind"] == OPENING) & (rows["n"] == rows["first"])).fill_null(value=False).to_numpy()
+    opened = rows.select((pl.col("kind") == OPENING) & (pl.col("n") == pl.col("first"))).to_series()
+    attempts = opened.fill_null(value=False).to_numpy()
     grouped = start.select(
         "request",
         "kind",
@@ -71,15 +74,11 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     grouped = grouped.join(
         calls.group_by("request").agg(calls=pl.len()), on="request", how="left", maintain_order="left"
     ).with_columns(pl.col("calls").fill_null(0), pl.col("start_time", "end_time", "earliest").cast(TIME))
-    for name, value in LISTED.items():
-        said = pl.DataFrame(
-            [rows["request"], events.select(value.alias(name)).to_series().rechunk().gather(at)]
-        ).drop_nulls()
-        said = said.unique(maintain_order=True).group_by("request").agg(name)
-        grouped = grouped.join(said, on="request", how="left", maintain_order="left")
-    grouped = grouped.with_columns(pl.col(*LISTED).fill_null(pl.lit([], pl.List(pl.String))))
+    grouped = grouped.with_columns(_each_once(run, events[name].rechunk().gather(at), len(begins)) for name in LISTED)
     opener = rows["opener"].gather(begins)
-    requests = grouped.with_columns(events[name].gather(opener) for name in ("session", "user", "tenant"))
+    requests = grouped.with_columns(
+        events[name].gather(opener).cast(pl.String) for name in ("session", "user", "tenant")
+    )
     columns = ("layer", "service", "outcome", "verdict", "source", "line", "offset")
     looked = (
         events.select(columns)
@@ -95,6 +94,19 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     by_place = events["event_id"].rechunk().gather(inverse(added["place"]))
     requests = requests.with_columns(by_place.gather(requests[name]).alias(name) for name in ("request", "refers_to"))
     return REQUESTS.conform(requests.drop("earliest")).sort(REQUESTS.sort), notes
+
+
+def _each_once(run: np.ndarray, column: pl.Series, runs: int) -> pl.Series:
+    """For each of `runs` runs of rows the words of `column` in it, as text, each once, in order."""
+    word = column.to_physical()
+    there = np.flatnonzero(word.is_not_null().to_numpy())
+    number = word.gather(there).cast(pl.Int64).to_numpy()
+    _, first = np.unique(run[there] * (int(number.max(initial=0)) + 1) + number, return_index=True)
+    first.sort()
+    rows = pl.DataFrame([pl.Series("run", run[there[first]]), column.gather(there[first]).cast(pl.String)])
+    lists = rows.group_by("run", maintain_order=True).agg(column.name)
+    found = pl.DataFrame({"run": np.arange(runs)}).join(lists, on="run", how="left", maintain_order="left")
+    return found[column.name].fill_null(pl.lit([], pl.List(pl.String)))
 
 
 def _pair(name: str, version: str, joint: str = "@", *, always: bool = False) -> pl.Expr:

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.bounds import SURE
-from strataline.correlate.delays import FINEST_NS, LEARNED, Density, delays, density, examples, moments, sorts
+from strataline.correlate.delays import FINEST_NS, LEARNED, Density, delays, density, examples, moments
 from strataline.correlate.matching import marginals
-from strataline.correlate.merge import merge, open_events, unit_of
+from strataline.correlate.merge import merge, open_events, placed
 from strataline.correlate.order import RANK
 from strataline.correlate.work import Work
 from strataline.event import PRODUCT_LAYERS
@@ -145,7 +145,7 @@ def _link(work: Work, least: float) -> Work:
     apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(list(RANK))
     if not open_events(work, ~apart):
         return work
-    rows = unit_of(work, work.events.join(sorts(work).drop("step"), on="n", maintain_order="left"))
+    rows = placed(work)
     fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
     turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
     tied = fresh.filter(turn & (pl.col("confidence") >= SURE))
@@ -156,7 +156,7 @@ def _link(work: Work, least: float) -> Work:
     places = Places.of(every_place)
     step_of = dict(rows.select("sort", "sort_step").unique().iter_rows())
     by_ids = every_place.join(tied.filter(pl.col("confidence") == 1).select("n"), on="n", how="semi")
-    units = _units_written(work.events.select("n", "unit").join(fresh.select("n", "sort"), on="n"))
+    units = _units_written(fresh["sort"], work.events["unit"].gather(fresh["n"]))
     models = _models(by_ids, {sort for sort, step in step_of.items() if step in set(loose["sort_step"])}, units)
     loose = _units(loose, tied, models)
     candidates = []
@@ -196,9 +196,9 @@ def _places(tied: pl.DataFrame) -> pl.DataFrame:
     return moments(tied).join(tied.select("n", "request", "clock", "doubt"), on="n").join(whose, on="request")
 
 
-def _units_written(events: pl.DataFrame) -> dict[int, int]:
+def _units_written(sort: pl.Series, unit: pl.Series) -> dict[int, int]:
     """Of each sort, the finest unit (ns) that its times are written in."""
-    return dict(events.group_by("sort").agg(pl.col("unit").min()).iter_rows())
+    return dict(pl.DataFrame([sort, unit]).group_by("sort").agg(pl.col("unit").min()).iter_rows())
 
 
 def _lattice(units: dict[int, int], sort: int, other: int) -> int:

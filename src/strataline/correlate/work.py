@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,7 +35,7 @@ NARROW = (
     "user",
     "input_hash",
     "attempt",
-    "policy_stage",
+    "step",
     "time_kind",
 )
 """Columns of ``events`` that the steps look at; wide text never enters them."""
@@ -50,7 +50,7 @@ WORDS = (
     "name",
     "session",
     "user",
-    "policy_stage",
+    "step",
     "time_kind",
 )
 """Those of them that are numbers in the steps: an Enum, whose numbers are in the order of the words."""
@@ -87,6 +87,18 @@ LINKED = pl.Schema(
 SAMPLE = 4000
 """Requests that what is usual in these logs is learned from; more would not change it."""
 
+FILLED = (
+    "request",
+    "call",
+    "seq",
+    "link_method",
+    "link_confidence",
+    "order_basis",
+    "corrected_time",
+    "clock_offset",
+)
+"""Columns of ``events`` that correlation fills."""
+
 OWN_IDS = ("event_uuid", "decision_id")
 """Kinds of id that name one event."""
 
@@ -117,13 +129,14 @@ class Work:
     Args:
         events: `NARROW`, in order of (source, offset, item, index), with ``n`` (row), ``logged`` and ``logged_end``
             (times as logged, ns; null where the record states none), ``t`` and ``end`` (the same, less the clock's
-            offset), ``unit`` (finest unit of the time, ns), ``step`` (the kind, a decision's stage behind it),
-            ``first`` (``n`` of the event that this one delivers again, else its own) and ``place`` (of the event's id
-            in the order of event ids). `WORDS` are Enums, `HASHES` numbers.
+            offset), ``unit`` (finest unit of the time, ns), ``first`` (``n`` of the event that this one delivers
+            again, else its own) and ``place`` (of the event's id in the order of event ids). `WORDS` are Enums,
+            `HASHES` numbers.
         ids: n, id (number of what is written, in `values`), kind, role, key (normalised; equal keys join); in order
-            of n. Roles alias, span and group.
+            of n. Roles alias, span and group. Before ids have numbers: n, kind, role, value (place in `values`).
         refs: n, id, kind, role (the relation), key; in order of n.
-        values: id, kind and value (as written), in order of id.
+        values: id, kind and value (as written), in order of id; before ids have numbers, value alone.
+        texts: the hashes of texts, in the order of their numbers.
         groups: openings: n, ``turn`` (smallest n of the openings that are attempts of one turn).
         members: n, component, request (``place`` of the event that names it), request_kind, opener, link_method,
             confidence; events tied to something.
@@ -137,6 +150,7 @@ class Work:
     refs: pl.DataFrame
     options: Options
     values: pl.DataFrame = field(default_factory=pl.DataFrame)
+    texts: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.String))
     groups: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"n": pl.Int64, "turn": pl.Int64}))
     members: pl.DataFrame = field(default_factory=pl.DataFrame)
     clocks: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -184,36 +198,59 @@ class Work:
         return replace(self, links=(*self.links, rows.select(wanted)))
 
 
-def start(events: pl.DataFrame, options: Options) -> Work:
-    """Begin: narrow `events`, and take their ids apart.
+@dataclass(frozen=True)
+class Seen:
+    """What correlation looks at, of all events.
 
     Args:
-        events: as in ``events``, in order of (source, offset, item, index).
-        options: what the caller chose.
+        events: in order of (source, offset, item, index): words (as Categorical), `HASHES` (places in `texts`),
+            ``span_id`` and ``parent_id`` (places in `values`), numbers and times as in ``events``; ``step`` (the kind,
+            a decision's stage behind it), ``signature`` (equal for deliveries of one event; null where none is told),
+            and what requests list of it.
+        ids: n (row), kind, role, value (place in `values`); in order of n.
+        refs: likewise.
+        values: distinct ids, as written.
+        texts: distinct hashes of texts.
+        row: of each event the row that it was before they were put in order; null where they were.
     """
+
+    events: pl.DataFrame
+    ids: pl.DataFrame
+    refs: pl.DataFrame
+    values: pl.Series
+    texts: pl.Series
+    row: np.ndarray | None = None
+
+
+def start(seen: Seen, options: Options) -> Work:
+    """Begin with what is seen of the events, and what the caller chose."""
     # One chunk: NumPy looks at most columns.
     narrow = (
-        events.select(*NARROW, signature=_signature(events))
+        seen.events.select(*NARROW, "signature")
         .rechunk()
         .with_columns(
             n=pl.int_range(pl.len()),
-            place=in_order(events["event_id"]),
+            place=in_order(seen.events["event_id"]),
             logged=pl.col("event_time").dt.epoch("ns"),
             logged_end=pl.col("end_time").dt.epoch("ns"),
             unit=pl.col("time_precision").replace_strict(UNITS_NS, default=1, return_dtype=pl.Int64),
-            step=pl.when(pl.col("kind") == "policy.decision")
-            .then(pl.concat_str("kind", pl.lit("/"), pl.col("policy_stage").fill_null("")))
-            .otherwise("kind"),
         )
     )
-    texts = met(pl.concat([narrow[name] for name in HASHES]))
+    places = pl.concat([narrow[name] for name in HASHES])
+    texts = met(places)
     hashes = [texts.slice(place * narrow.height, narrow.height).alias(name) for place, name in enumerate(HASHES)]
-    narrow = narrow.with_columns(*(as_words(narrow[name]) for name in (*WORDS, "step")), *hashes)
+    narrow = narrow.with_columns(*(as_words(narrow[name]) for name in WORDS), *hashes)
     narrow = narrow.with_columns(first="n", t="logged", end="logged_end")
+    ids, refs = (table.rechunk().with_columns(as_words(table["role"], *ROLES)) for table in (seen.ids, seen.refs))
+    known = texts.is_not_null()
+    order = np.empty(len(seen.texts), np.int64)
+    order[texts.filter(known).to_numpy()] = places.filter(known).to_numpy()
     return Work(
-        events=narrow.drop("event_time", "end_time", "time_precision", "policy_stage"),
-        ids=_apart(events["ids"].rechunk()),
-        refs=_apart(events["refs"].rechunk()),
+        texts=seen.texts.gather(order),
+        events=narrow.drop("event_time", "end_time", "time_precision"),
+        ids=ids,
+        refs=refs,
+        values=seen.values.alias("value").to_frame(),
         options=options,
     )
 
@@ -234,7 +271,7 @@ def in_order(names: pl.Series) -> pl.Series:
 
 def as_words(column: pl.Series, *more: str) -> pl.Series:
     """Text as an Enum of its words and `more`, whose numbers are in the order of the words."""
-    words = column.unique().drop_nulls()
+    words = column.unique().drop_nulls().cast(pl.String)
     words = words.append(pl.Series(more, dtype=pl.String)).unique() if more else words
     return column.cast(pl.Enum(words.sort()))
 
@@ -246,61 +283,44 @@ def numbers(column: pl.Series, of: Mapping[str, int], other: int | None) -> pl.S
 
 
 def met(column: pl.Series) -> pl.Series:
-    """Numbers (from 0, null for null) for the values of a column of text, in the order in which they are met."""
-    codes = column.cast(pl.Categorical(pl.Categories.random())).to_physical()
-    known = codes.is_not_null()
-    some = codes.drop_nulls().to_numpy().astype(np.int64)
-    size = int(some.max(initial=-1)) + 1
-    # Polars numbers them so, most often: each is at most one more than all before it.
-    if not (np.diff(np.maximum.accumulate(some), prepend=-1) > 1).any():
-        return codes.cast(pl.Int64)
-    at = np.flatnonzero(known.to_numpy())[::-1]
-    numbers = codes.fill_null(0).to_numpy()
-    first = np.full(size, len(numbers), np.int64)
-    first[numbers[at]] = at
-    place = np.empty(size, np.int64)
-    place[np.argsort(first)] = np.arange(size)
-    found = pl.Series(column.name, place[numbers])
-    return found.set(~known, None)
+    """Numbers (from 0, null for null) for the values of a column, in the order in which they are met.
 
-
-def _signature(events: pl.DataFrame) -> pl.Series:
-    """Equal for events that say the same of the same time; null without a time or an id.
-
-    The whole record must be the same, unless the event has an id of its own (`OWN_IDS`): then what a second delivery
-    changes beside the event, such as when it was sent, does not count.
+    Args:
+        column: text, words, or numbers from 0 that are about as many.
     """
-    own = pl.col("ids").list.eval(pl.element().struct.field("kind").is_in(OWN_IDS)).list.any()
-    said = events.select(
-        pl.when(own).then(None).otherwise("record_hash").alias("record"),
-        "layer",
-        "kind",
-        "name",
-        "service",
-        "outcome",
-        "error_type",
-        "time_raw",
-        "ids",
-        "refs",
-        "parent_id",
-        "input_hash",
-        "output_hash",
-        "verdict",
-        "attempt",
-    )
-    alias = pl.element().struct.field("role") == "alias"
-    named = pl.col("time_raw").is_not_null() & pl.col("ids").list.eval(alias).list.any()
-    rows = events.select(named=named).with_columns(signature=said.hash_rows())
-    return rows.select(pl.when("named").then("signature")).to_series()
+    codes = told_apart([column])[1][0] if column.dtype == pl.String else column.to_physical()
+    known = codes.is_not_null()
+    at = np.flatnonzero(known.to_numpy())[::-1]
+    number = codes.fill_null(0).to_numpy()
+    size = int(number.max()) + 1 if len(number) else 0
+    first = np.full(size, len(number), np.int64)
+    first[number[at]] = at
+    place = np.empty(size, np.int64)
+    place[np.argsort(first, kind="stable")] = np.arange(size)
+    return pl.Series(column.name, place[number]).set(~known, None)
 
 
-def _apart(column: pl.Series) -> pl.DataFrame:
-    """One row per id: n, kind, value, role; in order of n."""
-    counts = column.list.len().fill_null(0).to_numpy()
-    some = column.filter(column.list.len() > 0)
-    rows = some.explode().struct.unnest().select("kind", "value", "role")
-    rows = rows.with_columns(as_words(rows["role"], *ROLES), n=pl.Series(np.repeat(np.arange(len(counts)), counts)))
-    return rows.drop_nulls(["kind", "value"])
+def told_apart(columns: Sequence[pl.Series]) -> tuple[pl.Series, list[pl.Series]]:
+    """The distinct texts of `columns`, in no order that means anything, and each column as places in them."""
+    parts = [column.alias("") for column in columns]
+    every = pl.concat(parts).rechunk()
+    there = every.is_not_null()
+    some = every.drop_nulls()
+    # A hash is found fifty times as quickly as a text.
+    _, first, number = np.unique(some.hash().to_numpy(), return_index=True, return_inverse=True)
+    texts = some.gather(first)
+    if not (texts.gather(number) == some).all():
+        number = some.cast(pl.Categorical(pl.Categories.random())).to_physical().to_numpy()
+        _, first = np.unique(number, return_index=True)
+        texts = some.gather(first)
+    place = np.zeros(len(every), np.uint32)
+    place[there.to_numpy()] = number
+    places = pl.Series(place).set(~there, None)
+    ends = np.cumsum([len(part) for part in parts]).tolist()
+    named = zip(columns, [0, *ends], ends, strict=False)
+    # What is picked from text holds on to all of it, unless it is copied.
+    texts = pl.Series(texts.name, texts.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return texts, [places.slice(begin, end - begin).alias(column.name) for column, begin, end in named]
 
 
 def inverse(place: pl.Series) -> pl.Series:

@@ -12,7 +12,7 @@ import polars as pl
 
 from strataline import rows, wording
 from strataline.escape import code, excerpt
-from strataline.event import EVENTS, LAYERS, PRODUCT_LAYERS
+from strataline.event import EVENTS, LAYERS, PRODUCT_LAYERS, narrow, only
 from strataline.export.clocks import UNKNOWABLE, family_line, offset_cells, split
 from strataline.rows import Chain, Row
 
@@ -48,6 +48,7 @@ _STEPS = (("minute", "1m"), ("hour", "1h"), ("day", "1d"))
 
 def timeline(
     tables: Mapping[str, pl.DataFrame],
+    coverage: pl.DataFrame,
     manifest: Mapping[str, Any],
     limit: int | None,
     chosen: Sequence[str] | None = None,
@@ -55,8 +56,8 @@ def timeline(
     """Return the timeline of a case as Markdown (GitHub tables).
 
     Args:
-        tables: the tables of the case by name (events, requests, links, sources, rejects, notes), and
-            ``coverage`` as `examine.coverage` gives it.
+        tables: the tables of the case by name (events, requests, links, sources, rejects, notes).
+        coverage: as `examine.coverage` gives it.
         manifest: the case's manifest; its ``version`` is named.
         limit: how many requests are shown, in the order of their start; null for all.
         chosen: ids of the requests that are shown; null for any. All that stands before them is of the whole case.
@@ -68,16 +69,16 @@ def timeline(
         _rejects(tables["rejects"]),
         _notes(tables["notes"]),
         _clocks(tables["clocks"]),
-        _coverage(tables["coverage"]),
-        _changes(tables["events"]),
-        _requests(requests, tables["events"], tables["links"], limit, chosen),
+        _coverage(coverage),
+        _changes(only(tables, "events", pl.col("layer") == "change")),
+        _requests(requests, tables, limit, chosen),
         _left_open(),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _head(tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any]) -> str:
-    sources, events = tables["sources"], tables["events"]
+    sources, events = tables["sources"], narrow(tables, "events", ("request", "corrected_time"))
     span = [
         wording.date_time(wording.epoch_ms(t)) for t in (events["corrected_time"].min(), events["corrected_time"].max())
     ]
@@ -239,8 +240,7 @@ def _span(at: int, minutes: int) -> str:
     return f"{start} – {end[11:] if end[:10] == start[:10] else end} ({minutes:,} min)"
 
 
-def _changes(events: pl.DataFrame) -> str:
-    changes = events.filter(pl.col("layer") == "change")
+def _changes(changes: pl.DataFrame) -> str:
     if changes.is_empty():
         return f"## Changes\n\nNo record of a change. {wording.ABSENCE}"
     lines = [
@@ -259,8 +259,7 @@ def _changes(events: pl.DataFrame) -> str:
 
 def _requests(
     requests: pl.DataFrame,
-    events: pl.DataFrame,
-    links: pl.DataFrame,
+    tables: Mapping[str, pl.DataFrame],
     limit: int | None,
     chosen: Sequence[str] | None,
 ) -> str:
@@ -272,6 +271,8 @@ def _requests(
     asked = f"{picked.height:,} of {wording.count(requests.height, 'request')} were asked for, and are here."
     text.append(_how_many(shown.height, requests.height) if chosen is None else asked)
     text += ["", _TIED_BY]
+    events = only(tables, "events", pl.col("request").is_in(shown["request"].implode()))
+    links = only(tables, "links", pl.col("from_event").is_in(events["event_id"].implode()))
     chains = rows.chains(shown, events, links)
     return "\n".join([*text, *(f"\n{_request(number, chain)}" for number, chain in enumerate(chains, 1))])
 

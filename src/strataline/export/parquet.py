@@ -47,17 +47,35 @@ def described(table: Table) -> pa.Schema:
     return pa.schema(fields, metadata=whole)
 
 
-def write(table: Table, frame: pl.DataFrame, path: Path) -> None:
-    """Write `frame` as the Parquet file of `table` (zstd, row groups of 128 Ki rows)."""
+def write(table: Table, frames: pl.DataFrame | Iterable[pl.DataFrame], path: Path) -> None:
+    """Write the Parquet file of `table` (zstd, row groups of 128 Ki rows).
+
+    Args:
+        table: which.
+        frames: its rows; or parts of them, in their order, of which one or two are in memory at a time.
+        path: the file.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    frame, schema = table.conform(frame), described(table)
+    schema = described(table)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        # A part at a time: the whole table in Arrow's form would be in memory twice.
-        for first in range(0, max(1, frame.height), ROWS):
-            part = frame.slice(first, ROWS).to_arrow(compat_level=pl.CompatLevel.oldest())
-            writer.write_table(pa.Table.from_arrays(part.columns, schema=schema), row_group_size=ROWS)
+        for part in _groups(table, [frames] if isinstance(frames, pl.DataFrame) else frames):
+            arrow = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+            writer.write_table(pa.Table.from_arrays(arrow.columns, schema=schema), row_group_size=ROWS)
+
+
+def _groups(table: Table, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The rows of `frames`, `ROWS` at a time; of no rows one empty frame."""
+    rest, given = table.empty(), 0
+    for frame in frames:
+        whole = pl.concat([rest, table.conform(frame)]) if rest.height else table.conform(frame)
+        full = whole.height - whole.height % ROWS
+        for first in range(0, full, ROWS):
+            yield whole.slice(first, ROWS)
+        rest, given = whole.slice(full), given + full
+    if rest.height or not given:
+        yield rest
 
 
 def export(tables: Tables, out: BinaryIO) -> int:
@@ -91,6 +109,17 @@ def read(table: Table, file: Path, columns: Sequence[str] | None = None) -> pl.D
         ValueError: if its columns are not those of the table.
     """
     return _read(table, file, _schema(table, file), columns)
+
+
+def parts(table: Table, file: Path) -> Iterator[pl.DataFrame]:
+    """The rows of the Parquet file of `table`, in their order, a row group's worth at a time.
+
+    Raises:
+        As `read`.
+    """
+    lazy = scan(table, file)
+    for first in range(0, lazy.select(pl.len()).collect().item(), ROWS):
+        yield lazy.slice(first, ROWS).collect()
 
 
 def _schema(table: Table, file: Path) -> pl.Schema:
@@ -136,13 +165,15 @@ class Stored(MutableMapping[str, pl.DataFrame]):
     Args:
         folder: where they lie, one file each.
         tables: which.
+        passing: whether the folder goes when the tables do: then nobody minds that a file has a second name.
 
     Raises:
         CaseError: if a file cannot be read, or its columns are not those of its table; at once for what its end says
             (no such file, no Parquet, other columns), and when a table is read for the rest.
     """
 
-    def __init__(self, folder: Path, tables: Iterable[Table]) -> None:
+    def __init__(self, folder: Path, tables: Iterable[Table], *, passing: bool = False) -> None:
+        self._passing = passing
         self._files = {table.name: (table, folder / f"{table.name}.parquet") for table in tables}
         self._read: dict[str, pl.DataFrame] = {}
         self._schemas = {}
@@ -174,6 +205,20 @@ class Stored(MutableMapping[str, pl.DataFrame]):
     def __len__(self) -> int:
         """How many tables there are."""
         return len(self._files)
+
+    def write(self, table: Table, path: Path) -> None:
+        """Write the Parquet file of `table`; the one that it lies in, where that is as it would be written."""
+        file = self._files[table.name][1]
+        if table.name in self._read or self._schemas[table.name] != table.schema:
+            write(table, self[table.name], path)
+            return
+        try:
+            if self._passing:
+                path.hardlink_to(file)
+                return
+        except OSError:  # it is on another file system, or on one without links
+            pass
+        shutil.copyfile(file, path)
 
     def narrow(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
         """The table called `name`, with `columns` alone; they are read each time, unless the whole table was."""

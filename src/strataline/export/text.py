@@ -16,7 +16,7 @@ from rich.cells import cell_len
 
 from strataline import rows, wording
 from strataline.escape import excerpt, printable
-from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REASONS, REQUESTS
+from strataline.event import LAYERS, LINKS, PRODUCT_LAYERS, REASONS, REQUESTS, narrow
 from strataline.export.clocks import split
 from strataline.export.page import LABEL, Page, Part
 from strataline.rows import Chain, Row
@@ -407,7 +407,9 @@ def summary(
         colour: whether to paint.
     """
     page = Page(width, colour)
-    sources, events, requests = tables["sources"], tables["events"], tables["requests"]
+    sources, requests = tables["sources"], tables["requests"]
+    looked = ("layer", "request", "link_method", "link_confidence", "corrected_time")
+    events = narrow(tables, "events", looked)
     text = _read(sources, events, page)
     text += _counts("rejected", tables["rejects"]["reason"], page)
     if out is not None and tables["rejects"].height:
@@ -422,7 +424,7 @@ def summary(
             share = 100 * of_layer.count() / len(of_layer)
             tied.append((f"{layer} {of_layer.count():,} of {len(of_layer):,} ({share:.1f} %)", ""))
     text += page.labelled("tied events", tied) if tied else []
-    text += _links(tables["links"], events, page)
+    text += _links(rows.loose(tables), events, page)
     text += _moved(tables["clocks"], out, page)
     if out is not None:
         text += page.labelled("case", [(out, "strong")])
@@ -434,7 +436,7 @@ def summary(
     return "\n".join(text) + "\n"
 
 
-def _links(links: pl.DataFrame, events: pl.DataFrame, page: Page) -> list[str]:
+def _links(loose: int, events: pl.DataFrame, page: Page) -> list[str]:
     """How many events were tied by ids, by text and by time, and how many might be and were not."""
     tied = events.filter(pl.col("request").is_not_null())
     inferred = tied.filter(pl.col("link_method").is_in(list(rows.INFERRED)) & (pl.col("link_confidence") < 1))
@@ -444,7 +446,6 @@ def _links(links: pl.DataFrame, events: pl.DataFrame, page: Page) -> list[str]:
         if some.height:
             least = wording.chance(float(some["link_confidence"].min()))  # type: ignore[arg-type]
             parts.append((f"{said} {some.height:,} (confidence {least} or more)", ""))
-    loose = rows.candidates(links)["from_event"].n_unique()
     parts += [(f"candidates only {loose:,}", "")] if loose else []
     return page.labelled("links", parts) if parts else []
 

@@ -17,6 +17,7 @@ import polars as pl
 
 from strataline.event import EVENTS, FRAME, REJECTS
 from strataline.format import Format
+from strataline.parse.figures import Figures
 from strataline.parse.fill import EXTRA, TEXTS, Zone, fill
 from strataline.parse.guess import JSON, LOOKED, TEXT, Draft, draft_lines, draft_objects
 from strataline.parse.hashes import hashes
@@ -65,7 +66,9 @@ class Parsed:
     """What became of one source.
 
     Args:
-        events: as in ``events``, less the columns that correlation adds.
+        events: as in ``events``, less the columns that correlation adds; none where `Plan.keep` took them.
+        kept: what `Plan.keep` made of the events of each batch, in their order.
+        figures: what they add up to.
         rejects: as in ``rejects``.
         notes: what was done to its records.
         records: how many there were: with_events + rejected + skipped.
@@ -74,6 +77,8 @@ class Parsed:
     """
 
     events: pl.DataFrame = field(default_factory=EVENTS.empty)
+    kept: list[Any] = field(default_factory=list)
+    figures: Figures = field(default_factory=Figures)
     rejects: pl.DataFrame = field(default_factory=REJECTS.empty)
     notes: list[Note] = field(default_factory=list)
     recognised: Recognised | None = None
@@ -105,6 +110,8 @@ class Plan:
         texts: whether the whole texts of events are wanted.
         only: offsets of the events that are wanted, in order; records that hold none are passed over once the formats
             of the source are recognised. Null for all.
+        keep: what takes the events of each batch, on the thread that parsed them, and gives what is kept of them (null:
+            nothing); null where they stay as they are.
         strangers: drafts the format of objects that no other describes, when the first is met; null where none can be
             met, or it is among `drafts`.
     """
@@ -117,6 +124,7 @@ class Plan:
     excerpts: bool = True
     texts: bool = False
     only: pl.Series | None = None
+    keep: Callable[[pl.DataFrame], Any] | None = None
     drafts: Mapping[str, Format] = field(default_factory=dict)
     strangers: _Strangers | None = None
     _here: dict[tuple[str, ...], Marks] = field(default_factory=dict, repr=False, compare=False)
@@ -199,6 +207,8 @@ class Parsing:
             parsed.skipped += one.skipped
             parsed.with_events += one.with_events
             parsed.recovered += one.recovered
+            parsed.figures.take(one.figures)
+            parsed.kept += one.kept
             events.append(one.events)
             rejects.append(one.rejects)
             texts.append(one.texts)
@@ -207,10 +217,10 @@ class Parsing:
         if events:
             parsed.events, parsed.rejects, parsed.texts = pl.concat(events), pl.concat(rejects), pl.concat(texts)
         for name, draft in sorted(self._drafts.items()):
-            mine = parsed.events.filter(pl.col("format") == name)
-            if mine.height:
+            count, line = parsed.figures.formats.get(name, (0, None))
+            if count:
                 for what, why in draft.reasons.items():
-                    tally.add("guessed", f"{what} from {why}", _lowest(mine["line"]), mine.height)
+                    tally.add("guessed", f"{what} from {why}", line, count)
         parsed.notes = tally.rows()
         return parsed
 
@@ -454,6 +464,10 @@ def _parse_batch(
         places = found.select("record", "recovered").unique()
         one.with_events = places.height
         one.recovered = int(places["recovered"].is_not_null().sum())
+        one.figures = Figures.of(one.events)
+        if plan.keep is not None:
+            kept, one.events = plan.keep(one.events), EVENTS.empty()
+            one.kept = [] if kept is None else [kept]
     one.rejects = rejects.frame()
     return one, tally
 
