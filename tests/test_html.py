@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -371,20 +370,6 @@ def test_the_sentences_of_the_page_use_no_word_that_reports_never_use() -> None:
 # In a browser
 
 SPREAD = "[...document.querySelectorAll('g.mark .shape')].map(one => +one.getAttribute('x'))"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt install chromium")
-    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
-    with driver.sync_playwright() as started:
-        # A container often has no user namespace for Chromium's own sandbox.
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 class Tab:
