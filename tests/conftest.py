@@ -1,10 +1,12 @@
-"""How hard Hypothesis tries (``quick``; ``HYPOTHESIS_PROFILE=thorough`` before a release), and tables to examine."""
+"""How hard Hypothesis tries (``quick``; ``HYPOTHESIS_PROFILE=thorough`` before a release), what is installed to test
+with, a browser, and tables to examine."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,20 @@ def npm(kept: Callable[..., Path]) -> Callable[..., Path]:
         return kept("npm-" + words[0], ["node", "--version"], [*command, *words])
 
     return install
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium: apt install chromium")
+    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    with driver.sync_playwright() as started:
+        # A container often has no user namespace for Chromium's own sandbox.
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import strataline
-from strataline.cache import Cache
+from strataline import cache
+from strataline.cache import Cache, code
 from strataline.cli import main
+from strataline.read import Input
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_logs" / "assist_incident"
@@ -96,6 +99,35 @@ def test_a_format_that_changed_is_another_one(
     assert again == plain
 
 
+@pytest.mark.parametrize("package", ["python-dateutil", "tzdata", "polars"])
+def test_another_version_of_what_reads_is_another_reader(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, one = Cache(tmp_path), Input("app.log", tmp_path / "app.log")
+    (tmp_path / "app.log").write_bytes(b"{}\n")
+    before = kept.key(one, {})
+    assert kept.key(one, {}) == before
+    monkeypatch.setattr(cache, "version", lambda name: "0.0" if name == package else version(name))
+    assert kept.key(one, {}) != before
+
+
+def test_another_state_of_the_program_is_another_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of its version is the same from one release to the next."""
+    kept, one = Cache(tmp_path / "cache"), Input("app.log", tmp_path / "app.log")
+    (tmp_path / "app.log").write_bytes(b"{}\n")
+    before = kept.key(one, {})
+    package = tmp_path / "package"
+    for number, name in enumerate(("a.py", "sub/b.py", "sub/words.txt")):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(str(number))
+    first = code(package)
+    (package / "sub" / "b.py").write_text("changed")
+    code.cache_clear()
+    assert code(package) != first
+    monkeypatch.setattr(cache, "code", lambda _: first)
+    assert kept.key(one, {}) != before
+
+
 def test_only_the_file_that_changed_is_read_again(
     asked: Callable[..., tuple[dict[str, bytes], Cache]], logs: Path
 ) -> None:
@@ -109,7 +141,7 @@ def test_only_the_file_that_changed_is_read_again(
     assert before.found == 0
 
 
-@pytest.mark.parametrize("damage", ["table", "entry", "digest", "gone", "no JSON"])
+@pytest.mark.parametrize("damage", ["table", "entry", "digest", "gone", "shape", "no JSON"])
 def test_a_damaged_entry_is_read_again_and_made_anew(
     asked: Callable[..., tuple[dict[str, bytes], Cache]], damage: str
 ) -> None:
@@ -127,6 +159,8 @@ def test_a_damaged_entry_is_read_again_and_made_anew(
             (entry / "entry.json").write_text(json.dumps({"body": whole["body"]}), encoding="ascii")
         elif damage == "gone":
             (entry / "0.rejects.parquet").unlink()
+        elif damage == "shape":
+            (entry / "entry.json").write_bytes(b'{"body": null}')
         else:
             (entry / "entry.json").write_bytes(b"\xff{")
     again, told = asked()

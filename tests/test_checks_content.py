@@ -90,7 +90,7 @@ def test_user_text_like_instructions(facts: Make) -> None:
     (clear,) = examined(Log().asked("r1", "How do I ignore a file?").facts(facts), "P-04")
     assert (clear["result"], clear["evaluable"]) == ("clear", 1)
     (none,) = examined(facts({"layer": "prompt", "request": "r1", "input_chars": 3}), "P-04")
-    assert (none["result"], none["reason"]) == ("not_evaluable", "it reads texts, and the inputs are not at hand")
+    assert (none["result"], none["reason"]) == ("not_evaluable", "it reads whole texts, which was not asked for")
     gone = {"e0": Texts(missing="its input is not at hand")}
     (unread,) = examined(facts(log.events[0], texts=gone), "P-04")
     assert unread["reason"] == "no text of a user could be read: its input is not at hand (1 events)"

@@ -1,4 +1,4 @@
-"""Completion: what is offered where, asked of a real bash; and the file that installs it."""
+"""Completion: what is offered where, asked of real shells; and the file that installs it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -22,7 +23,11 @@ from strataline.examine import CHECKS
 from strataline.parse import catalogue
 
 BASH = shutil.which("bash")
+ZSH = shutil.which("zsh")
+FISH = shutil.which("fish")
 needs_bash = pytest.mark.skipif(BASH is None, reason="bash is not installed")
+needs_zsh = pytest.mark.skipif(ZSH is None, reason="zsh is not installed")
+needs_fish = pytest.mark.skipif(FISH is None, reason="fish is not installed")
 
 
 @pytest.fixture
@@ -163,6 +168,8 @@ def test_bash_completes_commands_options_and_cases() -> None:
     assert offered("strataline", "show", "cases/") == ["cases/deep"]
     assert offered("strataline", "show", "lo")[0] == "compopt -o dirnames", "where no case is, any folder"
     assert offered("strataline", "examine", "--baseline", "") == ["others", "before", "same-window"]
+    assert offered("strataline", "reconstruct", "lo")[0] == "compopt -o default", "logs are files and folders"
+    assert offered("strataline", "export", "case_a", "-o", "lo")[0] == "compopt -o default"
 
 
 @needs_bash
@@ -177,31 +184,87 @@ def test_bash_completes_checks_and_formats() -> None:
     assert globs == [f"{name}=" for name in names if name.startswith("lite")]
 
 
+def pressed(home: Path, line: str, *shell: str, until: bytes) -> bytes:
+    """What a shell that somebody types `line` and a tab into shows, up to `until` or for a minute."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, 160))
+    environment = os.environ | {"TERM": "xterm", "INPUTRC": "/dev/null", "HOME": str(home)}
+    with subprocess.Popen(
+        shell, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    ) as running:
+        os.close(theirs)
+        seen, end, typed = b"", time.monotonic() + 60, False
+        while until not in seen and time.monotonic() < end:
+            if select.select([ours], [], [], 1)[0]:
+                seen += os.read(ours, 4096)
+            # Keys before the prompt would be echoed by the terminal, and a tab among them lost.
+            if not typed and b"> " in seen:
+                seen, typed = b"", True
+                os.write(ours, f"{line}\t".encode())
+        running.kill()
+    os.close(ours)
+    return seen
+
+
 @needs_bash
 def test_in_an_interactive_bash_a_tab_completes(home: Path) -> None:
     install("bash")
-    ours, theirs = pty.openpty()
     assert BASH is not None
-    environment = os.environ | {"PS1": "> ", "TERM": "dumb", "INPUTRC": "/dev/null"}
-    with subprocess.Popen(
-        [BASH, "--norc", "--noprofile", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment,
-        start_new_session=True,
-    ) as shell:  # fmt: skip
-        os.close(theirs)
-        os.write(ours, f"source {shlex.quote(str(where(home, 'bash')))}\nstrataline recon\t".encode())
-        seen, until = b"", time.monotonic() + 60
-        while b"reconstruct " not in seen and time.monotonic() < until:
-            if select.select([ours], [], [], 1)[0]:
-                seen += os.read(ours, 4096)
-        shell.kill()
-    os.close(ours)
+    (home / "rc").write_text(f"PS1='> '\nsource {shlex.quote(str(where(home, 'bash')))}\n")
+    seen = pressed(home, "strataline recon", BASH, "--noprofile", "--rcfile", str(home / "rc"), "-i", until=b"struct ")
     assert b"strataline reconstruct " in seen
 
 
-@pytest.mark.parametrize(("shell", "option"), [("zsh", "-n"), ("fish", "--no-execute")])
+@needs_zsh
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("strataline recon", b"strataline reconstruct"),
+        ("strataline rej", b"strataline rejects"),
+        ("strataline show cases/", b"strataline show cases/deep"),
+        ("strataline reconstruct lo", b"strataline reconstruct logs"),
+        ("strataline export case_a --to perfetto -o lo", b"-o logs"),
+        ("strataline examine --baseline sa", b"--baseline same-window"),
+        ("strataline examine case_a --only F-0", b"delivered-despite-block"),
+        ("strataline check case_a --require F-01=0,F-03", b"--require F-01=0,F-03=0"),
+        ("strataline recognise --format litellm_p", b"--format litellm_proxy_json_logs="),
+    ],
+)
+def test_in_an_interactive_zsh_a_tab_completes(home: Path, line: str, shown: bytes) -> None:
+    (home / ".zshrc").write_text("PS1='> '\n")
+    assert install("zsh", "--rc").exit_code == 0
+    assert ZSH is not None
+    assert shown in pressed(home, line, ZSH, "-d", "-i", until=shown)
+
+
+def fished(line: str) -> list[tuple[str, str]]:
+    """What fish offers at the end of `line`, each with its description."""
+    install("fish")
+    assert FISH is not None
+    made = subprocess.run([FISH, "-c", f"complete -C {shlex.quote(line)}"], capture_output=True, check=True, text=True)
+    assert made.stderr == ""
+    return [(one, said) for one, _, said in (each.partition("\t") for each in made.stdout.splitlines())]
+
+
+@needs_fish
 @pytest.mark.usefixtures("home")
-def test_other_shells_can_read_their_file(home: Path, shell: str, option: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    install(shell)
-    subprocess.run([shell, option, where(home, shell)], check=True)
+def test_fish_completes_commands_options_cases_and_paths() -> None:
+    assert [one for one, _ in fished("strataline re")] == [
+        "recognise", "reconstruct", "regressions", "rejects", "report",
+    ]  # fmt: skip
+    assert [one for one, _ in fished("strataline completion install ")] == sorted(SHELLS)
+    assert [one for one, _ in fished("strataline show ")] == ["case_a", "case_b"]
+    assert [one for one, _ in fished("strataline show cases/")] == ["cases/deep"]
+    assert [one for one, _ in fished("strataline show lo")] == ["logs/"]
+    assert [one for one, _ in fished("strataline reconstruct lo")] == ["logs/"]
+    assert [one for one, _ in fished("strataline export case_a -o lo")] == ["logs/"]
+    helped = dict(fished("strataline examine case_a --a"))
+    assert "all values compared, all changes" in helped["--all"], "a comma does not end what an option is for"
+
+
+@needs_fish
+@pytest.mark.usefixtures("home")
+def test_fish_completes_checks_and_formats() -> None:
+    assert fished("strataline check case_a --require F-03") == [("F-03=0", "failed-open")]
+    assert fished("strataline check case_a --require F-01=0,F-03") == [("F-01=0,F-03=0", "failed-open")]
+    assert fished("strataline recognise --format litellm_p") == [("litellm_proxy_json_logs=", "")]

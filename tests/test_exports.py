@@ -467,6 +467,14 @@ def test_attempts_stand_in_their_call_and_what_overlaps_does_not() -> None:
     assert lanes.count == 2
 
 
+def test_events_of_one_moment_and_of_no_length_stand_on_tracks_of_their_own() -> None:
+    lanes = Lanes()
+    assert [lanes.place(5, 5, call) for call in (None, None, "a", "a", "a")] == [0, 1, 2, 3, 4]
+    assert lanes.place(6, 20, "a") == 0
+    assert lanes.place(6, 6, "a") == 0, "within the call"
+    assert lanes.place(6, 6, "a") == 1, "within the call too, but for what is there already"
+
+
 # Hostile text
 
 

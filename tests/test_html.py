@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -338,9 +337,31 @@ def test_personal_data_is_replaced_unless_somebody_says_otherwise(case: Case, ex
     tables = {**case.frames, "events": frames, "coverage": coverage(frames)}
     tables["doubts"] = case.facts().events.select("event_id", "doubt")
     assert "ana@corp.example" in json.dumps(data(html.page(tables, case.manifest, examined)))
-    redacted = json.dumps(data(html.page(tables, case.manifest, examined, redact=redaction(True, None, ()).text)))
+    redacted = json.dumps(data(html.page(tables, case.manifest, examined, redact=redaction(True, None, ()).of)))
     assert "ana@corp.example" not in redacted
     assert "write to " in redacted
+
+
+def test_fields_that_are_named_are_replaced_wherever_the_page_states_them(case: Case, examined: Examined) -> None:
+    user = case.frames["requests"]["user"].drop_nulls()[0]
+    assert f'"{user}"' in json.dumps(data(case.html(examined)))
+    made = data(case.html(examined, redaction=redaction(True, None, ("user",))))
+    assert f'"{user}"' not in json.dumps(made)
+    named = {one.get("user") for one in made["requests"]}
+    assert any(one is not None and one.startswith("[field.user ") for one in named)
+    ids = [pair for one in made["requests"] for event in one["events"] for pair in event.get("ids", ())]
+    assert {value for kind, value in ids if kind == "user"} <= named
+
+
+def test_a_text_that_is_cut_says_so_and_shows_no_half_of_what_is_replaced(case: Case, examined: Examined) -> None:
+    mails = [f"somebody.with.a.long.name.{n:03}@some.department.of.corp.example" for n in range(60)]
+    reason = "; ".join(mails)
+    findings = examined.findings.with_columns(statement=pl.lit(reason * 3))
+    told = replace(examined, findings=findings)
+    for one in data(case.html(told, redaction=redaction(True, None, ())))["findings"]:
+        assert one["statement"].endswith(f"… ({3 * len(reason):,} characters)")
+        assert "[email 1]" in one["statement"]
+        assert "somebody" not in one["statement"]
 
 
 def test_report_writes_it_with_the_draft(case: Case, tmp_path: Path) -> None:
@@ -371,20 +392,6 @@ def test_the_sentences_of_the_page_use_no_word_that_reports_never_use() -> None:
 # In a browser
 
 SPREAD = "[...document.querySelectorAll('g.mark .shape')].map(one => +one.getAttribute('x'))"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt install chromium")
-    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
-    with driver.sync_playwright() as started:
-        # A container often has no user namespace for Chromium's own sandbox.
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 class Tab:

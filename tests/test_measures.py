@@ -125,6 +125,15 @@ def test_what_is_no_number_is_not_compared(facts: Make) -> None:
     assert measured(facts(*events))["measure"].to_list() == ["policy.decision: records"]
 
 
+def test_a_case_without_requests_is_compared_too(facts: Make) -> None:
+    none = facts({"layer": "model", "kind": "model.call"})
+    some = facts(*(one for n in range(12) for one in turn(f"r{n}", 10 * n, input_tokens=n)))
+    for here, there in ((none, none), (none, some), (some, none)):
+        found = comparison(here, there)
+        assert (found.here, found.there) == (here.total, there.total)
+        assert found.measures.is_empty()
+
+
 def test_two_cases_are_compared_number_by_number(facts: Make) -> None:
     here = facts(*(one for n in range(30) for one in turn(f"r{n}", 10 * n, input_tokens=900 + n, served_model="b")))
     there = facts(*(one for n in range(30) for one in turn(f"r{n}", 10 * n, input_tokens=100 + n, served_model="a")))

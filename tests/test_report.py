@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -381,6 +382,31 @@ def test_the_command_says_what_it_needs(tmp_path: Path, case: Case) -> None:
     found = runner.invoke(main, ["report", "--template", "-o", "-"])
     assert found.exit_code == 0
     assert found.output == template(case.manifest["version"]).text
+
+
+def test_a_draft_that_people_may_have_edited_is_replaced_only_if_asked(tmp_path: Path, case: Case) -> None:
+    folder, file = tmp_path / "case", tmp_path / "pm.md"
+    case.write(folder)
+    run = partial(CliRunner().invoke, main)
+    command = ["report", str(folder), "--affected", "check:F-03"]
+    made = run([*command, "-o", str(file)])
+    assert made.exit_code == 0
+    assert re.search(rf"{re.escape(str(file))}: \d+ claims; their evidence is in .*pm\.claims\.json", made.stderr)
+    draft = file.read_text(encoding="utf-8")
+    file.write_text("what people wrote", encoding="utf-8")
+    file.chmod(0o600)
+    for again in ([*command, "-o", str(file)], ["report", "--template", "-o", str(file)]):
+        refused = run(again)
+        assert refused.exit_code == 2
+        assert f"--update {file} keeps what people wrote in it" in refused.stderr
+        assert file.read_text(encoding="utf-8") == "what people wrote"
+    (tmp_path / "link.md").symlink_to("pm.md")
+    assert run([*command, "-o", str(tmp_path / "link.md"), "--overwrite"]).exit_code == 0
+    assert (tmp_path / "link.md").is_symlink()
+    assert file.read_text(encoding="utf-8") == draft
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text(draft.replace("## ", "## Our ", 1), encoding="utf-8")
+    assert run([*command, "--update", str(file), "-o", str(file)]).exit_code == 0
 
 
 def test_the_example_in_the_documentation_is_what_the_tool_makes_of_the_sample(draft: Draft) -> None:

@@ -1,9 +1,10 @@
 """What parsing made of an input, kept for the next time the same bytes are read in the same way.
 
 An entry is a folder named by a key: SHA-256 over the input's digest and name, every option that reading and parsing
-look at, every format's file, and the versions of what reads. It holds the events and rejects of each source, and one
-JSON file with the rest and the digests of the others. Nothing is believed of an entry whose digests are not right: the
-input is read again. Correlation is never kept. A cache holds what a case holds, excerpts of texts among it.
+look at, every format's file, the program's own files, and the versions of what it reads with. It holds the events and
+rejects of each source, and one JSON file with the rest and the digests of the others. Nothing is believed of an entry
+whose digests are not right: the input is read again. Correlation is never kept. A cache holds what a case holds,
+excerpts of texts among it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import polars as pl
 
@@ -35,7 +37,8 @@ FORM = 1
 """Counts up when what an entry holds changes."""
 
 _ENTRY = "entry.json"
-_PACKAGES = ("strataline", "polars", "duckdb", "pyarrow")
+# Whatever takes part in what a record becomes: times, patterns and numbers too.
+_PACKAGES = ("polars", "duckdb", "pyarrow", "numpy", "msgspec", "python-dateutil", "regex", "tzdata")
 _PARSED = ("records", "with_events", "skipped", "recovered")
 
 
@@ -77,11 +80,11 @@ class Cache:
         if one.path is None:
             return None
         try:
-            with one.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _digest(one.path)
         except OSError:
             return None
         versions = {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}
+        versions["strataline"] = code(Path(__file__).parent)
         said = {"form": FORM, "source": one.source, "digest": digest, "versions": versions, **settings}
         # Of globs the last that fits counts: their order is part of what was asked for.
         return hashlib.sha256(json.dumps(said).encode()).hexdigest(), digest
@@ -102,7 +105,7 @@ class Cache:
             return None
         try:
             kept = list(_loaded(entry, one, known, keep))
-        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, pl.exceptions.PolarsError):
             self.damaged.append(one.source)
             return None
         self.found += 1
@@ -135,6 +138,14 @@ class Cache:
             (made / _ENTRY).write_text(whole, encoding="ascii")
             shutil.rmtree(self.folder / key, ignore_errors=True)
             made.rename(self.folder / key)
+
+
+@lru_cache(maxsize=1)
+def code(package: Path) -> str:
+    """SHA-256 over the files of a package: between two versions the number is the same, and the program may not be."""
+    files = sorted(one for one in package.rglob("*") if one.suffix != ".pyc" and one.is_file())
+    named = [(one.relative_to(package).as_posix(), _digest(one)) for one in files]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
 def _whole(one: Kept, known: Mapping[str, Format]) -> bool:
@@ -205,6 +216,5 @@ def _loaded(
 
 
 def _digest(path: Path) -> str:
-    file: BinaryIO
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

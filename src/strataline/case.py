@@ -536,7 +536,7 @@ class Case:
             examined,
             limit=limit,
             title=title,
-            redact=str if redaction is None else redaction.text,
+            redact=html.unredacted if redaction is None else redaction.of,
             draft=None if draft is None else (draft.text, draft.claims["evidence"]),
         )
 

@@ -136,6 +136,8 @@ def _files(folder: Path, names: tuple[str, ...]) -> dict[str, Path]:
 def written(out: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     """A file to write to: `out` itself, or one that takes the place of `out` once all is written.
 
+    What is there keeps its mode, and a link to it stays one.
+
     Raises:
         InputError: if it cannot be written.
     """
@@ -144,13 +146,15 @@ def written(out: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         return
     target = Path(out)
     try:
-        with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}-", delete=False) as file:
+        place = target.resolve() if target.is_symlink() else target
+        mode = place.stat().st_mode & 0o777 if place.exists() else 0o666 & ~_umask()
+        with NamedTemporaryFile(dir=place.parent, prefix=f".{target.name}-", delete=False) as file:
             made = Path(file.name)
             try:
                 yield file  # type: ignore[misc]
                 file.close()
-                made.chmod(0o666 & ~_umask())
-                made.replace(target)
+                made.chmod(mode)
+                made.replace(place)
             finally:
                 made.unlink(missing_ok=True)
     except OSError as problem:

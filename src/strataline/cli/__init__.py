@@ -98,7 +98,7 @@ def main() -> None:
 
 
 @main.command(epilog=STATUS)
-@click.argument("logs", nargs=-1, required=True)
+@click.argument("logs", nargs=-1, required=True, shell_complete=completion.any_path)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CASE", help="Folder to write the case to.")
 @click.option("--overwrite", is_flag=True, help="Replace the case that is there already.")
 @FORMATS

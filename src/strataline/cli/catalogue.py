@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from strataline.cli import terminal
-from strataline.cli.completion import format_names
+from strataline.cli.completion import any_path, format_names
 from strataline.cli.known import LAYERS
 from strataline.cli.terminal import ASSUME_ZONE, COMPLAINT, ENCODINGS, FORCE, FORMATS, JSON, ZONES, dumped, echo
 from strataline.errors import FormatError, InputError
@@ -41,7 +41,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command(epilog=STATUS, context_settings=HELP)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", shell_complete=any_path)
 @FORMATS
 @FORCE
 @ZONES

@@ -64,6 +64,12 @@ class CaseFolder(click.Path):
         return found or [CompletionItem(incomplete, type="dir")]
 
 
+def any_path(ctx: Context, param: Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Files and folders, which the shell lists: for what is no path alone, such as a glob, an address or ``-``."""
+    del ctx, param
+    return [CompletionItem(incomplete, type="file")]
+
+
 def format_names(ctx: Context, param: Parameter, incomplete: str) -> list[str]:
     """The formats that are shipped, and those of the folders that `--formats` names: a file is called as its format."""
     del param
@@ -174,7 +180,9 @@ def _script(command: click.Command, shell: str) -> str:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"no completion for {shell}")
-    made = kind(command, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE").source().strip("\n").split("\n")
+    text = kind(command, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE").source()
+    # What click has for fish parts type and value at every comma: it cuts a list of checks, and help, at the first.
+    made = text.replace('string split ","', 'string split -m 1 ","').strip("\n").split("\n")
     # zsh takes what a file is for from its first line.
     first = made[:1] if made[0].startswith("#compdef") else []
     return "\n".join([*first, _OURS, *made[len(first) :]]) + "\n"

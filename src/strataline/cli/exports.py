@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from strataline.cli.completion import any_path
 from strataline.cli.known import ANSWERS, TARGETS
 from strataline.cli.redaction import redact_options, redactor
 from strataline.cli.terminal import CASE, COMPLAINT, echo, page
@@ -49,7 +50,14 @@ def register(group: click.Group) -> None:
 )
 @click.option("--redact/--no-redact", default=False, show_default=True, help="Replace personal data in log text.")
 @redact_options
-@click.option("-o", "--output", required=True, metavar="FILE", help="File to write; - for standard output.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    shell_complete=any_path,
+    help="File to write; - for standard output.",
+)
 @OVERWRITE
 def export(
     case: Path,
@@ -118,7 +126,14 @@ def export(
     metavar="N",
     help="How many rows a table shows; the other forms have them all.",
 )
-@click.option("-o", "--output", default="-", metavar="FILE", help="File to write.  [default: standard output]")
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    metavar="FILE",
+    shell_complete=any_path,
+    help="File to write.  [default: standard output]",
+)
 @OVERWRITE
 def query(case: Path, sql: str, form: str, limit: int, output: str, overwrite: bool) -> None:
     """Ask the tables of CASE one question in SQL (DuckDB); docs/queries.md has fifteen that responders ask.

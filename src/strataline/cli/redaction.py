@@ -71,4 +71,4 @@ def redaction(on: bool, key: Path | None, fields: tuple[str, ...]) -> Redaction:
         f"Personal data and secrets that detectors find in log text are replaced by {how} (appendix F); ids that the "
         "evidence needs are not."
     )
-    return Redaction(made.text, lambda: [asdict(one) for one in made.log], said)
+    return Redaction(made.text, lambda: [asdict(one) for one in made.log], said, made.value)

@@ -29,6 +29,7 @@ from strataline.cli.html import write as write_page
 from strataline.cli.redaction import redact_options, redaction
 from strataline.cli.terminal import INPUTS, echo
 from strataline.errors import CaseError
+from strataline.escape import printable
 from strataline.wording import count
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def register(group: click.Group) -> None:
     metavar="FILE",
     help="Make the generated parts of FILE anew, and keep what people wrote in it. Without -o, FILE is rewritten.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace the draft that is there already, and what people wrote in it.")
 @click.option("--template", "empty", is_flag=True, help="The same outline without a case, for a later --update.")
 @click.option("--redact/--no-redact", default=True, show_default=True, help="Replace personal data in log text.")
 @redact_options
@@ -95,6 +97,7 @@ def report(
     output: Path | None,
     page: Path | None,
     edited: Path | None,
+    overwrite: bool,
     empty: bool,
     redact: bool,
     key: Path | None,
@@ -115,7 +118,7 @@ def report(
     strataline report CASE --affected check:F-03 --affected-by "on-call" -o postmortem.md
     strataline report CASE --affected check:F-03 --update postmortem.md
     strataline report CASE --affected check:F-03 --html postmortem.html
-    strataline report --template -o postmortem.md
+    strataline report --template -o template.md
 
     Beside FILE.md stands FILE.claims.json: every claim with its evidence, for `strataline lint` and --update.
     """  # noqa: D301 - \b keeps click from folding the lines
@@ -134,10 +137,12 @@ def report(
             raise click.UsageError("--template needs no case and updates nothing; it has no page")
         if target is None:
             raise click.UsageError("say where: -o FILE, or -o - to print it")
+        _refuse(output, edited, overwrite=overwrite)
         _write(target, template(version("strataline")))
         return
     if case is None:
         raise click.UsageError("name a case, or ask for --template")
+    _refuse(output, edited, overwrite=overwrite)
     opened = Case.open(case, inputs)
     options: dict[str, Any] = {"checks": chosen(catalogue(folders), only), "declared": declared_in(declared)}
     options |= {"feed": feed, "signalled": signalled, "mitigated": mitigated, "content": content}
@@ -210,15 +215,27 @@ def _edited(file: Path) -> tuple[str, dict[str, Any] | None]:
     return text, found
 
 
+def _refuse(output: Path | None, edited: Path | None, *, overwrite: bool) -> None:
+    """Keep what people wrote: a draft is replaced only where somebody says so."""
+    if output is None or overwrite or output == edited or str(output) == "-":
+        return
+    if output.exists():
+        hint = f"--update {output} keeps what people wrote in it; --overwrite does not"
+        raise CaseError("something is there already", path=str(output), hint=hint)
+
+
 def _write(target: Path, made: Draft) -> None:
+    from strataline.folder import written
+
     if str(target) == "-":
         echo(made.text)
         return
-    try:
-        target.write_text(made.text, encoding="utf-8")
-        _sidecar(target).write_text(made.sidecar, encoding="utf-8")
-    except OSError as problem:
-        raise CaseError(f"cannot write: {problem.strerror}", path=str(problem.filename)) from problem
+    beside = _sidecar(target)
+    for place, text in ((target, made.text), (beside, made.sidecar)):
+        with written(place) as file:
+            file.write(text.encode())
+    said = f"{count(len(made.claims['claims']), 'claim')}; their evidence is in {printable(str(beside))}"
+    click.echo(f"{printable(str(target))}: {said}", err=True)
 
 
 def _say(changed: Updated, sidecar: dict[str, Any] | None) -> None:

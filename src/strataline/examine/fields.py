@@ -86,6 +86,8 @@ def named(need: str) -> str:
     layer, _, column = need.partition(".")
     if layer == "declared":
         return f"{column} in the file of --declared"
+    if need == "--content":
+        return "--content, which lets checks read whole texts"
     if not column:
         return need
     where = LOGS.get(layer, "any log" if layer == "*" else f"the table {layer}")

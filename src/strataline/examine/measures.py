@@ -90,8 +90,9 @@ def measures(values: pl.DataFrame, affected: pl.Series, baseline: pl.Series) -> 
         `event.MEASURES`: the measures that `ENOUGH` requests of both sets have and that vary, by (shown first, q,
         measure).
     """
+    # A frame of an empty series and a scalar has no types.
     sides = pl.concat(
-        [pl.DataFrame({"request": one.unique(), "one": side}) for one, side in ((affected, True), (baseline, False))]
+        [one.unique().to_frame("request").with_columns(one=side) for one, side in ((affected, True), (baseline, False))]
     )
     rows = values.join(sides, on="request").with_columns(
         rank=pl.col("value").rank("average").over("measure"), ties=pl.len().over("measure", "value")

@@ -18,8 +18,8 @@ SHOWN_EVENTS = 12
 def run(facts: Facts, checks: Iterable[Check]) -> Examination:
     """Run `checks` over `facts`.
 
-    A check whose columns are not there, whose texts are not at hand, or that compares with an affected set that nobody
-    chose is not evaluable: a row that says so. Absence of a finding is a row too.
+    A check whose columns are not there, whose texts nobody gave to read, or that compares with an affected set that
+    nobody chose is not evaluable: a row that says so. Absence of a finding is a row too.
 
     Returns:
         Findings in reading order, and the requests of each.
@@ -88,7 +88,7 @@ def _missing(facts: Facts, check: Check) -> Unknown | None:
     if absent:
         return Unknown(f"not in the supplied logs: {', '.join(_said(need) for need in absent)}", absent)
     if check.content and facts.texts is None:
-        return Unknown("it reads texts, and the inputs are not at hand", ("inputs",))
+        return Unknown("it reads whole texts, which was not asked for", ("--content",))
     if check.baseline and facts.affected is None:
         return Unknown("it compares affected requests with others, and none were named", ("--affected",))
     if check.baseline and facts.affected is not None and not facts.affected.baseline.len():

@@ -50,13 +50,17 @@ class Lanes:
         self._open: dict[str, tuple[int, list[int]]] = {}
 
     def place(self, start: int, end: int, call: str | None) -> int:
-        """The number of the track for an event from `start` to `end`; events come in the order of their start."""
+        """The number of the track for an event from `start` to `end`; events come in the order of their start.
+
+        Viewers tell which of two ends first by their ends: what has none takes up an instant of its track alone.
+        """
+        instant, end = end == start, max(end, start + 1)
         while self._busy and self._busy[0][0] <= start:
             heapq.heappush(self._free, heapq.heappop(self._busy)[1])
         lane, ends = self._open.get(call, (0, [])) if call is not None else (0, [])
         while ends and ends[-1] <= start:
             ends.pop()
-        if ends and end <= ends[-1]:
+        if ends and end <= ends[-1] - instant:
             ends.append(end)
             return lane
         if self._free:

@@ -262,11 +262,17 @@ class Redaction:
         text: text to text.
         log: what was replaced so far, as rows; never the values.
         said: in words, what it does; empty where nothing is redacted.
+        value: the name of a field and what it holds, to text: where whole fields are replaced; null where none are.
     """
 
     text: Redact = keep
     log: Callable[[], Sequence[Mapping[str, Any]]] = field(default=list)
     said: str = ""
+    value: Callable[[str, str], str] | None = None
+
+    def of(self, name: str, text: str) -> str:
+        """What becomes of what the field `name` holds."""
+        return self.text(text) if self.value is None else self.value(name, text)
 
 
 def draft(m: Material, redaction: Redaction | None = None, earlier: Mapping[str, Any] | None = None) -> Draft:

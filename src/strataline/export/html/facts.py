@@ -32,6 +32,15 @@ _MINUTE_US = 60_000_000
 
 Facts = dict[str, Any]
 
+Redact = Callable[[str, str], str]
+"""(what a text is called, the text) → the text without what nobody is to see."""
+
+
+def unredacted(name: str, text: str) -> str:
+    """`text` as it is."""
+    del name
+    return text
+
 
 def gather(
     tables: Mapping[str, pl.DataFrame],
@@ -39,7 +48,7 @@ def gather(
     examined: Any,
     *,
     limit: int,
-    redact: Callable[[str], str] = str,
+    redact: Redact = unredacted,
     draft: tuple[str, Mapping[str, Any]] | None = None,
 ) -> Facts:
     """Everything that the page holds, as JSON has it. Times are UTC in microseconds since 1970, null where unknown.
@@ -104,7 +113,7 @@ def gather(
 class _Safe:
     """Makes texts printable and of bounded length, and free text redacted, with its web addresses defanged."""
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, redact: Redact) -> None:
         self._redact = cache(redact)
 
     def value(self, value: Any, name: str = "") -> Any:
@@ -114,6 +123,8 @@ class _Safe:
         if isinstance(value, Mapping):
             return {self._text(str(key), ""): self.value(one, str(key)) for key, one in value.items()}
         if isinstance(value, list | tuple):
+            if name in _PAIRS and len(value) == 2 and all(isinstance(one, str) for one in value):
+                return [self._text(value[0], ""), self._text(value[1], value[0])]
             return [self.value(one, name) for one in value]
         return value
 
@@ -121,12 +132,18 @@ class _Safe:
         longest = 3 * _LONGEST if name in _SENTENCES else _LONGEST
         # A cut through an address would hide it from who looks for addresses: what is seen is a little longer.
         seen = value[: 2 * longest]
-        text = printable(seen) if name in _VERBATIM else excerpt(self._redact(seen))
-        return text if len(text) <= longest else f"{text[:longest]}… ({len(value):,} characters)"
+        text = printable(seen) if name in _VERBATIM else excerpt(self._redact(name, seen))
+        if len(seen) == len(value) and len(text) <= longest:
+            return text
+        if len(seen) < len(value) and len(text) < longest + _LONGEST // 2:
+            text = text.rpartition(" ")[0]  # pseudonyms made it short: what was cut through would stand here
+        return f"{text[:longest]}… ({len(value):,} characters)"
 
 
 _VERBATIM = frozenset({"address", "addresses", "source", "hash", "id", "request", "event", "events", "requests"})
 """What people copy to look it up again: not defanged."""
+_PAIRS = frozenset({"ids", "told", "facts"})
+"""Lists of what something is called and what it is."""
 _SENTENCES = frozenset({"statement", "reason", "question", "alternatives"})
 
 
@@ -427,7 +444,8 @@ def _left_out(tables: Mapping[str, pl.DataFrame], examined: Any, drawn: int, wan
     if wanted > drawn:
         said.append(
             f"{wanted - drawn:,} of {wanted:,} requests that are affected or named by a finding: those that findings "
-            "name come first, then the earliest. --limit N draws more; strataline show CASE ID prints any of them."
+            "name come first, then the earliest. strataline html CASE --limit N draws more; strataline show CASE ID "
+            "prints any of them."
         )
     said.append(f"The {max(examined.total - drawn, 0):,} requests of {examined.total:,} that are not listed above.")
     untied = tables["events"]["request"].null_count()

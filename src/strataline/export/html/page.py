@@ -11,7 +11,7 @@ import hashlib
 import html
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from string import Template
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from strataline.escape import printable
-from strataline.export.html.facts import LIMIT, gather
+from strataline.export.html.facts import LIMIT, Redact, gather, unredacted
 
 __all__ = ["LIMIT", "page"]
 
@@ -34,7 +34,7 @@ def page(
     *,
     limit: int = LIMIT,
     title: str = "Incident record",
-    redact: Callable[[str], str] = str,
+    redact: Redact = unredacted,
     draft: tuple[str, Mapping[str, Any]] | None = None,
 ) -> str:
     """Return `examined` (an ``examine.Examined``) and the chains it speaks of as one HTML file.
@@ -46,7 +46,7 @@ def page(
         examined: what an examination of it gave.
         limit: how many requests are drawn; the page says how many it leaves out.
         title: heading of the page.
-        redact: what becomes of free log text before it stands here; by default nothing.
+        redact: what becomes of free log text before it stands here, by what it is called; by default nothing.
         draft: the draft of a postmortem that the page is to hold too: its text, and its evidence by name (``EV-0001``),
             each with ``event`` and ``address``.
 
