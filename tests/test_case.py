@@ -631,3 +631,17 @@ def test_a_case_of_an_empty_log_is_a_case(tmp_path: Path) -> None:
     assert opened.which("anything") == []
     assert opened.find(text="anything").is_empty()
     assert opened.summary()["first_time"] is None
+
+
+def test_tables_are_not_exchanged_under_what_was_computed_of_them(case: strataline.Case, folder: Path) -> None:
+    none = case.frames["events"].clear()
+    for one in (case, strataline.Case.open(folder)):
+        seen = one.examine().findings
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            one.frames["events"] = none  # type: ignore[index]
+        with pytest.raises(AttributeError, match="no setter"):
+            one.frames = {**one.frames, "events": none}  # type: ignore[misc]
+        other = strataline.Case({**one.frames, "events": none}, one.manifest, one.inputs)
+        assert one.frames["events"].height
+        assert_frame_equal(one.examine().findings, seen)
+        assert not other.examine().findings.equals(seen)

@@ -266,10 +266,10 @@ def test_count_times_ids_and_order_survive(drawn: list[dict[str, Any]]) -> None:
         event(n, name=one["name"], session=one["session"], score=one["score"], line=one["line"], request=None, seq=None)
         for n, one in enumerate(drawn)
     ]
-    case = case_of(rows) if rows else case_of([event(0)])
+    made = case_of(rows or [event(0)])
     times = [one["time"] for one in drawn] if rows else [0]
     moments = pl.Series("corrected_time", times, pl.Int64).cast(EVENTS.schema["corrected_time"])
-    case.frames["events"] = case.frames["events"].with_columns(moments)
+    case = Case({**made.frames, "events": made.frames["events"].with_columns(moments)}, made.manifest, {})
     ids = case.frames["events"]["event_id"].to_list()
     found = objects(exported(case, "jsonl"))
     assert [one["event_id"] for one in found] == ids

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
@@ -84,7 +85,7 @@ class Case:
         *,
         spooled: Path | None = None,
     ) -> None:
-        self.frames = frames if isinstance(frames, parquet.Stored) else dict(frames)
+        self._frames = frames if isinstance(frames, parquet.Stored) else dict(frames)
         self.manifest = dict(manifest)
         self._inputs = inputs
         self._covered = covered
@@ -93,6 +94,11 @@ class Case:
         self._looked_for: dict[str, pl.Series] = {}
         if spooled is not None:
             weakref.finalize(self, shutil.rmtree, spooled, ignore_errors=True)
+
+    @property
+    def frames(self) -> Mapping[str, pl.DataFrame]:
+        """Table name → frame, to be read: what was computed of the tables is kept. Other tables make another case."""
+        return self._frames if isinstance(self._frames, parquet.Stored) else MappingProxyType(self._frames)
 
     @cached_property
     def inputs(self) -> dict[str, Input]:
@@ -749,7 +755,7 @@ class Case:
 
         texts = self._reader(formats) if content else None
         if self._last is None:
-            return Facts(self.frames, affected, declared or {}, texts)
+            return Facts(self._frames, affected, declared or {}, texts)
         return self._last.about(affected, declared or {}, texts)
 
     def examine(
@@ -824,7 +830,7 @@ class Case:
         folders = list(formats)
         material = Material(
             examined=found,
-            frames=self.frames,
+            frames=self._frames,
             look=facts.look,
             values=facts.once(dimensions.dimensions),
             coverage=self._coverage(),
@@ -870,7 +876,7 @@ class Case:
         from strataline.texts import Inputs, Reader
 
         ways = Inputs(lambda source: self._above(source)[-1], self._why_not, self._read_again)
-        return Reader(self.frames, self.manifest, ways, [Path(folder) for folder in formats])
+        return Reader(self._frames, self.manifest, ways, [Path(folder) for folder in formats])
 
     def _why_not(self, name: str) -> str | None:
         """Why a file cannot be read again; null if it can."""
@@ -942,13 +948,13 @@ class Case:
         """
         from strataline.examine import Facts, changes
 
-        return CHANGES.to_arrow(changes.changes(Facts(self.frames), None if feed is None else _feed(Path(feed))))
+        return CHANGES.to_arrow(changes.changes(Facts(self._frames), None if feed is None else _feed(Path(feed))))
 
     def contrasts(self, chosen: Affected) -> pa.Table:
         """What affected requests have more or less often than those they are compared with (`event.CONTRASTS`)."""
         from strataline.examine import Facts, dimensions
 
-        return CONTRASTS.to_arrow(dimensions.contrasts(Facts(self.frames, chosen)))
+        return CONTRASTS.to_arrow(dimensions.contrasts(Facts(self._frames, chosen)))
 
     def clock_offsets(self) -> dict[str, Any]:
         """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""
