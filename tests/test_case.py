@@ -474,6 +474,18 @@ def test_a_text_of_no_words_is_a_mistake(case: strataline.Case) -> None:
     for text in ("", "  \n"):
         with pytest.raises(strataline.InputError, match="empty"):
             case.find(text=text)
+    with pytest.raises(strataline.InputError, match="is no UTF-8"):
+        case.find(text="SAML \udcff")
+
+
+def test_what_no_log_has_as_a_time_is_a_mistake(case: strataline.Case) -> None:
+    for time in (datetime(1, 1, 1), datetime.fromisoformat("9999-12-31T23:00-05:00")):  # noqa: DTZ001 - as people write
+        with pytest.raises(strataline.InputError, match="no time that a log has"):
+            case.find(at=time)
+        with pytest.raises(strataline.InputError, match="signalled: no time that a log has"):
+            case.examine(checks=[], signalled=time)
+        with pytest.raises(strataline.InputError, match="mitigated: no time that a log has"):
+            case.examine(checks=[], mitigated=time)
 
 
 def test_events_are_found_by_user_session_and_moment(case: strataline.Case) -> None:

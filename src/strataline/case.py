@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,7 @@ import polars as pl
 
 from strataline import rows
 from strataline.errors import CaseError, InputError
-from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow, only
+from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow, only, utc
 from strataline.export import parquet
 
 # A case is opened in order to look at little of it: each method imports the rooms that it needs.
@@ -281,12 +281,15 @@ class Case:
             user: user or session.
             at: a moment (UTC); events within `within` of it, by corrected or observed time.
             within: see `at`.
+
+        Raises:
+            InputError: if the text holds no word, or no log has such a time.
         """
         wanted = []
         if user is not None:
             wanted.append((pl.col("user") == user) | (pl.col("session") == user))
         if at is not None:
-            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            at = utc(at, "at")
             near = [(pl.col(name) - at).abs() <= within for name in ("corrected_time", "observed_time")]
             wanted.append(pl.any_horizontal(*(one.fill_null(value=False) for one in near)))
         found = only(self.frames, "events", pl.all_horizontal(wanted)) if wanted else self.frames["events"]
@@ -633,7 +636,7 @@ class Case:
             formats: see `texts`.
 
         Raises:
-            InputError: if a feed cannot be read.
+            InputError: if a feed cannot be read, or no log has such a time.
             FormatError: if a format cannot be loaded.
         """
         from strataline.examine import CHECKS, examine
@@ -643,7 +646,11 @@ class Case:
         facts = self.facts(affected, declared, content=content, formats=formats)
         self._last = facts
         return examine(
-            facts, CHECKS if checks is None else checks, feed=read_, signalled=signalled, mitigated=mitigated
+            facts,
+            CHECKS if checks is None else checks,
+            feed=read_,
+            signalled=None if signalled is None else utc(signalled, "signalled"),
+            mitigated=None if mitigated is None else utc(mitigated, "mitigated"),
         )
 
     def report(

@@ -268,4 +268,7 @@ def _search_pattern(text: str) -> bytes:
         words.append("(?:" + "|".join(re.escape(one) for one in dict.fromkeys(spellings)) + ")")
     if not words:
         raise InputError("the text to find is empty")
-    return r"(?:\s|\\+[nrt])+".join(words).encode()
+    try:
+        return r"(?:\s|\\+[nrt])+".join(words).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the text to find is no UTF-8: {text!r}") from None
