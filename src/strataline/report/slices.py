@@ -247,10 +247,9 @@ def _passages(event: rows.Row, whole: Any, pen: Pen) -> list[str]:
     if documents and not passages and event["layer"] == "retrieval":
         text += [
             "",
-            "Texts of documents: "
-            + pen.claim(
+            pen.claim(
                 "UNK",
-                "not read from the record.",
+                "The texts of documents were not read from the record.",
                 note="no passage in the record, or its input is not at hand",
                 lead="",
             ),
