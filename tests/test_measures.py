@@ -138,6 +138,16 @@ def test_two_cases_are_compared_number_by_number(facts: Make) -> None:
     assert set(found.values.filter("shown")["dimension"]) == {"served model"}
 
 
+def test_a_case_without_requests_is_compared_too(facts: Make) -> None:
+    some = facts(*({"layer": "model", "kind": "model.call", "request": f"r{n}", "at": n} for n in range(6)))
+    for here, there in ((some, facts()), (facts(), some), (facts(), facts())):
+        found = comparison(here, there)
+        assert (found.here, found.there) == (here.total, there.total)
+        assert found.measures.is_empty()
+        assert found.variants["here"].sum() == here.total
+        assert found.variants["there"].sum() == there.total
+
+
 def test_an_examination_measures_its_affected_set(facts: Make) -> None:
     rows = [one for n in range(40) for one in turn(f"r{n:02}", 10 * n, input_tokens=900 + n if n < 10 else 100 + n)]
     chosen = Affected(
