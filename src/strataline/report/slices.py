@@ -109,7 +109,7 @@ def _configuration(layer: str, pen: Pen, m: Material) -> list[str]:
         for one in value_counts(m, dimension).head(4).to_dicts():
             if one["affected"] or one["compared"]:
                 counts = [f"{one['affected']:,}", f"{one['compared']:,}", m.when(one["t"])]
-                values = [dimension, pen.code(one["value"]), *counts]
+                values = [pen.prose(dimension), pen.code(one["value"]), *counts]
                 lines.append(pen.row("OBS", values, events=[one["event_id"]]))
     head = ["setting", "value", "affected requests", "compared requests", "first recorded (UTC)", "mark"]
     rest = table(head, lines)
@@ -321,7 +321,7 @@ def contrast_text(pen: Pen, one: dict[str, Any]) -> list[str]:
         if on
     ]
     return [
-        one["dimension"],
+        pen.prose(one["dimension"]),
         pen.code(one["value"]),
         f"{one['affected_with']:,} of {one['affected_total']:,}",
         f"{one['baseline_with']:,} of {one['baseline_total']:,}",
