@@ -603,13 +603,6 @@ def test_a_folder_whose_name_is_a_pattern_is_that_folder(sample: Path, tmp_path:
     assert folder.export(odd, "jsonl", io.BytesIO()) == folder.export(sample, "jsonl", io.BytesIO())
 
 
-def test_which_needs_no_open_case(sample: Path) -> None:
-    case = Case.open(sample)
-    request = case.frames["requests"]["request"][0]
-    for name in ("3ae7c67d-9793-4783-aff1-3d25f838b0e6", "u_99706", request, request[:10], "nosuch"):
-        assert folder.which(sample, name) == case.which(name)
-
-
 def test_an_affected_set_is_exported_as_its_requests_are(sample: Path, tmp_path: Path) -> None:
     chosen = ("export", sample, "--to", "jsonl", "-o", tmp_path / "out.jsonl")
     found = CliRunner().invoke(main, [str(one) for one in (*chosen, "--affected", 'policy.outcome == "error"')])

@@ -163,7 +163,12 @@ class Case:
             One request for an id that names one; all requests of a session or user; none if nothing is tied to it.
         """
         requests = narrow(self.frames, "requests", ("request",))
-        return named(name, requests, lambda: self._carrying(name))
+        own = requests.filter(pl.col("request") == name)
+        if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
+            own = requests.filter(pl.col("request").str.starts_with(name))
+        if own.is_empty():
+            own = requests.filter(pl.col("request").is_in(self._carrying(name).drop_nulls().unique().implode()))
+        return own["request"].to_list()
 
     def _carrying(self, name: str) -> pl.Series:
         """The requests (null: none) of the events that carry `name`, or are called so; each event once or more.
@@ -830,22 +835,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get(KIND) != "case":
         raise CaseError("not a case: its manifest is of something else", path=str(folder / MANIFEST))
     return manifest
-
-
-def named(name: str, requests: pl.DataFrame, carrying: Callable[[], pl.Series]) -> list[str]:
-    """The requests that `name` means, as `Case.which` says.
-
-    Args:
-        name: any id.
-        requests: column ``request`` of ``requests``.
-        carrying: what gives the requests (null: none) of the events that carry `name` or are called so.
-    """
-    own = requests.filter(pl.col("request") == name)
-    if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
-        own = requests.filter(pl.col("request").str.starts_with(name))
-    if own.is_empty():
-        own = requests.filter(pl.col("request").is_in(carrying().drop_nulls().unique().implode()))
-    return own["request"].to_list()
 
 
 def carried(name: str, *, itself: bool = True) -> pl.Expr:
