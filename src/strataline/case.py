@@ -288,13 +288,17 @@ class Case:
             within: see `at`.
 
         Raises:
-            InputError: if the text holds no word, or no log has such a time.
+            InputError: if the text holds no word.
         """
         wanted = []
         if user is not None:
             wanted.append((pl.col("user") == user) | (pl.col("session") == user))
         if at is not None:
-            at = utc(at, "at")
+            try:
+                at = utc(at, "at")
+            except InputError:
+                # No table holds such a time: nothing is near it.
+                return EVENTS.empty()
             near = [(pl.col(name) - at).abs() <= within for name in ("corrected_time", "observed_time")]
             wanted.append(pl.any_horizontal(*(one.fill_null(value=False) for one in near)))
         found = only(self.frames, "events", pl.all_horizontal(wanted)) if wanted else self.frames["events"]
