@@ -474,6 +474,16 @@ def test_a_text_of_no_words_is_a_mistake(case: strataline.Case) -> None:
     for text in ("", "  \n"):
         with pytest.raises(strataline.InputError, match="empty"):
             case.find(text=text)
+    with pytest.raises(strataline.InputError, match="is no UTF-8"):
+        case.find(text="SAML \udcff")
+
+
+def test_what_no_log_has_as_a_time_is_a_mistake(case: strataline.Case) -> None:
+    for time in (datetime(1, 1, 1), datetime.fromisoformat("9999-12-31T23:00-05:00")):  # noqa: DTZ001 - as people write
+        with pytest.raises(strataline.InputError, match="signalled: no time that a log has"):
+            case.examine(checks=[], signalled=time)
+        with pytest.raises(strataline.InputError, match="mitigated: no time that a log has"):
+            case.examine(checks=[], mitigated=time)
 
 
 def test_events_are_found_by_user_session_and_moment(case: strataline.Case) -> None:
@@ -618,7 +628,8 @@ def test_a_window_wider_than_the_logs_leaves_nothing_out(
 
 
 def test_a_moment_that_nanoseconds_cannot_hold_is_near_nothing(case: strataline.Case) -> None:
-    assert case.find(at=datetime(9999, 12, 31, tzinfo=UTC)).is_empty()
+    for time in ("0001-01-01", "0001-01-01T00:00+05:00", "9999-12-31T00:00Z", "9999-12-31T23:00-05:00"):
+        assert case.find(at=datetime.fromisoformat(time)).is_empty()
 
 
 def test_a_case_of_an_empty_log_is_a_case(tmp_path: Path) -> None:
@@ -631,3 +642,17 @@ def test_a_case_of_an_empty_log_is_a_case(tmp_path: Path) -> None:
     assert opened.which("anything") == []
     assert opened.find(text="anything").is_empty()
     assert opened.summary()["first_time"] is None
+
+
+def test_tables_are_not_exchanged_under_what_was_computed_of_them(case: strataline.Case, folder: Path) -> None:
+    none = case.frames["events"].clear()
+    for one in (case, strataline.Case.open(folder)):
+        seen = one.examine().findings
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            one.frames["events"] = none  # type: ignore[index]
+        with pytest.raises(AttributeError, match="no setter"):
+            one.frames = {**one.frames, "events": none}  # type: ignore[misc]
+        other = strataline.Case({**one.frames, "events": none}, one.manifest, one.inputs)
+        assert one.frames["events"].height
+        assert_frame_equal(one.examine().findings, seen)
+        assert not other.examine().findings.equals(seen)

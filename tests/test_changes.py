@@ -234,6 +234,16 @@ def test_feeds(facts: Make) -> None:
     assert read_feed("", "empty.txt").is_empty()
 
 
+def test_what_may_stand_in_a_text_of_a_feed_ends_no_line() -> None:
+    key = "a\u2028b\x85c\x0bd"
+    found = read_feed('{"time": 1, "key": "a\u2028b\x85c"}\r\n', "a.jsonl")
+    assert rows(found, "key", "address") == [("a\u2028b\x85c", "a.jsonl:1")]
+    found = read_feed(f"2026-01-01T10:00:30Z 1a2b3c4 {key}\n2026-01-01T10:00:31Z 1a2b3c5 e", "log.txt")
+    assert rows(found, "key", "address") == [(key, "log.txt:1"), ("e", "log.txt:2")]
+    found = read_feed('{"time": 1, "key": "\\ud800", "old": 1}', "\udcff.jsonl")
+    assert rows(found, "key", "old", "address") == [("\\ud800", "1", "\\udcff.jsonl:1")]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
@@ -241,6 +251,12 @@ def test_feeds(facts: Make) -> None:
         ('{"time": 1}\n[1]', 2, "no JSON object"),
         ('{"name": "x"}', 1, "no time"),
         ('{"time": "noon"}', 1, "no time: 'noon'"),
+        # What programs write where there is no time; nanoseconds would make 1754 and 1816 of them.
+        ('{"time": "0001-01-01T00:00:00Z"}', 1, "no time: '0001-01-01T00:00:00Z'"),
+        ('{"time": "0001-01-01T00:00:00+05:00"}', 1, "no time: '0001"),
+        ("time,b\n9999-12-31,2", 2, "no time: '9999-12-31'"),
+        ('{"time": 10000000000}', 1, "no time: 10000000000"),
+        ('{"time": 1, "new": ' + "[" * 10**5 + "]" * 10**5 + "}", 1, "no JSON"),
         ("a,b\n1,2", 1, "no header with a time"),
         ("time,b\n1,2,3", 2, "3 cells"),
         ("2026-01-01T10:00:30Z 1a2b3c4 x\nx", 2, "no time, commit"),

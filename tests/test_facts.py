@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from strataline.examine import Facts
 
 Make = Callable[..., Facts]
+START = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
 
 def call(request: str | None = "r1", **more: Any) -> dict[str, Any]:
@@ -180,3 +182,46 @@ def test_no_calls_at_all(facts: Make) -> None:
     found = facts(said("ui", "ui.rendered", response_id="a")).responses
     assert found.is_empty()
     assert found.schema["delivered_"] == pl.Boolean
+
+
+def test_columns_are_those_of_the_table_without_redeliveries(facts: Make) -> None:
+    clocks: list[dict[str, Any]] = [
+        {"clock": "a", "slice": 0, "offset_ns": 0, "lower_ns": -1, "upper_ns": 3, "basis": "bounds"},
+        {"clock": "a", "slice": 1, "start_time": at(100), "offset_ns": 0, "lower_ns": None, "basis": "bounds"},
+        {"clock": "b", "slice": 0, "start_time": at(50), "offset_ns": 1, "lower_ns": 1, "upper_ns": 6, "basis": "x"},
+        {"clock": "r", "slice": 0, "offset_ns": 0, "basis": "reference"},
+    ]
+    made = facts(
+        {"layer": "model", "kind": "k", "clock": "a", "at": 1, "request": "q", "attributes": {"rate": "1"}},
+        {"layer": "model", "kind": "k", "clock": "a", "at": 100, "format": "f"},
+        {"layer": "ui", "kind": "k", "clock": "b", "at": 10, "request": "q", "link_method": "window"},
+        {"layer": "policy", "kind": "k", "clock": "r", "at": 2, "verdict": "block", "request": "q"},
+        {"layer": "ui", "kind": "u", "clock": None, "at": 3, "attributes": {"rate": "2"}, "format": "g"},
+        {"layer": "ui", "kind": "u", "clock": "r", "format": "g"},
+        links=[{"from_event": "e3", "to_event": "e0", "relation": "redelivery_of"}],
+        clocks=clocks,
+    )
+    doubts = {"e0": 3, "e1": None, "e2": 5, "e4": None, "e5": None}
+    assert dict(made.look("event_id", "doubt").iter_rows()) == doubts
+    assert made.look("event_id", "sure").rows() == [("e0", T), ("e1", None), ("e2", F), ("e4", None), ("e5", None)]
+    assert made.loose.to_list() == ["e2"]
+    # A layer of which nothing but redeliveries is there is none, and is not stated.
+    assert made.of("policy", columns=("event_id", "verdict")).shape == (0, 2)
+    assert not made.has("policy.verdict")
+    assert made.states("policy", "verdict")
+    assert made.of("ui", "u", columns=("event_id", "verdict", "doubt")).rows() == [
+        ("e4", None, None),
+        ("e5", None, None),
+    ]
+    assert made.of("ui", columns=("verdict",)).rows() == [(None,)] * 3
+    assert made.named(pl.Series(["e3", "e2", None, "e0", "no"]), "t").get_column("event_id").to_list() == ["e0", "e2"]
+    assert made.addresses(pl.Series(["e3"])) == {"e3": "a.jsonl:4"}
+    # The formats g and null write it.
+    assert made.stating(["rate"], "event_id")["event_id"].to_list() == ["e0", "e2", "e4", "e5"]
+    assert made.stating(["none"], "event_id").is_empty()
+    for layer in ("model", "ui", "policy", "change"):
+        assert made.of(layer).equals(made.events.filter(pl.col("layer") == layer))
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)

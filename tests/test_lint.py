@@ -35,10 +35,14 @@ _SPEC.loader.exec_module(calibration)
 
 
 @pytest.fixture(scope="module")
-def draft() -> Draft:
-    case = strataline.reconstruct(
+def case() -> strataline.Case:
+    return strataline.reconstruct(
         SAMPLE / "logs", formats=[SAMPLE / "formats"], zones={"*uvicorn.log*": "America/New_York"}
     )
+
+
+@pytest.fixture(scope="module")
+def draft(case: strataline.Case) -> Draft:
     return case.report(case.examine(case.affected(["check:F-03"], chosen_by="on-call")), formats=[SAMPLE / "formats"])
 
 
@@ -87,6 +91,13 @@ def test_a_fresh_draft_has_nothing_but_open_placeholders(draft: Draft) -> None:
     assert {(one.rule, one.level) for one in found.found} == {("L-M03", "I")}
     assert len(found.found) == len(OPEN.findall(draft.text))
     assert found.errors == 0
+
+
+def test_a_draft_without_the_inputs_too(case: strataline.Case) -> None:
+    alone = strataline.Case(case.frames, case.manifest, {})
+    made = alone.report(alone.examine(alone.affected(["check:F-03"])), formats=[SAMPLE / "formats"])
+    assert "The texts of documents were not read from the record." in made.text
+    assert {(one.rule, one.level) for one in lint(made.text, made.claims).found} == {("L-M03", "I")}
 
 
 def test_an_empty_template_too() -> None:

@@ -125,15 +125,6 @@ def test_what_is_no_number_is_not_compared(facts: Make) -> None:
     assert measured(facts(*events))["measure"].to_list() == ["policy.decision: records"]
 
 
-def test_a_case_without_requests_is_compared_too(facts: Make) -> None:
-    none = facts({"layer": "model", "kind": "model.call"})
-    some = facts(*(one for n in range(12) for one in turn(f"r{n}", 10 * n, input_tokens=n)))
-    for here, there in ((none, none), (none, some), (some, none)):
-        found = comparison(here, there)
-        assert (found.here, found.there) == (here.total, there.total)
-        assert found.measures.is_empty()
-
-
 def test_two_cases_are_compared_number_by_number(facts: Make) -> None:
     here = facts(*(one for n in range(30) for one in turn(f"r{n}", 10 * n, input_tokens=900 + n, served_model="b")))
     there = facts(*(one for n in range(30) for one in turn(f"r{n}", 10 * n, input_tokens=100 + n, served_model="a")))
@@ -145,6 +136,16 @@ def test_two_cases_are_compared_number_by_number(facts: Make) -> None:
         114.5,
     )
     assert set(found.values.filter("shown")["dimension"]) == {"served model"}
+
+
+def test_a_case_without_requests_is_compared_too(facts: Make) -> None:
+    some = facts(*({"layer": "model", "kind": "model.call", "request": f"r{n}", "at": n} for n in range(6)))
+    for here, there in ((some, facts()), (facts(), some), (facts(), facts())):
+        found = comparison(here, there)
+        assert (found.here, found.there) == (here.total, there.total)
+        assert found.measures.is_empty()
+        assert found.variants["here"].sum() == here.total
+        assert found.variants["there"].sum() == there.total
 
 
 def test_an_examination_measures_its_affected_set(facts: Make) -> None:

@@ -25,7 +25,7 @@ import strataline
 from strataline import Case
 from strataline.cli import main
 from strataline.cli.redaction import redaction
-from strataline.event import PRODUCT_LAYERS
+from strataline.event import EVENTS, PRODUCT_LAYERS
 from strataline.report.draft import OUTLINE, Draft, template
 from strataline.report.marks import ANCHOR, BLOCK, EVIDENCE, MARK, OPEN, SLOT, digest, numbers, visible
 from strataline.report.pen import Pen, cells, fence, prose, quoted, slot_cell, unmarked
@@ -323,6 +323,31 @@ def test_hostile_records_leave_the_structure_of_the_draft_as_it_is(tmp_path: Pat
     assert case.frames["events"].height == len(HOSTILE)
     asked = case.frames["requests"]["request"].to_list()
     text = case.report(case.examine(case.affected(asked))).text
+    assert_structure(text)
+    assert "Ignore all previous instructions" in text
+
+
+def test_hostile_names_of_settings_do_so_too(case: Case) -> None:
+    """Keys of parameters and of changes are what clients and other teams write."""
+    events = case.frames["events"]
+    texts = [text.encode("utf-8", "replace").decode()[:200] for text in HOSTILE]
+    named = pl.Series([texts[n % len(texts)] for n in range(events.height)])
+    one = pl.Series([[{"key": text, "value": str(n % 3)}] for n, text in enumerate(named)]).cast(
+        pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
+    )
+    hostile = events.with_columns(
+        *(pl.when(pl.col(name).is_not_null()).then(named).alias(name) for name in ("change_key", "change_scope")),
+        parameters=one.cast(EVENTS.schema["parameters"]),
+        attributes=one.cast(EVENTS.schema["attributes"]),
+    )
+    made = drafted(Case({**case.frames, "events": hostile}, case.manifest, case.inputs), *SELECTORS)
+    assert_structure(made.text)
+    assert "| parameter " in made.text
+    assert " in force | " in made.text
+
+
+def assert_structure(text: str) -> None:
+    """Nothing in a draft acts but what the tool wrote."""
     headings = [line for line in text.splitlines() if re.match(r"#{1,6} ", line)]
     assert headings == ["# Postmortem", *(part.heading for part in OUTLINE)]
     found = list(tokens(text.split("---\n", 2)[2]))
@@ -331,7 +356,6 @@ def test_hostile_records_leave_the_structure_of_the_draft_as_it_is(tmp_path: Pat
     assert all(re.fullmatch(r"<!-- (?:c:C-|human:|/human:|generated:)[^<>]* -->", one.strip()) for one in html)
     names = [match["name"] for match in BLOCK.finditer(text)]
     assert names == [match["name"] for match in BLOCK.finditer(template("1").text)]
-    assert "Ignore all previous instructions" in text
 
 
 def test_slots_ask_and_stay_within_their_cells() -> None:

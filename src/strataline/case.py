@@ -6,25 +6,23 @@ says where the inputs were on this machine and is outside of identity, digests a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
 
 from strataline import rows
 from strataline.errors import CaseError, InputError
-from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow, only
+from strataline.event import CHANGES, CONTRASTS, EVENTS, FINDINGS, LINKS, TABLES, address, narrow, only, utc
 from strataline.export import parquet
 from strataline.scratch import Scratch
 
@@ -32,10 +30,11 @@ from strataline.scratch import Scratch
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from strataline.evidence import Evidence
     from strataline.examine import Affected, Check, Examined, Facts, Texts
     from strataline.export import notebook
     from strataline.export.targets import Exported
-    from strataline.read import Input, Options, Source
+    from strataline.read import Input
     from strataline.report.draft import Draft, Redaction
     from strataline.texts import Reader
 
@@ -85,19 +84,29 @@ class Case:
         *,
         scratch: Scratch | None = None,
     ) -> None:
-        self.frames = frames if isinstance(frames, parquet.Stored) else dict(frames)
+        self._frames = frames if isinstance(frames, parquet.Stored) else dict(frames)
         self.manifest = dict(manifest)
         self._inputs = inputs
         self._covered = covered
-        self._compared: dict[str, bool] = {}
         self._last: Facts | None = None
         self._looked_for: dict[str, pl.Series] = {}
         self._scratch = scratch
 
+    @property
+    def frames(self) -> Mapping[str, pl.DataFrame]:
+        """Table name → frame, to be read: what was computed of the tables is kept. Other tables make another case."""
+        return self._frames if isinstance(self._frames, parquet.Stored) else MappingProxyType(self._frames)
+
     @cached_property
+    def _evidence(self) -> Evidence:
+        from strataline.evidence import Evidence
+
+        return Evidence(self._frames, self.manifest, self._inputs)
+
+    @property
     def inputs(self) -> dict[str, Input]:
         """Source → where it lies on this machine."""
-        return dict(self._inputs() if callable(self._inputs) else self._inputs)
+        return self._evidence.inputs
 
     @cached_property
     def events(self) -> pa.Table:
@@ -154,7 +163,12 @@ class Case:
             One request for an id that names one; all requests of a session or user; none if nothing is tied to it.
         """
         requests = narrow(self.frames, "requests", ("request",))
-        return named(name, requests, lambda: self._carrying(name))
+        own = requests.filter(pl.col("request") == name)
+        if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
+            own = requests.filter(pl.col("request").str.starts_with(name))
+        if own.is_empty():
+            own = requests.filter(pl.col("request").is_in(self._carrying(name).drop_nulls().unique().implode()))
+        return own["request"].to_list()
 
     def _carrying(self, name: str) -> pl.Series:
         """The requests (null: none) of the events that carry `name`, or are called so; each event once or more.
@@ -272,77 +286,25 @@ class Case:
             user: user or session.
             at: a moment (UTC); events within `within` of it, by corrected or observed time.
             within: see `at`.
+
+        Raises:
+            InputError: if the text holds no word.
         """
         wanted = []
         if user is not None:
             wanted.append((pl.col("user") == user) | (pl.col("session") == user))
         if at is not None:
-            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            try:
+                at = utc(at, "at")
+            except InputError:
+                # No table holds such a time: nothing is near it.
+                return EVENTS.empty()
             near = [(pl.col(name) - at).abs() <= within for name in ("corrected_time", "observed_time")]
             wanted.append(pl.any_horizontal(*(one.fill_null(value=False) for one in near)))
         found = only(self.frames, "events", pl.all_horizontal(wanted)) if wanted else self.frames["events"]
         if text is not None:
-            found = self._holding(found, text)
+            found = self._evidence.holding(found, text)
         return found
-
-    def _holding(self, events: pl.DataFrame, text: str) -> pl.DataFrame:
-        pattern = re.compile(_search_pattern(text), re.IGNORECASE)
-        places: list[tuple[str, int]] = []
-        records: list[tuple[str, int, str]] = []
-        sources = set(events["source"].unique())
-        for top in sorted({self._above(source)[-1] for source in sources} - set(self.gone)):
-            for source in self._read_again(top):
-                name = source.one.source
-                for batch in source.batches if name in sources else ():
-                    for offset, record, raw in batch.records.select("offset", "text", "raw").iter_rows():
-                        if record is None:
-                            continue
-                        if raw:
-                            places += [(name, offset + hit.start()) for hit in pattern.finditer(record)]
-                        elif pattern.search(record):
-                            # What was unpacked has no place of its own: it is told by its text.
-                            records.append((name, offset, hashlib.blake2b(record, digest_size=16).hexdigest()))
-        hit = pl.Series([False] * events.height, dtype=pl.Boolean)
-        shallow = "(?i)" + r"\s+".join(re.escape(word) for word in text.split())
-        for name in ("input_excerpt", "output_excerpt"):
-            hit = hit | events[name].str.contains(shallow).fill_null(value=False)
-        if records:
-            schema = {"source": pl.String, "offset": pl.Int64, "record_hash": pl.String}
-            told = pl.DataFrame(records, schema=schema, orient="row").with_columns(deep=pl.lit(value=True)).unique()
-            known = told.join(events, on=list(schema), how="semi")
-            # A record that a second reading saved has another text than it lies there.
-            saved = told.join(events, on=list(schema), how="anti").select("source", "offset", "deep").unique()
-            for found, keys in ((known, list(schema)), (saved, ["source", "offset"])):
-                deep = events.join(found, on=keys, how="left", maintain_order="left")["deep"]
-                hit = hit | deep.fill_null(value=False)
-        if places:
-            rows = pl.DataFrame(places, schema={"source": pl.String, "hit": pl.Int64}, orient="row")
-            own = pl.struct("offset", "length")
-            pieces = pl.when(pl.col("parts").is_null()).then(pl.concat_list(own)).otherwise("parts")
-            pieces_of = (
-                events.select("source", pl.col("offset").alias("of"), pieces=pieces)
-                .unique()
-                .explode("pieces")
-                .unnest("pieces")
-                .sort("offset")
-            )
-            # The record that begins last before a hit is the one that holds it, if any does.
-            inside = rows.sort("hit").join_asof(
-                pieces_of, left_on="hit", right_on="offset", by="source", check_sortedness=False
-            )
-            inside = inside.filter(pl.col("hit") < pl.col("offset") + pl.col("length"))
-            deep = (
-                events.select("source", "offset")
-                .join(
-                    inside.select("source", offset="of", deep=pl.lit(value=True)).unique(),
-                    on=["source", "offset"],
-                    how="left",
-                    maintain_order="left",
-                )["deep"]
-                .fill_null(value=False)
-            )
-            hit = hit | deep
-        return events.filter(hit)
 
     def evidence(self, rows: pl.DataFrame) -> list[bytes | None]:
         """The bytes of each record, read from its input; null where the input is not at hand.
@@ -353,100 +315,16 @@ class Case:
         Raises:
             InputError: if an input is not what it was.
         """
-        from strataline.read import at, rows_at
-
-        found: list[bytes | None] = [None] * rows.height
-        numbered = rows.with_row_index("i")
-        for source in rows["source"].unique().sort().to_list():
-            name = self._above(source)[-1]
-            one, top = self.at_hand(source), self.at_hand(name)
-            if one is None or top is None:
-                continue
-            if self._changed(name):
-                hint = "strataline verify names what changed; --inputs DIR says where the inputs are as they were"
-                raise InputError("its content is not what was read", path=name, hint=hint)
-            here = numbered.filter(pl.col("source") == source)
-            in_table = here.filter(pl.col("line").is_null())
-            if in_table.height:
-                texts = rows_at(top, source, in_table["offset"].to_list(), self._reading)
-                for i, text in zip(in_table["i"], texts, strict=True):
-                    found[i] = text
-            of_bytes = here.filter(pl.col("line").is_not_null()).select("i", "offset", "length", "parts").rows()
-            places = [
-                [(part["offset"], part["length"]) for part in parts] if parts else [(offset, length)]
-                for _, offset, length, parts in of_bytes
-            ]
-            pieces = iter(at(one, [place for record in places for place in record], self._reading) if places else [])
-            for (i, *_), record in zip(of_bytes, places, strict=True):
-                found[i] = b"".join(next(pieces) for _ in record)
-        return found
-
-    def _above(self, source: str) -> list[str]:
-        """The source, and what it lies in up to the file."""
-        found = [source]
-        while (above := self._within.get(found[-1])) is not None:
-            found.append(above)
-        return found
-
-    @cached_property
-    def _within(self) -> dict[str, str]:
-        known = self.frames["sources"].select("source", "within").drop_nulls()
-        return dict(known.iter_rows())
+        return self._evidence.records(rows)
 
     def at_hand(self, source: str) -> Input | None:
         """Where to read `source`; null if its file is not at hand."""
-        way = self._above(source)
-        top = self.inputs.get(way[-1])
-        if top is None or (top.path is not None and not top.path.is_file()):
-            return None
-        inside = [name[len(above) + 1 :] for name, above in pairwise(way)]
-        return replace(top, source=source, inside=tuple(reversed(inside)))
+        return self._evidence.at_hand(source)
 
-    @cached_property
+    @property
     def gone(self) -> list[str]:
         """The files of which nothing can be read again: not at hand, or not what was read."""
-        return [
-            name
-            for name in sorted(self.inputs)
-            if name in self._digests and (self.at_hand(name) is None or self._changed(name))
-        ]
-
-    def _changed(self, name: str) -> bool:
-        """Whether the content of a file that is at hand is not what was read, or cannot be read now; asked once."""
-        if name not in self._compared:
-            one, digest = self.at_hand(name), self._digests.get(name)
-            try:
-                self._compared[name] = one is not None and digest is not None and _digest_of(one.open()) != digest
-            except OSError:
-                self._compared[name] = True
-        return self._compared[name]
-
-    @cached_property
-    def _digests(self) -> dict[str, str]:
-        """SHA-256 of each file, as it was read."""
-        files = self.frames["sources"].filter(pl.col("within").is_null())
-        return dict(files.select("source", "digest").drop_nulls().iter_rows())
-
-    def _read_again(self, name: str) -> Iterator[Source]:
-        from strataline.read import read
-
-        one = self.at_hand(name)
-        return iter(()) if one is None else read(one, self._reading)
-
-    @cached_property
-    def _reading(self) -> Options:
-        """How the inputs were read: nothing of it is told anew."""
-        from strataline.read import Options
-
-        sources = {row["source"]: row for row in self.frames["sources"].iter_rows(named=True)}
-        options = Options(max_record=self.manifest["options"]["max_record"])
-        expand = self.manifest["options"]["max_expand"]
-        return replace(
-            options,
-            limits=replace(options.limits, max_expand=expand),
-            encoding=lambda source: sources.get(source, {}).get("encoding"),
-            wrappers=lambda source: sources.get(source, {}).get("envelopes") or (),
-        )
+        return self._evidence.gone
 
     def markdown(self, limit: int | None = LIMIT, requests: Sequence[str] | None = None) -> str:
         """The timeline as Markdown: what was read, coverage, then up to `limit` requests.
@@ -625,6 +503,8 @@ class Case:
         return target
 
     def _fill(self, folder: Path, limit: int) -> None:
+        from strataline.evidence import digest
+
         digests = {}
         for table in TABLES:
             file = folder / f"{table.name}.parquet"
@@ -632,9 +512,9 @@ class Case:
                 self.frames.write(table, file)
             else:
                 parquet.write(table, self.frames[table.name], file)
-            digests[file.name] = _digest(file)
+            digests[file.name] = digest(file.open("rb"))
         (folder / TIMELINE).write_text(self.markdown(limit), encoding="utf-8")
-        digests[TIMELINE] = _digest(folder / TIMELINE)
+        digests[TIMELINE] = digest((folder / TIMELINE).open("rb"))
         manifest = {**self.manifest, "files": digests}
         (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
         places = {source: one.place for source, one in sorted(self.inputs.items())}
@@ -666,31 +546,19 @@ class Case:
         Returns:
             What does not agree, as sentences; nothing if all does.
         """
+        from strataline.evidence import digest
+
         digests = self.manifest.get("files")
         digests = digests if isinstance(digests, dict) else {}
         written = {TIMELINE, *(f"{table.name}.parquet" for table in TABLES)}
         wrong = [f"{name}: the manifest has no digest of it" for name in sorted(written - set(digests))]
-        for name, digest in sorted(digests.items()):
+        for name, known in sorted(digests.items()):
             file = Path(folder) / name
             if not file.is_file():
                 wrong.append(f"{name}: is not there")
-            elif _digest(file) != digest:
+            elif digest(file.open("rb")) != known:
                 wrong.append(f"{name}: its content is not what was written")
-        # The digest of a file covers what lies in it.
-        files = self.frames["sources"].filter(pl.col("within").is_null())
-        for source, digest in files.select("source", "digest").iter_rows():
-            one = self.at_hand(source)
-            try:
-                found = None if one is None else _digest_of(one.open())
-            except OSError:
-                found = None
-            if digest is None:
-                continue  # it could not be read then: there is nothing to compare
-            if found is None:
-                wrong.append(f"input {source}: is not at hand, so it could not be verified")
-            elif found != digest:
-                wrong.append(f"input {source}: its content is not what was read")
-        return wrong + self._uncounted()
+        return wrong + self._evidence.verify() + self._uncounted()
 
     def _uncounted(self) -> list[str]:
         """Where records or bytes do not add up."""
@@ -753,7 +621,7 @@ class Case:
 
         texts = self._reader(formats) if content else None
         if self._last is None:
-            return Facts(self.frames, affected, declared or {}, texts)
+            return Facts(self._frames, affected, declared or {}, texts)
         return self._last.about(affected, declared or {}, texts)
 
     def examine(
@@ -781,7 +649,7 @@ class Case:
             formats: see `texts`.
 
         Raises:
-            InputError: if a feed cannot be read.
+            InputError: if a feed cannot be read, or no log has such a time.
             FormatError: if a format cannot be loaded.
         """
         from strataline.examine import CHECKS, examine
@@ -791,7 +659,11 @@ class Case:
         facts = self.facts(affected, declared, content=content, formats=formats)
         self._last = facts
         return examine(
-            facts, CHECKS if checks is None else checks, feed=read_, signalled=signalled, mitigated=mitigated
+            facts,
+            CHECKS if checks is None else checks,
+            feed=read_,
+            signalled=None if signalled is None else utc(signalled, "signalled"),
+            mitigated=None if mitigated is None else utc(mitigated, "mitigated"),
         )
 
     def report(
@@ -828,29 +700,18 @@ class Case:
         folders = list(formats)
         material = Material(
             examined=found,
-            frames=self.frames,
+            frames=self._frames,
             look=facts.look,
             values=facts.once(dimensions.dimensions),
             coverage=self._coverage(),
             version=self.manifest["version"],
             texts=lambda event_ids: self.texts(event_ids, folders),
-            records=self._records_at_hand,
+            records=self._evidence.records_at_hand,
             gone=self.gone,
             options=list(options),
             content=content,
         )
         return draft(material, redaction, earlier)
-
-    def _records_at_hand(self, rows: pl.DataFrame) -> list[bytes | None]:
-        """As `evidence`; null too where an input is not what was read."""
-        gone = set(self.gone)
-        sources = rows["source"].unique().to_list()
-        fine = [source for source in sources if self._above(source)[-1] not in gone]
-        here = rows.with_row_index("i").filter(pl.col("source").is_in(fine))
-        found: list[bytes | None] = [None] * rows.height
-        for i, record in zip(here["i"], self.evidence(here.drop("i")), strict=True):
-            found[i] = record
-        return found
 
     def texts(self, event_ids: Iterable[str], formats: Iterable[str | os.PathLike[str]] = ()) -> dict[str, Texts]:
         """The whole texts of events, read from their records.
@@ -871,16 +732,9 @@ class Case:
         return self._reader(formats)(event_ids)
 
     def _reader(self, formats: Iterable[str | os.PathLike[str]]) -> Reader:
-        from strataline.texts import Inputs, Reader
+        from strataline.texts import Reader
 
-        ways = Inputs(lambda source: self._above(source)[-1], self._why_not, self._read_again)
-        return Reader(self.frames, self.manifest, ways, [Path(folder) for folder in formats])
-
-    def _why_not(self, name: str) -> str | None:
-        """Why a file cannot be read again; null if it can."""
-        if self.at_hand(name) is None:
-            return "its input is not at hand (--inputs DIR)"
-        return "its input is not what was read" if self._changed(name) else None
+        return Reader(self._frames, self.manifest, self._evidence, [Path(folder) for folder in formats])
 
     def runnable(
         self, checks: Iterable[Check] | None = None, declared: Mapping[str, object] | None = None
@@ -946,13 +800,13 @@ class Case:
         """
         from strataline.examine import Facts, changes
 
-        return CHANGES.to_arrow(changes.changes(Facts(self.frames), None if feed is None else _feed(Path(feed))))
+        return CHANGES.to_arrow(changes.changes(Facts(self._frames), None if feed is None else _feed(Path(feed))))
 
     def contrasts(self, chosen: Affected) -> pa.Table:
         """What affected requests have more or less often than those they are compared with (`event.CONTRASTS`)."""
         from strataline.examine import Facts, dimensions
 
-        return CONTRASTS.to_arrow(dimensions.contrasts(Facts(self.frames, chosen)))
+        return CONTRASTS.to_arrow(dimensions.contrasts(Facts(self._frames, chosen)))
 
     def clock_offsets(self) -> dict[str, Any]:
         """How far each clock is ahead of the reference, as plain numbers and texts (``strataline clocks --json``)."""
@@ -989,22 +843,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get(KIND) != "case":
         raise CaseError("not a case: its manifest is of something else", path=str(folder / MANIFEST))
     return manifest
-
-
-def named(name: str, requests: pl.DataFrame, carrying: Callable[[], pl.Series]) -> list[str]:
-    """The requests that `name` means, as `Case.which` says.
-
-    Args:
-        name: any id.
-        requests: column ``request`` of ``requests``.
-        carrying: what gives the requests (null: none) of the events that carry `name` or are called so.
-    """
-    own = requests.filter(pl.col("request") == name)
-    if own.is_empty() and re.fullmatch(r"[0-9a-f]{8,31}", name):
-        own = requests.filter(pl.col("request").str.starts_with(name))
-    if own.is_empty():
-        own = requests.filter(pl.col("request").is_in(carrying().drop_nulls().unique().implode()))
-    return own["request"].to_list()
 
 
 def carried(name: str, *, itself: bool = True) -> pl.Expr:
@@ -1068,19 +906,6 @@ def refuse_to_replace(target: Path, *, overwrite: bool) -> None:
         raise CaseError("something is there already", path=str(target), hint=hint)
 
 
-def _digest(path: Path) -> str:
-    return _digest_of(path.open("rb"))
-
-
-def _digest_of(file: BinaryIO) -> str:
-    """SHA-256 of what is left of `file`, which is closed."""
-    digest = hashlib.sha256()
-    with file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()
-
-
 def _feed(path: Path) -> pl.DataFrame:
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -1124,20 +949,3 @@ def _spelled(value: pl.Expr, name: str) -> pl.Expr:
     # Of most values the first character tells.
     spelling = r"(?i)^\s*(?:0x)?" + "".join(f"-*{digit}" for digit in plain) + r"-*\s*$"
     return same | value.str.contains(spelling)
-
-
-def _search_pattern(text: str) -> bytes:
-    """The words of `text` as they may stand in a raw record: in UTF-8, or escaped once or twice as JSON does."""
-    words = []
-    for word in text.split():
-        spellings: list[str] = []
-        # Bytes know no letter case beyond ASCII.
-        for spelled in dict.fromkeys((word, word.lower(), word.upper(), word.title())):
-            spellings.append(spelled)
-            for ascii_only in (True, False):
-                once = json.dumps(spelled, ensure_ascii=ascii_only)[1:-1]
-                spellings += [once, json.dumps(once, ensure_ascii=ascii_only)[1:-1]]
-        words.append("(?:" + "|".join(re.escape(one) for one in dict.fromkeys(spellings)) + ")")
-    if not words:
-        raise InputError("the text to find is empty")
-    return r"(?:\s|\\+[nrt])+".join(words).encode()

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import polars as pl
+
+from strataline.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -232,6 +235,17 @@ def only(
         return tables.only(name, wanted, columns)
     found = tables[name].filter(wanted)
     return found if columns is None else found.select(columns)
+
+
+def utc(time: datetime, what: str) -> datetime:
+    """`time` in UTC, as it is where it names no zone.
+
+    Raises:
+        InputError: if `TIME` cannot hold it (nanoseconds reach from 1677 to 2262); the message begins with `what`.
+    """
+    if not 1678 <= time.year <= 2261:
+        raise InputError(f"{what}: no time that a log has: {time}", hint="years from 1678 to 2261")
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def address() -> pl.Expr:

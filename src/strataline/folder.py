@@ -1,4 +1,4 @@
-"""A case as it lies in its folder, used without holding all of it in memory: export, queries, and what an id names."""
+"""A case as it lies in its folder, used without holding all of it in memory: export and queries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from strataline.case import MANIFEST, Case, carried, named, read_manifest
+from strataline.case import MANIFEST, Case, read_manifest
 from strataline.errors import CaseError, InputError
 from strataline.event import TABLES
 from strataline.export import query as answers, redacted
@@ -24,21 +24,6 @@ from strataline.export.targets import TARGETS, Exported, export as export_tables
 
 FORMATS = (*TARGETS, "markdown")
 """What a case can be exported to."""
-
-
-def which(case: str | os.PathLike[str], name: str) -> list[str]:
-    """The requests that `name` means, as `Case.which`.
-
-    Raises:
-        CaseError: if the folder is no case, or its tables cannot be read.
-    """
-    files = _files(Path(case), ("requests", "events"))
-    try:
-        requests = pl.read_parquet(files["requests"], columns=["request"])
-        events = pl.scan_parquet(files["events"]).filter(carried(name)).select("request")
-        return named(name, requests, lambda: events.collect(engine="streaming")["request"])
-    except pl.exceptions.PolarsError as problem:
-        raise CaseError(f"cannot read the tables: {problem}", path=str(case)) from problem
 
 
 def export(

@@ -226,7 +226,9 @@ def reconstruct(
         "max_expand": max_expand,
     }
     manifest = _manifest(frames["sources"], sizes, options, digests(folders))
-    return Case(tables, manifest, {one.source: one for one in found.inputs}, covered, scratch=room)
+    return Case(
+        tables, manifest, {one.source: one for one in found.inputs}, covered, scratch=room if room.made else None
+    )
 
 
 def _tables(frames: Mapping[str, pl.DataFrame], made: Correlated, room: Scratch | None) -> Mapping[str, pl.DataFrame]:

@@ -33,6 +33,11 @@ class Scratch:
         self._making = Lock()
         self._folder: Path | None = None
 
+    @property
+    def made(self) -> bool:
+        """Whether anybody has asked for the folder."""
+        return self._folder is not None
+
     def __call__(self) -> Path:
         """The folder.
 

@@ -7,8 +7,7 @@ text counts as the event's where its hash is the one that the case holds; where 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from strataline.event import only
+from strataline.evidence import Evidence
 from strataline.examine import Texts
 from strataline.parse import Kernel, Marks, Plan, catalogue, digests, parse_source
 from strataline.read import Source
@@ -34,28 +34,13 @@ _DEEPEST = 40
 _KEYS = ["offset", "item", "index"]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """How a case reaches its inputs.
-
-    Args:
-        top: source → the file that it lies in.
-        why_not: file → why it cannot be read again, as a clause; null if it can.
-        again: file → what lies in it, read as it was read.
-    """
-
-    top: Callable[[str], str]
-    why_not: Callable[[str], str | None]
-    again: Callable[[str], Iterator[Source]]
-
-
 class Reader:
     """Reads the texts of events.
 
     Args:
         frames: the tables of the case.
         manifest: its manifest: which formats it was made with, and which the caller forced.
-        inputs: how to reach its inputs.
+        evidence: the way to its inputs.
         formats: folders of formats that are not shipped; loading a format runs its file.
 
     Raises:
@@ -66,12 +51,12 @@ class Reader:
         self,
         frames: Mapping[str, pl.DataFrame],
         manifest: Mapping[str, Any],
-        inputs: Inputs,
+        evidence: Evidence,
         formats: Iterable[Path] = (),
     ) -> None:
         folders = list(formats)
         self._frames = frames
-        self._inputs = inputs
+        self._evidence = evidence
         self._known = catalogue(folders)
         self._forced: Mapping[str, str] = (manifest.get("options") or {}).get("force") or {}
         # What was drafted from the records has no file, and is drafted again.
@@ -107,7 +92,7 @@ class Reader:
         beyond = f"left out: {MOST_CHARACTERS:,} characters are read at once"
         found |= {name: Texts(missing=beyond) for name in events.filter(~pl.col("within"))["event_id"]}
         events = events.filter("within")
-        tops = {source: self._inputs.top(source) for source in events["source"].unique().sort()}
+        tops = {source: self._evidence.file_of(source) for source in events["source"].unique().sort()}
         for top in sorted(set(tops.values())):
             here = events.filter(pl.col("source").is_in([source for source, one in tops.items() if one == top]))
             found |= self._of_file(top, here)
@@ -115,7 +100,7 @@ class Reader:
         return known | {name: Texts(missing="no such event") for name in wanted["event_id"] if name not in known}
 
     def _of_file(self, top: str, events: pl.DataFrame) -> dict[str, Texts]:
-        why = self._inputs.why_not(top)
+        why = self._evidence.why_not(top)
         if why is not None:
             return {name: Texts(missing=why) for name in events["event_id"]}
         found: dict[str, Texts] = {}
@@ -125,7 +110,7 @@ class Reader:
         parts = {str(source): part for (source,), part in left.group_by("source", maintain_order=True)}
         if not parts:
             return found
-        for source in self._inputs.again(top):
+        for source in self._evidence.again(top):
             part = parts.pop(source.one.source, None)
             if part is None:
                 # What lies beside it in an archive is passed over; its bytes go by.

@@ -87,7 +87,8 @@ def export(
 
     requests: list[str] | None = None
     if ids:
-        found = {name: folder.which(case, name) for name in ids}
+        opened = Case.open(case)
+        found = {name: opened.which(name) for name in ids}
         for name, meant in found.items():
             if not meant:
                 raise CaseError(f"no request is known by {name!r}", hint="strataline show CASE ID, or strataline find")

@@ -128,6 +128,8 @@ def _united(facts: Facts, selectors: Iterable[str], which: Names, ways: Mapping[
     ids: list[str] = []
     parts: list[pl.Series] = []
     for selector in selectors:
+        if any("\ud800" <= char <= "\udfff" for char in selector):
+            raise InputError(f"the selector {selector!r} is no UTF-8")
         prefix, colon, rest = selector.partition(":")
         if not selector.strip() or (colon and prefix in ("id", "where", "time", "sql", *ways) and not rest.strip()):
             raise InputError(

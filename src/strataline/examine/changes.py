@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from strataline.errors import InputError
-from strataline.event import CHANGES, PRODUCT_LAYERS, TIME, address
+from strataline.event import CHANGES, PRODUCT_LAYERS, TIME, address, utc
 from strataline.examine.facts import Facts
 
 ABSENT = 1e-4
@@ -496,7 +496,8 @@ def read_feed(text: str, name: str) -> pl.DataFrame:
     Raises:
         InputError: with file and line, if a line states no time or cannot be read.
     """
-    lines = text.removeprefix("\ufeff").splitlines()
+    # Not `splitlines`: what else it takes for the end of a line may stand in a text.
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
     begin = next((line for line in lines if line.strip()), "")
     if begin.lstrip().startswith("{"):
         rows: Iterable[tuple[int, Mapping[str, object]]] = _json_rows(lines, name)
@@ -520,7 +521,7 @@ def _json_rows(lines: list[str], name: str) -> Iterable[tuple[int, Mapping[str, 
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"no JSON: {error}", path=name, line=number) from None
         if not isinstance(row, dict):
             raise InputError("no JSON object", path=name, line=number)
@@ -573,7 +574,8 @@ def _change(row: Mapping[str, object], name: str, line: int) -> dict[str, object
             value = row.get(key)
             if key not in taken and value not in (None, ""):
                 taken.add(key)
-                return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+                said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+                return _utf8(said)
         return None
 
     return {
@@ -589,20 +591,24 @@ def _change(row: Mapping[str, object], name: str, line: int) -> dict[str, object
         "basis": "feed",
         "status": "OBS",
         "event": None,
-        "address": f"{name}:{line}",
+        "address": _utf8(f"{name}:{line}"),
     }
+
+
+def _utf8(text: str) -> str:
+    """`text`, in which halves of surrogate pairs are written out: no table holds them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _feed_time(when: object, name: str, line: int) -> datetime:
     """A time of a feed: an ISO text (UTC where it names no zone), or an epoch in s, ms, us or ns."""
     try:
         if isinstance(when, str) and not re.fullmatch(r"[0-9]{9,19}(?:\.[0-9]+)?", when.strip()):
-            found = datetime.fromisoformat(when.strip())
-            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            return utc(datetime.fromisoformat(when.strip()), "time")
         number = float(str(when))
         while number > 1e11:
             number /= 1000
-        return datetime.fromtimestamp(number, UTC)
-    except (ValueError, OverflowError, OSError):
+        return utc(datetime.fromtimestamp(number, UTC), "time")
+    except (ValueError, OverflowError, OSError, InputError):
         hint = "an ISO time, as in 2026-11-21T23:03:00Z, or an epoch"
         raise InputError(f"no time: {when!r}", path=name, line=line, hint=hint) from None

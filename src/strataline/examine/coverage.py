@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import polars as pl
 
@@ -91,8 +91,6 @@ GAP_TIMES = 10
 """Nor is one of less than this many times the 99th percentile of the times between its events."""
 GAP_EVENTS = 100
 """A log with fewer events has no usual time between them."""
-LOOKED_AT = 200
-"""Records of a format, at either end, that tell which attributes it writes."""
 GAP_REQUESTS = 10
 """So many requests begin in a gap, as other logs show: without them it is a quiet time."""
 
@@ -335,14 +333,14 @@ def sampling(events: pl.DataFrame) -> pl.DataFrame:
     """What records say of being a sample: the attributes of `SAMPLED`, by service and value.
 
     Args:
-        events: an ``events`` table; event_id, layer, service, format and attributes are used.
+        events: an ``events`` table, or the rows of it that may state one; event_id, layer, service and attributes are
+            used.
 
     Returns:
         A frame with the columns of `SAMPLING`, ordered by (layer, service, field, value); ``event`` is the first event
         that says so. A rate of 1, or ``sampled`` alone being true, says nothing of what was left out and is no row.
     """
     none = pl.DataFrame(schema=SAMPLING)
-    events = stating(events.select("event_id", "layer", "service", "format", "attributes"), SAMPLED)
     if events.is_empty():
         return none
     parts = []
@@ -358,22 +356,6 @@ def sampling(events: pl.DataFrame) -> pl.DataFrame:
         )
     found = pl.concat([none, *(one.select(SAMPLING.names()).cast(SAMPLING) for one in pl.collect_all(parts))])
     return found.sort("layer", "service", "field", "value", nulls_last=True)
-
-
-def stating(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """`events` of the formats that write one of the attributes `names`, as their first and last records show.
-
-    Who writes such an attribute writes it into nearly each record: `LOOKED_AT` records at either end tell. Looking
-    into the attributes of every record costs more than all else that is asked here.
-    """
-    rows = events.select("format").with_row_index("n").group_by("format")
-    ends = rows.agg(pl.col("n").head(LOOKED_AT), last=pl.col("n").tail(LOOKED_AT))
-    places = pl.concat([ends["n"].explode(), ends["last"].explode()])
-    held = pl.col("attributes").map.keys().list.set_intersection(pl.lit(list(names), pl.List(pl.String))).list.len() > 0
-    formats = events.select("format", "attributes")[places].filter(held.fill_null(value=False))["format"].unique()
-    if formats.is_empty():
-        return events.clear()
-    return events.filter(pl.col("format").is_in(formats.implode(), nulls_equal=True))
 
 
 def unseen(

@@ -92,7 +92,10 @@ def measures(values: pl.DataFrame, affected: pl.Series, baseline: pl.Series) -> 
     """
     # A frame of an empty series and a scalar has no types.
     sides = pl.concat(
-        [one.unique().to_frame("request").with_columns(one=side) for one, side in ((affected, True), (baseline, False))]
+        [
+            requests.unique().to_frame("request").with_columns(one=pl.lit(side))
+            for requests, side in ((affected, True), (baseline, False))
+        ]
     )
     rows = values.join(sides, on="request").with_columns(
         rank=pl.col("value").rank("average").over("measure"), ties=pl.len().over("measure", "value")

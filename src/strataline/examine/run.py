@@ -176,12 +176,10 @@ class _Told:
             told.append(tied.select("request", "status", "events", **stated).select(HITS.names))
             made.append(self._finding(check, found, name, tied))
         self._hits = pl.concat(told)
-        shown = pl.Series([event for row in made for event in row["events"]], dtype=pl.String)  # type: ignore[attr-defined]
         # Redeliveries are no event of their own, but may be shown.
-        known = self._facts.addresses(shown)
-        for (place, _), row in zip(fired, made, strict=True):
-            row["addresses"] = [known.get(event) for event in row["events"]]  # type: ignore[attr-defined]
-            self._rows[place] = row
+        known = self._facts.addresses(pl.Series([event for _, events in made for event in events], dtype=pl.String))
+        for (place, _), (row, events) in zip(fired, made, strict=True):
+            self._rows[place] = {**row, "events": events, "addresses": [known.get(event) for event in events]}
 
     def _inferred(self, hits: pl.DataFrame) -> pl.DataFrame:
         """`hits` with status INF where they rest on being joined, and an event of theirs is by text or time."""
@@ -191,8 +189,10 @@ class _Told:
         status = pl.when(pl.col("n").is_in(rows)).then(pl.lit("INF")).otherwise("status")
         return hits.with_columns(status=status).drop("n", "joined")
 
-    def _finding(self, check: Check, found: Found, name: str, hits: pl.DataFrame) -> dict[str, object]:
-        """The row of one finding, without addresses; `hits` are its own, with ``start``, user and affected."""
+    def _finding(
+        self, check: Check, found: Found, name: str, hits: pl.DataFrame
+    ) -> tuple[dict[str, object], list[str]]:
+        """The row of one finding, and the events that it shows; `hits` are its own, with ``start``, user, affected."""
         tied = hits.sort("start", nulls_last=True, maintain_order=True)
         in_requests = tied.filter(pl.col("request").is_not_null())
         count = in_requests["request"].n_unique() if in_requests.height else tied.height
@@ -205,7 +205,7 @@ class _Told:
         affected = None
         if "affected" in in_requests.columns:
             affected = in_requests.filter("affected")["request"].n_unique()
-        return {
+        row = {
             **_declared(check),
             "finding": name,
             "result": "fired",
@@ -220,9 +220,9 @@ class _Told:
             "users": in_requests["user"].drop_nulls().n_unique(),
             "affected": affected,
             "requests": in_requests["request"].unique(maintain_order=True).head(EXEMPLARS).cast(pl.String).to_list(),
-            "events": _first_events(tied["events"]),
             "parameters": _texts({**check.parameters, **found.parameters}),
         }
+        return row, _first_events(tied["events"])
 
 
 def _first_events(lists: pl.Series) -> list[str]:

@@ -24,13 +24,13 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 from polars.datatypes import DataTypeClass
 
 from strataline.errors import InputError
-from strataline.event import EVENTS, LAYERS, REQUESTS, narrow
+from strataline.event import EVENTS, LAYERS, REQUESTS, narrow, utc
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')|(?P<op>==|!=|<=|>=|<|>|~)|(?P<mark>[(),])"
@@ -182,7 +182,9 @@ class _Reader:
         if name.dtype == pl.String() and token.kind == "number" and op not in ("==", "!="):
             # A text that holds a number: versions, attributes, parameters.
             return lambda column: sign(column.cast(pl.Float64, strict=False), pl.lit(float(token.text)))
-        return lambda column: sign(column, pl.lit(value, dtype=name.dtype))
+        # A column of whole numbers is compared with 1.5 as it is, which is no 1.
+        dtype = pl.Float64() if isinstance(value, float) else name.dtype
+        return lambda column: sign(column, pl.lit(value, dtype=dtype))
 
     def values(self, name: _Name, at: int) -> list[object]:
         if not self.take("("):
@@ -192,7 +194,8 @@ class _Reader:
             found.append(self.value(name, at))
         if not self.take(")"):
             raise self.error("a list is not closed")
-        return found
+        # No whole number is 1.5, or larger than all that the column can hold.
+        return [one for one in found if not (name.dtype.is_integer() and isinstance(one, float))]
 
     def value(self, name: _Name, at: int) -> object:
         """The value that comes next, as the column has it."""
@@ -213,7 +216,12 @@ class _Reader:
             return moment(text, f"filter {self.expression!r}")
         if token.kind != "number":
             raise self.error("the column is a number", "give a number without quotes", at=at)
-        return float(text) if dtype == pl.Float64() else int(float(text)) if float(text).is_integer() else float(text)
+        number = float(text)
+        if dtype == pl.Float64():
+            return number
+        if re.fullmatch(r"-?[0-9]{1,19}", text) and abs(int(text)) < 2**63:
+            return int(text)
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
     def held(self, name: _Name, meets: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
         """The requests of which some row meets a comparison."""
@@ -268,10 +276,10 @@ def moment(text: str, what: str) -> datetime:
     """An ISO time as a moment, UTC where it names no zone.
 
     Raises:
-        InputError: if it is none; the message begins with `what`.
+        InputError: if it is none, or one that no log has; the message begins with `what`.
     """
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InputError(f"{what}: no ISO time: {text!r}", hint="as in 2026-11-21T23:03:00Z") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return utc(found, what)

@@ -171,7 +171,7 @@ def _contrasts(examined: Any, every: bool, page: Page) -> list[str]:
         value = defang(row["value"]) + (f" ({', '.join(marks)})" if marks else "")
         lines.append(
             [
-                row["dimension"],
+                defang(row["dimension"]),
                 f"{row['affected_with']:,}/{row['affected_total']:,}",
                 f"{row['baseline_with']:,}/{row['baseline_total']:,}",
                 f"{row['difference']:+.0f}",
@@ -306,7 +306,7 @@ def compared(
     lines: list[Sequence[str]] = [["what", "here", "there", "points", "value"]]
     lines += [
         [
-            row["dimension"],
+            defang(row["dimension"]),
             f"{row['affected_with']:,}/{row['affected_total']:,}",
             f"{row['baseline_with']:,}/{row['baseline_total']:,}",
             f"{row['difference']:+.0f}",

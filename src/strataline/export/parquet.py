@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -159,7 +159,7 @@ def _mended(table: Table, known: Mapping[str, pl.DataType], names: Iterable[str]
     ]
 
 
-class Stored(MutableMapping[str, pl.DataFrame]):
+class Stored(Mapping[str, pl.DataFrame]):
     """Tables that lie in files: each is read when it is first asked for, and some columns of it without the others.
 
     Args:
@@ -189,15 +189,6 @@ class Stored(MutableMapping[str, pl.DataFrame]):
                 self._read[name] = _read(table, file, self._schemas[name], None)
         return self._read[name]
 
-    def __setitem__(self, name: str, frame: pl.DataFrame) -> None:
-        """Take `frame` for the table called `name`, whatever its file says."""
-        self._read[name] = frame
-
-    def __delitem__(self, name: str) -> None:
-        """Forget the table called `name`."""
-        del self._files[name]
-        self._read.pop(name, None)
-
     def __iter__(self) -> Iterator[str]:
         """The names of the tables."""
         return iter(self._files)
@@ -209,7 +200,7 @@ class Stored(MutableMapping[str, pl.DataFrame]):
     def write(self, table: Table, path: Path) -> None:
         """Write the Parquet file of `table`; the one that it lies in, where that is as it would be written."""
         file = self._files[table.name][1]
-        if table.name in self._read or self._schemas[table.name] != table.schema:
+        if self._schemas[table.name] != table.schema:
             write(table, self[table.name], path)
             return
         try:

@@ -109,7 +109,7 @@ def _configuration(layer: str, pen: Pen, m: Material) -> list[str]:
         for one in value_counts(m, dimension).head(4).to_dicts():
             if one["affected"] or one["compared"]:
                 counts = [f"{one['affected']:,}", f"{one['compared']:,}", m.when(one["t"])]
-                values = [dimension, pen.code(one["value"]), *counts]
+                values = [pen.prose(dimension), pen.code(one["value"]), *counts]
                 lines.append(pen.row("OBS", values, events=[one["event_id"]]))
     head = ["setting", "value", "affected requests", "compared requests", "first recorded (UTC)", "mark"]
     rest = table(head, lines)
@@ -247,10 +247,9 @@ def _passages(event: rows.Row, whole: Any, pen: Pen) -> list[str]:
     if documents and not passages and event["layer"] == "retrieval":
         text += [
             "",
-            "Texts of documents: "
-            + pen.claim(
+            pen.claim(
                 "UNK",
-                "not read from the record.",
+                "The texts of documents were not read from the record.",
                 note="no passage in the record, or its input is not at hand",
                 lead="",
             ),
@@ -322,7 +321,7 @@ def contrast_text(pen: Pen, one: dict[str, Any]) -> list[str]:
         if on
     ]
     return [
-        one["dimension"],
+        pen.prose(one["dimension"]),
         pen.code(one["value"]),
         f"{one['affected_with']:,} of {one['affected_total']:,}",
         f"{one['baseline_with']:,} of {one['baseline_total']:,}",
