@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from strataline.correlate.hubs import refuse_hubs
 from strataline.correlate.ids import normalise_ids
 from strataline.correlate.order import order
 from strataline.correlate.relations import calls, relate
-from strataline.correlate.requests import summarise
+from strataline.correlate.requests import SUMMED, summarise
 from strataline.correlate.reuse import split_reuse
 from strataline.correlate.scopes import resolve_scopes
 from strataline.correlate.shelf import NAMED, Shelf
@@ -61,6 +62,7 @@ def correlate(events: pl.DataFrame | Shelf, options: Options | None = None) -> C
     shelf = events if isinstance(events, Shelf) else Shelf.of(EVENTS.conform(events))
     seen = shelf.seen()
     work = start(seen, options or Options())
+    seen = replace(seen, ids=seen.ids.clear(), refs=seen.refs.clear())
     for step in STEPS:
         work = step(work)
     # A candidate of an event that was tied after all is none any more.
@@ -69,10 +71,16 @@ def correlate(events: pl.DataFrame | Shelf, options: Options | None = None) -> C
     links = pl.concat([pl.DataFrame(schema=LINKED), *work.links])
     if not links["taken"].all():
         links = links.filter(pl.col("taken") | ~pl.Series(tied[links["from"].to_numpy()], dtype=pl.Boolean))
-    added = _added(work)
+    added, clocks = _added(work), _clocks(work)
+    # What is not looked at again makes room for what is made now.
+    nothing = pl.DataFrame()
+    work = replace(
+        work, events=work.events.select("place"), ids=nothing, refs=nothing, members=nothing, ordered=nothing
+    )
+    seen = replace(seen, events=seen.events.select(SUMMED))
     requests, gaps = summarise(seen.events, added, links)
     notes = NOTES.conform(pl.concat([NOTES.empty(), *work.notes, gaps]))
-    return Correlated(shelf, seen, work, added, links, requests, _clocks(work), notes)
+    return Correlated(shelf, seen, work, added, links, requests, clocks, notes)
 
 
 def _added(work: Work) -> pl.DataFrame:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from strataline.correlate.bounds import SURE
 from strataline.correlate.delays import LEARNED
-from strataline.correlate.merge import merge, open_events, placed
+from strataline.correlate.merge import loose, merge, open_events, placed, surely_tied
 from strataline.correlate.work import HASHES, Work, sample
-from strataline.event import PRODUCT_LAYERS
 
 COMMON = 8
 """Turns beyond which a text says nothing of one of them, whenever they were."""
@@ -25,20 +23,24 @@ def link_content(work: Work) -> Work:
         return work
     if not open_events(work, pl.any_horizontal(pl.col(HASHES).is_not_null())):
         return work.resting("content")
-    rows = placed(work)
-    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
-    turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
-    held = _texts(fresh.filter(turn & (pl.col("confidence") >= SURE)))
+    rows = placed(work, *HASHES)
+    unit = rows.select("n", "unit")
+    columns = ("n", "t", "sort", "request", "confidence", "session_scope", "user_scope", *HASHES)
+    tied, asking = surely_tied(rows).select(columns).collect(), loose(rows).select(columns).collect()
+    del rows
+    by_ids = sample(tied.filter(pl.col("confidence") == 1).select("request"))
+    asked, known = _texts(asking), _texts(tied.join(by_ids, on="request", how="semi"))
+    # What nobody asks for is not looked at.
+    held = _texts(tied, pl.concat([asked["text"], known["text"]]).unique())
     held = held.filter(pl.col("request").n_unique().over("text") <= COMMON)
-    loose = _texts(fresh.filter(~turn & pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other")))
     window = work.options.window_ns
-    sole = _sole(loose, held, window)
+    sole = _sole(asked, held, window)
     if sole.is_empty():
         return work.resting("content")
     # What was tied by its text is no witness of how often texts are right.
-    by_ids = held.filter(pl.col("confidence") == 1)
-    some = by_ids.join(sample(by_ids.select("request")), on="request", how="semi", maintain_order="left")
-    tried = _sole(some, by_ids, window).join(held.select("n", own="request").unique(), on="n")
+    held = held.filter(pl.col("confidence") == 1)
+    some = held.join(by_ids, on="request", how="semi", maintain_order="left")
+    tried = _sole(some, held, window).join(some.select("n", own="request").unique(), on="n")
     right = tried.group_by("sort", "to_sort").agg(right=(pl.col("request") == pl.col("own")).sum(), size=pl.len())
     right = right.filter(pl.col("size") >= LEARNED)
     # Where too few show how often a text is right, a text ties nothing.
@@ -52,12 +54,10 @@ def link_content(work: Work) -> Work:
         "n", keep="first", maintain_order=True
     )
     # One unit may be tied by several of its events; the surest ties it.
-    best = best.join(rows.select("n", "unit"), on="n").sort(
-        "unit", pl.col("chance"), "n", descending=[False, True, False]
-    )
+    best = best.join(unit, on="n").sort("unit", pl.col("chance"), "n", descending=[False, True, False])
     best = best.unique("unit", keep="first", maintain_order=True).drop("unit")
     best = best.with_columns(taken=pl.col("chance") >= work.options.min_confidence)
-    work = merge(work, rows, best.filter("taken").select("n", "request", "chance"), "content")
+    work = merge(work, unit, best.filter("taken").select("n", "request", "chance"), "content")
     links = best.sort("n").select(
         "taken",
         pl.col("n").alias("from"),
@@ -72,10 +72,12 @@ def link_content(work: Work) -> Work:
     return work.unlisted("content").link(links).resting("content")
 
 
-def _texts(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row for each text of an event: n, t, sort, request, confidence, scopes, text."""
-    columns = ("n", "t", "sort", "request", "confidence", "session_scope", "user_scope")
-    sides = [rows.select(*columns, text=side).drop_nulls("text") for side in ("input_hash", "output_hash")]
+def _texts(rows: pl.DataFrame, wanted: pl.Series | None = None) -> pl.DataFrame:
+    """One row for each text (those that are `wanted`) of an event: n, t, sort, request, confidence, scopes, text."""
+    sides = []
+    for side in HASHES:
+        known = pl.col(side).is_not_null() if wanted is None else pl.col(side).is_in(wanted.implode())
+        sides.append(rows.lazy().filter(known).select(pl.exclude(HASHES), text=side).collect())
     return pl.concat(sides).unique(maintain_order=True)
 
 

@@ -7,36 +7,43 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from strataline.correlate.bounds import SURE
 from strataline.correlate.delays import sorts
 from strataline.correlate.work import LINKED, Work, beside
 from strataline.event import PRODUCT_LAYERS
 
-NEEDED = (
-    "n",
-    "first",
-    "layer",
-    "kind",
-    "clock",
-    "doubt",
-    "t",
-    "end",
-    "input_hash",
-    "output_hash",
-    "session_scope",
-    "user_scope",
-)
-"""Columns of the events that they are placed by."""
 
+def placed(work: Work, *columns: str) -> pl.DataFrame:
+    """All events, in order of n, with what they belong to.
 
-def placed(work: Work) -> pl.DataFrame:
-    """All events, in order of n, with what they are placed by.
-
-    `NEEDED`, what they belong to (component, request, request_kind, confidence), ``unit`` (what ids tie to each other),
-    sort and sort_step as `delays.sorts` gives them.
+    n, layer, kind, t, session_scope and user_scope of the event, and `columns`; component, request, confidence;
+    ``turn`` (whether it is in one), ``fresh`` (whether it has a time, and delivers no other event again), ``unit``
+    (what ids tie to each other); sort and sort_step as `delays.sorts` gives them.
     """
-    belongs = work.members.select("n", "component", "request", "request_kind", "confidence")
-    parts = [work.events.select(NEEDED), beside(belongs, work.events.height), sorts(work)]
-    return pl.concat(parts, how="horizontal").with_columns(unit=pl.coalesce("component", "first"))
+    belongs = work.members.select(
+        "n", "component", "request", "confidence", turn=pl.col("request_kind").eq_missing(pl.lit("turn"))
+    )
+    events = work.events.select("n", "first", "layer", "kind", "t", "session_scope", "user_scope", *columns)
+    return (
+        pl.concat([events, beside(belongs, events.height), sorts(work)], how="horizontal")
+        .with_columns(
+            pl.col("turn").fill_null(value=False),
+            fresh=(pl.col("first") == pl.col("n")) & pl.col("t").is_not_null(),
+            unit=pl.coalesce("component", "first"),
+        )
+        .drop("first")
+    )
+
+
+def surely_tied(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Of the rows that `placed` gives the fresh events that are surely in a turn."""
+    return rows.lazy().filter(pl.col("fresh") & pl.col("turn") & (pl.col("confidence") >= SURE))
+
+
+def loose(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Of the rows that `placed` gives the fresh events of the product's layers that are in no turn."""
+    outside = pl.col("fresh") & ~pl.col("turn")
+    return rows.lazy().filter(outside & pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other"))
 
 
 def open_events(work: Work, which: pl.Expr) -> bool:
@@ -47,18 +54,17 @@ def open_events(work: Work, which: pl.Expr) -> bool:
     return free.filter(pl.col("layer").is_in(PRODUCT_LAYERS) & (pl.col("kind") != "log.other") & which).height > 0
 
 
-def merge(work: Work, rows: pl.DataFrame, best: pl.DataFrame, method: str) -> Work:
+def merge(work: Work, unit: pl.DataFrame, best: pl.DataFrame, method: str) -> Work:
     """Put each event of `best` (n, request, chance), and what ids tie to it, into the turn.
 
     Args:
         work: what is known.
-        rows: all events, as `placed` gives them.
+        unit: of all events n and unit, as `placed` gives them.
         best: n, request and ``chance``; one row for a unit.
         method: of the link.
     """
     if best.is_empty():
         return work
-    unit = rows.select("n", "unit")
     moved = best.select("n", to="request", sure="chance").join(unit, on="n").select("unit", "to", "sure", "n")
     turns = work.members.select("request", "request_kind", "component", "opener").unique("request")
     every = (

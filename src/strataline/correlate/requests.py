@@ -22,7 +22,7 @@ def summarise(events: pl.DataFrame, added: pl.DataFrame, links: pl.DataFrame) ->
     that the layer did nothing.
 
     Args:
-        events: as `work.Seen` has them.
+        events: as `work.Seen` has them; `SUMMED`.
         added: what correlation found of them, in their order: n, first, place, request, request_kind, opener, seq,
             call and t (corrected, ns).
         links: `work.LINKED`.
@@ -125,3 +125,22 @@ LISTED = {
     "outcomes": pl.when(pl.col("outcome") != "ok").then("outcome"),
 }
 """What a request lists, each value once, in order."""
+
+SUMMED = (
+    "event_id",
+    "layer",
+    "kind",
+    "service",
+    "outcome",
+    "verdict",
+    "source",
+    "line",
+    "offset",
+    "clock",
+    "end_time",
+    "session",
+    "user",
+    "tenant",
+    *LISTED,
+)
+"""Columns of the events that `summarise` looks at."""

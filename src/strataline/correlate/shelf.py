@@ -23,7 +23,7 @@ from strataline.correlate.requests import LISTED
 from strataline.correlate.work import FILLED, HASHES, OWN_IDS, Seen, as_words, inverse, told_apart
 from strataline.event import EVENTS
 
-MOST = 128 << 20
+MOST = 64 << 20
 """Whole rows up to so many bytes, as they are kept, stay in memory; further ones go to files."""
 
 _OPEN = 8
@@ -234,7 +234,7 @@ class Shelf:
                     )
                 )
         for part in self._parts:
-            part.narrow = nothing.narrow
+            part.narrow, part.named = nothing.narrow, nothing.named
         return _in_order(Seen(pl.concat(events), pl.concat(ids), pl.concat(refs), values, texts))
 
     def rows(self, row: np.ndarray) -> pl.DataFrame:

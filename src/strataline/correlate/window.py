@@ -15,10 +15,9 @@ import polars as pl
 from strataline.correlate.bounds import SURE
 from strataline.correlate.delays import FINEST_NS, LEARNED, Density, delays, density, examples, moments
 from strataline.correlate.matching import marginals
-from strataline.correlate.merge import merge, open_events, placed
+from strataline.correlate.merge import loose, merge, open_events, placed, surely_tied
 from strataline.correlate.order import RANK
 from strataline.correlate.work import Work
-from strataline.event import PRODUCT_LAYERS
 
 RANKS = 4
 """Steps that a sort is measured from: the best that the turn has."""
@@ -145,28 +144,32 @@ def _link(work: Work, least: float) -> Work:
     apart = (pl.col("layer") == "ui") & ~pl.col("kind").is_in(list(RANK))
     if not open_events(work, ~apart):
         return work
-    rows = placed(work)
-    fresh = rows.filter((pl.col("first") == pl.col("n")) & pl.col("t").is_not_null())
-    turn = pl.col("request_kind").eq_missing(pl.lit("turn"))
-    tied = fresh.filter(turn & (pl.col("confidence") >= SURE))
-    loose = fresh.filter(~turn & pl.col("layer").is_in(PRODUCT_LAYERS) & ~apart & (pl.col("kind") != "log.other"))
-    if tied.is_empty() or loose.is_empty():
+    rows = placed(work, "end", "clock", "doubt")
+    unit, steps = rows.select("n", "unit"), rows.select("sort", "sort_step").unique()
+    written = _units_written(rows.select("fresh", "sort").with_columns(work.events["unit"]))
+    needed = pl.exclude("component", "turn", "fresh")
+    tied, free = surely_tied(rows).select(needed).collect(), loose(rows).filter(~apart).select(needed).collect()
+    # Few copies of so many rows at a time.
+    del rows
+    if tied.is_empty() or free.is_empty():
         return work
     every_place = _places(tied)
-    places = Places.of(every_place)
-    step_of = dict(rows.select("sort", "sort_step").unique().iter_rows())
-    by_ids = every_place.join(tied.filter(pl.col("confidence") == 1).select("n"), on="n", how="semi")
-    units = _units_written(fresh["sort"], work.events["unit"].gather(fresh["n"]))
-    models = _models(by_ids, {sort for sort, step in step_of.items() if step in set(loose["sort_step"])}, units)
-    loose = _units(loose, tied, models)
+    by_ids = every_place.lazy().filter(pl.col("confidence") == 1).select("n", "request", "mark", "when").collect()
+    places = Places.of(every_place.drop("confidence"))
+    del every_place
+    step_of = dict(steps.iter_rows())
+    wanted = set(free["sort_step"])
+    models = _models(by_ids, {sort for sort, step in step_of.items() if step in wanted}, written)
+    del by_ids
+    free = _units(free, tied, models)
     candidates = []
     window = work.options.window_ns
-    for (sort,), some in loose.partition_by("sort", as_dict=True, maintain_order=True).items():
+    for (sort,), some in free.partition_by("sort", as_dict=True, maintain_order=True).items():
         same = tied.filter(pl.col("sort") == sort)
         if sort in models:
             found = [_candidates(some, same, places, models[int(sort)], window)]
         else:
-            found = _peeled(some, same, places, _borrowed(some, models, step_of), units, least, window)
+            found = _peeled(some, same, places, _borrowed(some, models, step_of), written, least, window)
         candidates += [one for one in found if one is not None]
     if not candidates:
         return work
@@ -175,30 +178,33 @@ def _link(work: Work, least: float) -> Work:
     if cut := every.filter("cut")["n"].n_unique():
         detail = "events that lie near more steps than are weighed; the likeliest were"
         work = work.note("candidates_cut", detail, count=cut)
-    return _take(work, rows, every, least)
+    return _take(work, unit, every, least)
 
 
 def _places(tied: pl.DataFrame) -> pl.DataFrame:
-    """Both ends of the events of turns: n, mark, when, request, session_scope, user_scope (of the turn)."""
+    """Both ends of the events of turns: n, mark, when, request, confidence, clock, doubt, and the turn's scopes."""
     known = ("session_scope", "user_scope")
-    whose = (
-        tied.sort("n")
-        .group_by("request")
-        .agg(
-            *(
-                pl.col(name).filter(pl.col("kind") == "prompt.received").drop_nulls().first().alias(f"{name}_own")
-                for name in known
-            ),
-            *(pl.col(name).drop_nulls().first() for name in known),
-        )
+    whose = tied.group_by("request").agg(
+        *(
+            pl.col(name).filter(pl.col("kind") == "prompt.received").drop_nulls().first().alias(f"{name}_own")
+            for name in known
+        ),
+        *(pl.col(name).drop_nulls().first() for name in known),
     )
     whose = whose.select("request", *(pl.coalesce(f"{name}_own", name).alias(name) for name in known))
-    return moments(tied).join(tied.select("n", "request", "clock", "doubt"), on="n").join(whose, on="request")
+    ends = moments(tied)
+    row = np.searchsorted(tied["n"].to_numpy(), ends["n"].to_numpy())
+    about = tied.select("request", "confidence", "clock", "doubt")[row]
+    return pl.concat([ends, about], how="horizontal").join(whose, on="request", maintain_order="left")
 
 
-def _units_written(sort: pl.Series, unit: pl.Series) -> dict[int, int]:
-    """Of each sort, the finest unit (ns) that its times are written in."""
-    return dict(pl.DataFrame([sort, unit]).group_by("sort").agg(pl.col("unit").min()).iter_rows())
+def _units_written(rows: pl.DataFrame) -> dict[int, int]:
+    """Of each sort, the finest unit (ns) that its times are written in.
+
+    Args:
+        rows: fresh, sort, unit.
+    """
+    return dict(rows.lazy().filter("fresh").group_by("sort").agg(pl.col("unit").min()).collect().iter_rows())
 
 
 def _lattice(units: dict[int, int], sort: int, other: int) -> int:
@@ -527,7 +533,7 @@ def _local(some: pl.DataFrame) -> pl.DataFrame:
     return keyed.select("n", rate=pl.Series((high - low) / (2.0 * LOCAL_NS)))
 
 
-def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float) -> Work:
+def _take(work: Work, unit: pl.DataFrame, candidates: pl.DataFrame, least: float) -> Work:
     by_request = (
         candidates.sort("n", "chance", "to", descending=[False, True, False])
         .group_by("n", "request", maintain_order=True)
@@ -545,7 +551,7 @@ def _take(work: Work, rows: pl.DataFrame, candidates: pl.DataFrame, least: float
         next_chance=pl.col("chance").shift(-1).over("n"),
     )
     best = by_request.filter((pl.col("rank") == 0) & (pl.col("chance") >= least))
-    work = merge(work, rows, best, "window")
+    work = merge(work, unit, best, "window")
     listed = by_request.filter((pl.col("rank") < LISTED) & (pl.col("chance") >= FAINT)).join(best, on="n", how="anti")
     found = pl.concat(
         [best.with_columns(taken=pl.lit(value=True)), listed.with_columns(taken=pl.lit(value=False))]
