@@ -319,9 +319,11 @@ def _order(versions: pl.DataFrame) -> pl.DataFrame:
 
 def _superseded(facts: Facts) -> list[Found] | Unknown:
     columns = ["id", "version", "event_id", "clock", "t", "doubt"]
-    supplied = _order(facts.documents.drop_nulls(["id", "version", "t"]).select("request", *columns))
-    if not supplied.height:
+    supplied = facts.documents.drop_nulls(["id", "version", "t"]).select("request", *columns)
+    known = _order(supplied.select("id", "version").unique())
+    if not known.height:
         return Unknown("no document has a version whose order can be told", ("retrieval.documents",))
+    evaluable = supplied["request"].filter(supplied["version"].is_in(known["version"].unique().implode()))
     told = ("event_id", "clock", "t", "doubt", "change_scope", "change_key", "change_new")
     changes = facts.of("change", columns=told).filter(
         pl.col("change_scope").str.to_lowercase().is_in(["document", "doc", "article"])
@@ -329,11 +331,17 @@ def _superseded(facts: Facts) -> list[Found] | Unknown:
     changes = changes.with_columns(id="change_key", version=pl.coalesce("change_new", pl.lit("deleted")))
     changes = changes.select(columns).drop_nulls(["id", "t"])
     gone = changes.filter(pl.col("version").str.contains(REPLACED)).with_columns(key=pl.lit(GONE))
-    gone = gone.join(supplied.select("id", "prefix").unique(), on="id")
-    seen = pl.concat(
-        [supplied.select(*columns, "prefix", "key"), _order(changes), gone.select(*columns, "prefix", "key")]
-    )
+    gone = gone.join(known.select("id", "prefix").unique(), on="id")
+    changes = pl.concat([_order(changes).select(*columns, "prefix", "key"), gone.select(*columns, "prefix", "key")])
     per = ["id", "prefix", "key"]
+    # Nothing is newer than the one version that a document is known in.
+    several = pl.concat([known.select(per), changes.select(per)]).unique().group_by("id", "prefix").len()
+    several = several.filter(pl.col("len") > 1).select("id", "prefix")
+    supplied = _order(supplied.filter(pl.col("id").is_in(several["id"].implode())))
+    supplied, changes = (
+        rows.join(several, on=["id", "prefix"], how="semi", maintain_order="left") for rows in (supplied, changes)
+    )
+    seen = pl.concat([supplied.select(*columns, "prefix", "key"), changes])
     first = (
         seen.sort("t", "event_id")
         .group_by(*per, "clock", maintain_order=True)
@@ -362,7 +370,7 @@ def _superseded(facts: Facts) -> list[Found] | Unknown:
     rows = rows.with_columns(
         pl.when("here").then(name).otherwise(f"{name}_").alias(name) for name in ("since", "newer", "newer_event")
     )
-    found = [Found(NOTHING, supplied["request"])]
+    found = [Found(NOTHING, evaluable)]
     rows = rows.sort("t", "event_id", "id")
     for (old, new), part in rows.group_by("version", "newer", maintain_order=True):
         ids = part["id"].unique(maintain_order=True)
@@ -379,7 +387,7 @@ def _superseded(facts: Facts) -> list[Found] | Unknown:
             " {n:request}; version {new} of them is recorded from {since}."
         )
         subject = f"{ids[0]} {old}" if ids.len() == 1 else f"{old} after {new}"
-        found.append(Found(hits, supplied["request"], values, subject, many if ids.len() > 1 else None))
+        found.append(Found(hits, evaluable, values, subject, many if ids.len() > 1 else None))
     return capped(found, "And {more:version} more that were supplied after a newer one was recorded, in {n:request}.")
 
 
