@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
 
+import lint_calibration as calibration
 import strataline
 from strataline.cli import main
 from strataline.report.draft import Draft, template
@@ -25,13 +24,6 @@ from strataline.report.redact import find
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_logs" / "assist_incident"
-
-_SPEC = importlib.util.spec_from_file_location("lint_calibration", ROOT / "benchmarks" / "lint_calibration.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-calibration = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = calibration  # a dataclass asks for its module
-_SPEC.loader.exec_module(calibration)
 
 
 @pytest.fixture(scope="module")

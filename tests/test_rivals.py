@@ -7,18 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import generate
+import jobs
+import page
 import polars as pl
 import pytest
 
+import strataline
+
 ROOT = Path(__file__).resolve().parent.parent
 RIVALS = ROOT / "benchmarks" / "rivals"
-sys.path.insert(0, str(RIVALS))
-
-import generate  # noqa: E402
-import jobs  # noqa: E402
-import page  # noqa: E402
-
-import strataline  # noqa: E402
 
 
 def _made(folder: Path, records: int, *, damaged: bool = False) -> generate.Made:
