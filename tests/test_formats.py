@@ -6,6 +6,7 @@ Each format has a folder with a log (or several) and `expected.jsonl`, one row p
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 
 from strataline.conformance import EXPECTED, brief_rows, check, parse, sample_logs, written
 from strataline.format import Format, fields_read
-from strataline.parse import Kernel, Marks, Parsed, Plan, catalogue, parse_source
+from strataline.parse import Kernel, Marks, Parsed, Plan, catalogue, parse_source, recognise
 from strataline.read.frame import conform
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -131,6 +132,14 @@ def test_access_line_is_read_with_and_without_a_time(line: str) -> None:
     assert one.events["kind"].to_list() == ["model.access" if "completions" in line else "prompt.access"]
     assert (one.events["event_time"].null_count() == 0) is line.startswith("2026")
     assert "?" not in str(one.events["name"][0])
+
+
+@pytest.mark.parametrize(("digits", "told"), [(7, "git_log"), (40, "git_log"), (64, "git_log"), (16, None), (32, None)])
+def test_ids_of_spans_and_traces_are_no_commits(digits: int, told: str | None) -> None:
+    ids = [hashlib.sha256(bytes([n])).hexdigest()[:digits] for n in range(20)]
+    lines = [f"2026-11-19T11:02:{n:02}Z {one} GET /api/chat 200" for n, one in enumerate(ids)]
+    found = recognise(Kernel(), marks(), pl.Series([line.encode() for line in lines]))
+    assert (found.format.name if found else None) == told
 
 
 @pytest.mark.parametrize(("event", "kind"), [
