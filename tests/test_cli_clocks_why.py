@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -32,10 +33,8 @@ def cli(*arguments: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
-    return strataline.reconstruct(
-        SAMPLE / "logs", formats=[SAMPLE / "formats"], zones={"app/uvicorn.log*": "America/New_York"}
-    )
+def case(incident: Callable[..., Case]) -> Case:
+    return incident(zoned=True)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,8 @@ SAMPLE = ROOT / "sample_logs" / "assist_incident"
 
 
 @pytest.fixture(scope="module")
-def draft() -> Draft:
-    case = strataline.reconstruct(
-        SAMPLE / "logs", formats=[SAMPLE / "formats"], zones={"*uvicorn.log*": "America/New_York"}
-    )
+def draft(incident: Callable[..., strataline.Case]) -> Draft:
+    case = incident(zoned=True)
     return case.report(case.examine(case.affected(["check:F-03"], chosen_by="on-call")), formats=[SAMPLE / "formats"])
 
 

@@ -276,11 +276,8 @@ def test_what_is_written_is_read_again(value: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    case = strataline.reconstruct(
-        SAMPLE / "logs", formats=[SAMPLE / "formats"], zones={"app/uvicorn.log*": "America/New_York"}, min_confidence=1
-    )
-    return case.write(tmp_path_factory.mktemp("cases") / "CASE")
+def folder(incident: Callable[..., strataline.Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return incident(zoned=True, ids_alone=True).write(tmp_path_factory.mktemp("cases") / "CASE")
 
 
 CHOSEN = ("--affected", "check:F-03", "--formats", SAMPLE / "formats")
