@@ -26,9 +26,11 @@ def _files(case: strataline.Case, folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Two layers, or with the parameter ``all`` every one."""
-    left = () if getattr(request, "param", "") == "all" else ("gateway", "retrieval", "ui")
-    return Path(shutil.copytree(SAMPLE / "logs", tmp_path / "logs", ignore=shutil.ignore_patterns(*left)))
+    """Two logs of one layer, of JSON and of text; or the layers that the parameter names."""
+    layers = getattr(request, "param", ("policy",))
+    for layer in layers:
+        shutil.copytree(SAMPLE / "logs" / layer, tmp_path / "logs" / layer)
+    return tmp_path / "logs"
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def asked(logs: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, bytes], C
     return ask
 
 
-@pytest.mark.parametrize("logs", ["all"], indirect=True)
+@pytest.mark.parametrize("logs", [("app", "gateway", "policy", "retrieval", "ui")], indirect=True, ids=["all"])
 def test_a_case_is_the_same_without_a_cache_and_with_an_empty_and_a_full_one(
     asked: Callable[..., tuple[dict[str, bytes], Cache]], logs: Path
 ) -> None:
@@ -54,6 +56,7 @@ def test_a_case_is_the_same_without_a_cache_and_with_an_empty_and_a_full_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("logs", [("app", "policy")], indirect=True, ids=["two layers"])
 @pytest.mark.parametrize(
     "options",
     [
@@ -137,8 +140,9 @@ def test_a_damaged_entry_is_read_again_and_made_anew(
     assert (mended.damaged, mended.found) == ([], len(told.damaged))
 
 
-def test_archives_are_kept_whole(tmp_path: Path) -> None:
-    shutil.make_archive(str(tmp_path / "all"), "gztar", SAMPLE / "logs")
+@pytest.mark.parametrize("logs", [("app", "policy")], indirect=True, ids=["two layers"])
+def test_archives_are_kept_whole(logs: Path, tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "all"), "gztar", logs)
     archive = tmp_path / "all.tar.gz"
 
     def asked(**options: object) -> dict[str, bytes]:
