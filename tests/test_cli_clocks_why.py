@@ -317,7 +317,10 @@ def test_a_bad_value_is_told_and_nothing_is_written(tmp_path: Path, arguments: l
 
 @pytest.mark.parametrize("option", [("--clock", "policy-c=1s"), ("--reference-clock", "policy-c")], ids=" ".join)
 def test_a_clock_that_no_event_has_is_told_with_those_that_are_there(tmp_path: Path, option: tuple[str, str]) -> None:
-    made = reconstruct(tmp_path, *option)
+    for log in ("app/prompt.jsonl", "policy/policy-a.jsonl"):
+        (tmp_path / log).parent.mkdir()
+        (tmp_path / log).symlink_to(SAMPLE / "logs" / log)
+    made = cli("reconstruct", tmp_path, "--formats", SAMPLE / "formats", "-o", tmp_path / "C", *option)
     assert made.exit_code == 2
     assert f"{option[0]} policy-c: no event has such a clock domain" in made.stderr
     assert "policy-a" in made.stderr
