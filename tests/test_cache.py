@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -35,10 +36,10 @@ def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def asked(logs: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, bytes], Cache]]:
-    def ask(cache: bool = True, **options: object) -> tuple[dict[str, bytes], Cache]:
+    def ask(cache: bool = True, **options: Any) -> tuple[dict[str, bytes], Cache]:
         kept = Cache(tmp_path / "cache")
         named = {"formats": [FORMATS], **options, **({"cache": kept} if cache else {})}
-        return _files(strataline.reconstruct(logs, **named), tmp_path / "case"), kept  # type: ignore[arg-type]
+        return _files(strataline.reconstruct(logs, **named), tmp_path / "case"), kept
 
     return ask
 
@@ -145,8 +146,8 @@ def test_archives_are_kept_whole(logs: Path, tmp_path: Path) -> None:
     shutil.make_archive(str(tmp_path / "all"), "gztar", logs)
     archive = tmp_path / "all.tar.gz"
 
-    def asked(**options: object) -> dict[str, bytes]:
-        case = strataline.reconstruct(archive, formats=[FORMATS], **options)  # type: ignore[arg-type]
+    def asked(**options: Any) -> dict[str, bytes]:
+        case = strataline.reconstruct(archive, formats=[FORMATS], **options)
         return _files(case, tmp_path / "case")
 
     plain, kept = asked(), Cache(tmp_path / "cache")
