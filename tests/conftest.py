@@ -1,4 +1,4 @@
-"""How hard Hypothesis tries (``quick``; ``HYPOTHESIS_PROFILE=thorough`` before a release), and what many tests use."""
+"""How hard Hypothesis tries (``quick``; ``HYPOTHESIS_PROFILE=thorough`` before a release), and tables to examine."""
 
 from __future__ import annotations
 
@@ -26,6 +26,26 @@ slow_machine = [HealthCheck.too_slow]
 settings.register_profile("quick", max_examples=50, derandomize=True, deadline=None, suppress_health_check=slow_machine)
 settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=slow_machine)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def incident() -> Callable[..., strataline.Case]:
+    """The sample incident, reconstructed once for all who ask for it alike; nobody may change it.
+
+    ``incident()`` knows no zone of the one log that states none, ``incident(zoned=True)`` does, and
+    ``incident(zoned=True, ids_alone=True)`` ties nothing by heuristics.
+    """
+
+    @cache
+    def reconstructed(*, zoned: bool = False, ids_alone: bool = False) -> strataline.Case:
+        return strataline.reconstruct(
+            SAMPLE / "logs",
+            formats=[SAMPLE / "formats"],
+            zones={"*uvicorn.log*": "America/New_York"} if zoned else {},
+            min_confidence=1 if ids_alone else 0.9,
+        )
+
+    return reconstructed
 
 
 @pytest.fixture(scope="session")
@@ -61,26 +81,6 @@ def npm(kept: Callable[..., Path]) -> Callable[..., Path]:
         return kept("npm-" + words[0], ["node", "--version"], [*command, *words])
 
     return install
-
-
-@pytest.fixture(scope="session")
-def incident() -> Callable[..., strataline.Case]:
-    """The sample incident, reconstructed once for all who ask for it alike; nobody may change it.
-
-    ``incident()`` knows no zone of the one log that states none, ``incident(zoned=True)`` does, and
-    ``incident(zoned=True, ids_alone=True)`` ties nothing by heuristics.
-    """
-
-    @cache
-    def reconstructed(*, zoned: bool = False, ids_alone: bool = False) -> strataline.Case:
-        return strataline.reconstruct(
-            SAMPLE / "logs",
-            formats=[SAMPLE / "formats"],
-            zones={"*uvicorn.log*": "America/New_York"} if zoned else {},
-            min_confidence=1 if ids_alone else 0.9,
-        )
-
-    return reconstructed
 
 
 @pytest.fixture

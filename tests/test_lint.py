@@ -28,8 +28,12 @@ SAMPLE = ROOT / "sample_logs" / "assist_incident"
 
 
 @pytest.fixture(scope="module")
-def draft(incident: Callable[..., strataline.Case]) -> Draft:
-    case = incident(zoned=True)
+def case(incident: Callable[..., strataline.Case]) -> strataline.Case:
+    return incident(zoned=True)
+
+
+@pytest.fixture(scope="module")
+def draft(case: strataline.Case) -> Draft:
     return case.report(case.examine(case.affected(["check:F-03"], chosen_by="on-call")), formats=[SAMPLE / "formats"])
 
 
