@@ -364,7 +364,7 @@ def test_the_summary_says_how_events_were_tied_and_what_was_moved(case: Case, tm
     assert re.search(
         r"^  links +by ids [\d,]+  by time [\d,]+ \(confidence 0\.9\d* or more\)", made.output, re.MULTILINE
     )
-    assert re.search(r"^  clocks moved .*gateway/litellm \+4\.19\d s.*browser \d+ of \d+", made.output, re.MULTILINE)
+    assert re.search(r"^  clocks off .*gateway/litellm \+4\.19\d s.*browser \d+ of \d+", made.output, re.MULTILINE)
     figures = case.summary()
     assert sum(figures["linked_by"].values()) == case.frames["events"]["request"].count()
     assert figures["clocks_moved"] > 10
