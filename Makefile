@@ -6,7 +6,7 @@
 # make web     the script of the offline page, from web/ (Node and npm)
 # make screenshots   of that page (Chromium and Playwright)
 #
-# All three make .venv first, if need be, from git, make and Python 3.11 or later alone.
+# All but bench-rivals and web make .venv first, if need be, from git, make and Python 3.11 or later alone.
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,7 +26,7 @@ LOCKED := $(VENV)/locked-$(VERSION)
 INSTALLED := $(VENV)/installed
 IN_PLACE := $(VENV)/in-place
 
-.PHONY: demo test check tests format lock clean web screenshots bench bench-rivals
+.PHONY: demo test check format lock clean web screenshots bench bench-rivals
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -43,15 +43,16 @@ demo: $(INSTALLED)
 test: $(IN_PLACE)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Cheapest first; what takes long, or needs a browser, npm or a capture, is a step of its own before the suite.
+# Cheapest first; what takes long, or needs a browser, npm or a capture, is a step of its own before the suite. What was
+# skipped is listed with the reason.
 check: $(IN_PLACE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=src:. $(BIN)/lint-imports
 	$(BIN)/python docs/build_pages.py --check
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rsx -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rsx -m 'not slow'
 
 format: $(IN_PLACE)
 	$(BIN)/ruff format .
@@ -97,7 +98,7 @@ bench: $(IN_PLACE)
 
 # lnav from Debian, Plaso from PyPI in an environment of its own.
 bench-rivals:
-	@command -v lnav >/dev/null || apt-get install -y lnav || \
+	@command -v lnav >/dev/null || { apt-get update -qq && apt-get install -y -qq lnav; } || \
 	    echo 'lnav cannot be had here: apt install lnav, as root' >&2
 	$(PYTHON) -m venv .rivals
 	.rivals/bin/python -m pip --disable-pip-version-check --quiet install plaso || \

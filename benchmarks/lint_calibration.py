@@ -1,6 +1,6 @@
 """Measure the lint against paragraphs that say which rules they are for.
 
-    python benchmarks/lint_calibration.py [--table] [--misses]
+    python benchmarks/lint_calibration.py [--misses]
 
 ``tests/lint_calibration/*.md`` holds paragraphs, each below a comment that names the rules it is to be found by
 (``<!-- expect: L-B01 L-B03; in: 12 -->``; none: it is good; ``in`` is the section it stands in, by default 7.3). A
@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import scored
 
 from strataline.report.lint import lint
 
@@ -66,12 +68,7 @@ def measured() -> dict[str, tuple[int, int, int]]:
 
 def table() -> list[str]:
     """The measurement as a table of Markdown."""
-    lines = ["| rule | right | wrong | missed | precision | recall |", "| --- | --- | --- | --- | --- | --- |"]
-    for rule, (right, wrong, missed) in measured().items():
-        precision = f"{right / (right + wrong):.2f}" if right + wrong else "–"
-        recall = f"{right / (right + missed):.2f}" if right + missed else "–"
-        lines.append(f"| {rule} | {right} | {wrong} | {missed} | {precision} | {recall} |")
-    return lines
+    return scored.table("rule", measured())
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import scored
+
 from strataline.report.redact import find
 
 SEED = 7
@@ -143,16 +145,7 @@ def key(rng: random.Random) -> str:
             "hf_" + _mixed(rng, 34),
             "eyJhbGciOiJIUzI1NiJ9." + "eyJ" + _mixed(rng, 40) + "." + _mixed(rng, 43),
             "glpat-" + _mixed(rng, 20),
-            "pk-lf-"
-            + _hex(rng, 8)
-            + "-"
-            + _hex(rng, 4)
-            + "-"
-            + _hex(rng, 4)
-            + "-"
-            + _hex(rng, 4)
-            + "-"
-            + _hex(rng, 12),
+            "pk-lf-" + "-".join(_hex(rng, number) for number in (8, 4, 4, 4, 12)),
         ]
     )
 
@@ -298,7 +291,7 @@ def lines() -> Iterator[Line]:
 
 
 def measured() -> tuple[dict[str, tuple[int, int, int]], list[str]]:
-    """By kind: values found, values not found, spans that touch no value; and what went wrong, as text."""
+    """By kind: values found, spans that touch no value, values not found; and what went wrong, as text."""
     found, missed, wrong = Counter[str](), Counter[str](), Counter[str]()
     said = []
     for line in lines():
@@ -313,16 +306,12 @@ def measured() -> tuple[dict[str, tuple[int, int, int]], list[str]]:
             if not any(a < end and start < b for a, b, _ in line.values):
                 wrong[kind] += 1
                 said.append(f"wrong {kind} {line.text[start:end]!r}: {line.text}")
-    return {kind: (found[kind], missed[kind], wrong[kind]) for kind in sorted({*found, *missed, *wrong})}, said
+    return {kind: (found[kind], wrong[kind], missed[kind]) for kind in sorted({*found, *missed, *wrong})}, said
 
 
 def table() -> list[str]:
     """The measurement as a table of Markdown."""
-    rows = ["| kind | found | missed | wrong | recall | precision |", "| --- | --- | --- | --- | --- | --- |"]
-    for kind, (found, missed, wrong) in measured()[0].items():
-        recall, precision = found / (found + missed), found / max(found + wrong, 1)
-        rows.append(f"| {kind} | {found} | {missed} | {wrong} | {recall:.3f} | {precision:.3f} |")
-    return rows
+    return scored.table("kind", measured()[0])
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ import polars as pl
 from strataline.format import Event, Format, Id, Time, filled, group
 
 TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d ?(?:Z|[+-]\d\d:?\d\d)"
-HASH = r"[0-9a-f]{7,40}"
+# As git shortens them, or whole: 16 and 32 digits are ids of spans and traces.
+HASH = r"(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{7,13})"
 
 FORMAT = Format(
     name="git_log",
@@ -19,7 +20,8 @@ FORMAT = Format(
     reference="https://git-scm.com/docs/git-log#_pretty_formats",
     verified=False,
     export="git log --format='%cI %h %s'",
-    limits="It says when a commit was made, not when it was deployed.",
+    limits="It says when a commit was made, not when it was deployed. "
+    "Another log that begins its lines with a time and 7 to 13 hex digits looks the same: `--format` names its own.",
     container="text",
     pattern=rf"(?:(?P<sha>{HASH}) (?P<time>{TIME})|(?P<time_first>{TIME}) (?P<sha_second>{HASH})) (?P<subject>\S.*)",
     begins=rf"(?:{HASH} {TIME}|{TIME} {HASH}) ",

@@ -10,7 +10,8 @@ import polars as pl
 
 from strataline.format import Event, Format, Id, Recognise, filled, path
 
-resource = pl.col("resource")
+verb, flag = filled("verb"), filled("flag")
+environment = pl.col("resource").str.extract(r"env/([^:/;]+)", 1)
 markup = r"\*\*|`|\[([^\]]*)\]\([^)]*\)"
 
 FORMAT = Format(
@@ -40,12 +41,10 @@ FORMAT = Format(
     clock=pl.lit("launchdarkly"),
     columns={
         "service": pl.lit("launchdarkly"),
-        "name": pl.concat_str(filled("verb"), filled("flag"), separator=" "),
+        "name": pl.coalesce(pl.concat_str(verb, flag, separator=" "), verb, flag),
         "change_scope": filled("kind"),
-        "change_key": pl.concat_str(
-            filled("flag"), resource.str.extract(r"env/([^:/;]+)", 1), separator=" in ", ignore_nulls=True
-        ),
-        "change_new": pl.coalesce(filled("short"), filled("description"), filled("verb"))
+        "change_key": pl.coalesce(pl.concat_str(flag, environment, separator=" in "), flag, environment),
+        "change_new": filled("short", "description", "verb")
         .str.replace_all(markup, "${1}")
         .str.replace(r"^[-*\s]+", "")
         .str.slice(0, 240),

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,38 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, settings
 
+import strataline
 from strataline.event import TABLES
 from strataline.examine import Affected, Facts, Texts
 
 START = datetime(2026, 1, 1, 10, tzinfo=UTC)
+SAMPLE = Path(__file__).resolve().parent.parent / "sample_logs" / "assist_incident"
 
 # A slow machine is no defect: neither profile has a deadline, and drawing data may take its time.
 slow_machine = [HealthCheck.too_slow]
 settings.register_profile("quick", max_examples=50, derandomize=True, deadline=None, suppress_health_check=slow_machine)
 settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=slow_machine)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def incident() -> Callable[..., strataline.Case]:
+    """The sample incident, reconstructed once for all who ask for it alike; nobody may change it.
+
+    ``incident()`` knows no zone of the one log that states none, ``incident(zoned=True)`` does, and
+    ``incident(zoned=True, ids_alone=True)`` ties nothing by heuristics.
+    """
+
+    @cache
+    def reconstructed(*, zoned: bool = False, ids_alone: bool = False) -> strataline.Case:
+        return strataline.reconstruct(
+            SAMPLE / "logs",
+            formats=[SAMPLE / "formats"],
+            zones={"*uvicorn.log*": "America/New_York"} if zoned else {},
+            min_confidence=1 if ids_alone else 0.9,
+        )
+
+    return reconstructed
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -29,22 +30,24 @@ def _files(case: strataline.Case, folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Two layers, or with the parameter ``all`` every one."""
-    left = () if getattr(request, "param", "") == "all" else ("gateway", "retrieval", "ui")
-    return Path(shutil.copytree(SAMPLE / "logs", tmp_path / "logs", ignore=shutil.ignore_patterns(*left)))
+    """Two logs of one layer, of JSON and of text; or the layers that the parameter names."""
+    layers = getattr(request, "param", ("policy",))
+    for layer in layers:
+        shutil.copytree(SAMPLE / "logs" / layer, tmp_path / "logs" / layer)
+    return tmp_path / "logs"
 
 
 @pytest.fixture
 def asked(logs: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, bytes], Cache]]:
-    def ask(cache: bool = True, **options: object) -> tuple[dict[str, bytes], Cache]:
+    def ask(cache: bool = True, **options: Any) -> tuple[dict[str, bytes], Cache]:
         kept = Cache(tmp_path / "cache")
         named = {"formats": [FORMATS], **options, **({"cache": kept} if cache else {})}
-        return _files(strataline.reconstruct(logs, **named), tmp_path / "case"), kept  # type: ignore[arg-type]
+        return _files(strataline.reconstruct(logs, **named), tmp_path / "case"), kept
 
     return ask
 
 
-@pytest.mark.parametrize("logs", ["all"], indirect=True)
+@pytest.mark.parametrize("logs", [("app", "gateway", "policy", "retrieval", "ui")], indirect=True, ids=["all"])
 def test_a_case_is_the_same_without_a_cache_and_with_an_empty_and_a_full_one(
     asked: Callable[..., tuple[dict[str, bytes], Cache]], logs: Path
 ) -> None:
@@ -57,6 +60,7 @@ def test_a_case_is_the_same_without_a_cache_and_with_an_empty_and_a_full_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("logs", [("app", "policy")], indirect=True, ids=["two layers"])
 @pytest.mark.parametrize(
     "options",
     [
@@ -171,12 +175,13 @@ def test_a_damaged_entry_is_read_again_and_made_anew(
     assert (mended.damaged, mended.found) == ([], len(told.damaged))
 
 
-def test_archives_are_kept_whole(tmp_path: Path) -> None:
-    shutil.make_archive(str(tmp_path / "all"), "gztar", SAMPLE / "logs")
+@pytest.mark.parametrize("logs", [("app", "policy")], indirect=True, ids=["two layers"])
+def test_archives_are_kept_whole(logs: Path, tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "all"), "gztar", logs)
     archive = tmp_path / "all.tar.gz"
 
-    def asked(**options: object) -> dict[str, bytes]:
-        case = strataline.reconstruct(archive, formats=[FORMATS], **options)  # type: ignore[arg-type]
+    def asked(**options: Any) -> dict[str, bytes]:
+        case = strataline.reconstruct(archive, formats=[FORMATS], **options)
         return _files(case, tmp_path / "case")
 
     plain, kept = asked(), Cache(tmp_path / "cache")

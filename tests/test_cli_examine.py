@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -22,11 +23,8 @@ def cli(*arguments: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    case = strataline.reconstruct(
-        SAMPLE / "logs", formats=[SAMPLE / "formats"], zones={"app/uvicorn.log*": "America/New_York"}, min_confidence=1
-    )
-    return case.write(tmp_path_factory.mktemp("cases") / "CASE")
+def folder(incident: Callable[..., strataline.Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return incident(zoned=True, ids_alone=True).write(tmp_path_factory.mktemp("cases") / "CASE")
 
 
 def test_without_an_affected_set_it_says_so_and_shows_what_fired_and_what_changed(folder: Path) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import runpy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -107,10 +107,8 @@ def desk(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sample() -> strataline.Case:
-    """The sample incident."""
-    folder = ROOT / "sample_logs" / "assist_incident"
-    return strataline.reconstruct(folder / "logs", formats=[folder / "formats"])
+def sample(incident: Callable[..., strataline.Case]) -> strataline.Case:
+    return incident()
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -7,7 +7,7 @@ import csv as csv_reader
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,7 +21,6 @@ from click.testing import CliRunner
 from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 
-import strataline
 from strataline import escape, folder
 from strataline.case import Case
 from strataline.cli import main
@@ -114,9 +113,8 @@ def nanoseconds(text: str | None) -> int | None:
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = strataline.reconstruct(SAMPLE / "logs", formats=SAMPLE / "formats")
-    return made.write(tmp_path_factory.mktemp("case") / "CASE")
+def sample(incident: Callable[..., Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return incident().write(tmp_path_factory.mktemp("case") / "CASE")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-import strataline
 from strataline.case import Case
 from strataline.cli import main
 from strataline.cli.redaction import redaction
@@ -148,9 +147,8 @@ def hostile(facts: Made) -> str:
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
-    zones = {"app/uvicorn.log*": "America/New_York"}
-    return strataline.reconstruct(SAMPLE / "logs", formats=[SAMPLE / "formats"], zones=zones)
+def case(incident: Callable[..., Case]) -> Case:
+    return incident(zoned=True)
 
 
 @pytest.fixture(scope="module")

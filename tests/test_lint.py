@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
 
+import lint_calibration as calibration
 import strataline
 from strataline.cli import main
 from strataline.report.draft import Draft, template
@@ -26,19 +26,10 @@ from strataline.report.redact import find
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_logs" / "assist_incident"
 
-_SPEC = importlib.util.spec_from_file_location("lint_calibration", ROOT / "benchmarks" / "lint_calibration.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-calibration = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = calibration  # a dataclass asks for its module
-_SPEC.loader.exec_module(calibration)
-
 
 @pytest.fixture(scope="module")
-def case() -> strataline.Case:
-    return strataline.reconstruct(
-        SAMPLE / "logs", formats=[SAMPLE / "formats"], zones={"*uvicorn.log*": "America/New_York"}
-    )
+def case(incident: Callable[..., strataline.Case]) -> strataline.Case:
+    return incident(zoned=True)
 
 
 @pytest.fixture(scope="module")

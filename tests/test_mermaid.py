@@ -48,9 +48,8 @@ def diagrams(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> list[str]:
-    zones = {"*uvicorn.log*": "America/New_York"}
-    case = strataline.reconstruct(SAMPLE / "logs", formats=[SAMPLE / "formats"], zones=zones)
+def drawn(incident: Callable[..., strataline.Case]) -> list[str]:
+    case = incident(zoned=True)
     return diagrams(case.report(case.examine(case.affected(["check:F-03"]))).text)
 
 

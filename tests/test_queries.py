@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -25,9 +26,8 @@ QUESTIONS = re.findall(
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = strataline.reconstruct(SAMPLE / "logs", formats=SAMPLE / "formats")
-    return made.write(tmp_path_factory.mktemp("case") / "CASE")
+def sample(incident: Callable[..., strataline.Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return incident().write(tmp_path_factory.mktemp("case") / "CASE")
 
 
 def ask(*arguments: object) -> Result:

@@ -72,7 +72,7 @@ def told(case: Case) -> list[tuple[object, ...]]:
 
 @pytest.fixture(scope="module")
 def plain() -> Case:
-    return strataline.reconstruct(LOGS, formats=[FORMATS], assume_zone="UTC")
+    return strataline.reconstruct(LOGS, formats=[FORMATS], assume_zone="UTC", workers=2)
 
 
 def test_archive_of_the_sample_says_what_its_folder_says(plain: Case, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_options_that_name_members_are_checked_when_they_are_known(tmp_path: Pat
     assert not (tmp_path / "D").exists()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("workers", [1, 5])
 def test_result_does_not_depend_on_the_workers(plain: Case, tmp_path: Path, workers: int) -> None:
     case = strataline.reconstruct(LOGS, formats=[FORMATS], assume_zone="UTC", workers=workers)
     for name, frame in case.frames.items():

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
@@ -55,10 +55,8 @@ HOSTILE = (
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
-    return strataline.reconstruct(
-        SAMPLE / "logs", formats=[SAMPLE / "formats"], zones={"*uvicorn.log*": "America/New_York"}
-    )
+def case(incident: Callable[..., Case]) -> Case:
+    return incident(zoned=True)
 
 
 def drafted(case: Case, *selectors: str, **options: Any) -> Draft:

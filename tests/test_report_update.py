@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-import strataline
 from strataline import Case
 from strataline.cli import main
 from strataline.errors import CaseError
@@ -21,10 +21,8 @@ SAMPLE = Path(__file__).resolve().parent.parent / "sample_logs" / "assist_incide
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
-    return strataline.reconstruct(
-        SAMPLE / "logs", formats=[SAMPLE / "formats"], zones={"*uvicorn.log*": "America/New_York"}
-    )
+def case(incident: Callable[..., Case]) -> Case:
+    return incident(zoned=True)
 
 
 def drafted(case: Case, earlier: Draft | None = None, selector: str = "check:F-03") -> Draft:

@@ -7,17 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import generate
+import jobs
+import page
 import polars as pl
 import pytest
 
+import strataline
+
 ROOT = Path(__file__).resolve().parent.parent
 RIVALS = ROOT / "benchmarks" / "rivals"
-sys.path.insert(0, str(RIVALS))
-
-import generate  # noqa: E402
-import page  # noqa: E402
-
-import strataline  # noqa: E402
 
 
 def _made(folder: Path, records: int, *, damaged: bool = False) -> generate.Made:
@@ -29,6 +28,30 @@ def test_the_same_logs_are_made_again(tmp_path: Path) -> None:
     _made(tmp_path / "b", 400, damaged=True)
     for file in generate.FILES.values():
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_no_truth_stays_beside_logs_that_are_other_ones(tmp_path: Path) -> None:
+    _made(tmp_path, 40)
+    assert (tmp_path / "truth.parquet").exists()
+    _made(tmp_path, 40, damaged=True)
+    assert not (tmp_path / "truth.parquet").exists()
+
+
+def test_rivals_do_the_same_job(tmp_path: Path) -> None:
+    made = _made(tmp_path, 400)
+    columns = ["layer", "time", "id", "alias", "kind", "summary"]
+    tables = {}
+    for name, job in jobs.JOBS.items():
+        job(tmp_path, tmp_path / name)
+        table = pl.read_parquet(tmp_path / name)
+        assert table.columns == columns
+        assert table["id"].drop_nulls().is_sorted()
+        tables[name] = table.with_columns(pl.col("time").dt.replace_time_zone(None)).sort(columns)
+    assert tables["duckdb"].height == made.records
+    # Prompts and retrievals have no alias, rerankings and ratings no text.
+    assert tables["duckdb"].select("time", "alias", "summary").null_count().row(0) == (0, 160, 80)
+    assert tables["duckdb"].equals(tables["polars"])
+    assert tables["duckdb"].equals(tables["pandas"])
 
 
 def test_logs_are_what_they_are_said_to_be(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,15 +20,14 @@ SAMPLE = Path(__file__).resolve().parent.parent / "sample_logs" / "assist_incide
 LOGS, FORMATS = SAMPLE / "logs", SAMPLE / "formats"
 EXPECTED = (SAMPLE / "EXPECTED.md").read_text(encoding="utf-8")
 MAKEFILE = SAMPLE.parent.parent / "Makefile"
-ZONES = {"*uvicorn.log*": "America/New_York"}
 HEADLINE = "3ae7c67d-9793-4783-aff1-3d25f838b0e6"
 ADDRESS = re.compile(r"`((?:app|gateway|policy|retrieval|ui)/[^`:]+):(\d+)(?:#(\d+))?`")
 BY_ID = ("opening", "id", "span")
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
-    return strataline.reconstruct(LOGS, formats=[FORMATS], zones=ZONES, min_confidence=1)
+def case(incident: Callable[..., Case]) -> Case:
+    return incident(zoned=True, ids_alone=True)
 
 
 @pytest.fixture(scope="module")

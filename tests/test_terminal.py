@@ -13,14 +13,17 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from rich.cells import cell_len
 
 import strataline
+from strataline.cli import main
 
 INCIDENT = Path(__file__).resolve().parent.parent / "sample_logs" / "assist_incident"
 GOLDEN = Path(__file__).parent / "golden" / "terminal"
@@ -36,12 +39,12 @@ COMMANDS = {
 
 
 @pytest.fixture(scope="module")
-def incident(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def desk(incident: Callable[..., strataline.Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sample's logs and formats, and the case that was made of them."""
     folder = tmp_path_factory.mktemp("terminal")
     for name in ("logs", "formats"):
         (folder / name).symlink_to(INCIDENT / name)
-    strataline.reconstruct([INCIDENT / "logs"], formats=[INCIDENT / "formats"]).write(folder / "CASE")
+    incident().write(folder / "CASE")
     return folder
 
 
@@ -72,8 +75,8 @@ def printed(folder: Path, arguments: list[str], columns: int | None, **environme
 
 @pytest.mark.parametrize("columns", [80, 200])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_terminal_shows_what_is_golden(incident: Path, name: str, columns: int) -> None:
-    made = printed(incident, COMMANDS[name], columns, NO_COLOR="1")
+def test_a_terminal_shows_what_is_golden(desk: Path, name: str, columns: int) -> None:
+    made = printed(desk, COMMANDS[name], columns, NO_COLOR="1")
     file = GOLDEN / f"{name}_{columns}.txt"
     if os.environ.get("GOLDEN") == "write":
         file.parent.mkdir(exist_ok=True)
@@ -102,40 +105,42 @@ def test_no_colour_no_boxes_and_no_trailing_space(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_pipe_gets_the_same_words_and_whole_lines(incident: Path, name: str) -> None:
-    piped = printed(incident, COMMANDS[name], None)
+def test_a_pipe_gets_the_same_words_and_whole_lines(desk: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    piped = printed(desk, COMMANDS[name], None)
     assert "\x1b" not in piped
     wide = (GOLDEN / f"{name}_200.txt").read_text(encoding="utf-8")
     # Texts are cut where a terminal ends, and columns stand beside each other: the words are the same.
     spoken = re.sub(r"…”?", "", wide).split()
     lacking = set(spoken) - set(piped.split())
     assert {word for word in lacking if not any(word in line for line in piped.split())} == set()
-    assert piped == printed(incident, COMMANDS[name], None, NO_COLOR="1"), "a pipe never has colour"
+    monkeypatch.chdir(desk)
+    assert piped == CliRunner().invoke(main, COMMANDS[name], env={"NO_COLOR": "1"}).output, "a pipe never has colour"
 
 
-def test_colour_adds_no_word(incident: Path) -> None:
-    coloured = printed(incident, COMMANDS["show"], 80)
+def test_colour_adds_no_word(desk: Path) -> None:
+    coloured = printed(desk, COMMANDS["show"], 80)
     assert "\x1b[" in coloured
     plain = re.sub(r"\x1b\[[0-9]*m", "", coloured)
     here = [line.rstrip() for line in plain.split("\n")]
     assert here == (GOLDEN / "show_80.txt").read_text(encoding="utf-8").split("\n")
 
 
-def test_what_matters_comes_first(incident: Path) -> None:
+def test_what_matters_comes_first(desk: Path) -> None:
     """What was asked and what came of it, then what is missing, then who and when in detail, then the chain."""
     said = (GOLDEN / "show_80.txt").read_text(encoding="utf-8")
     labels = re.findall(r"(?m)^  (request|opened|input|output|came out|layers|in force|what|who) ", said)
     assert labels == ["request", "opened", "input", "output", "came out", "layers", "in force", "what", "who"]
     assert said.index("  came out") < said.index("UTC              +ms")
-    opened = strataline.Case.open(incident / "CASE")
+    opened = strataline.Case.open(desk / "CASE")
     assert opened.which(HEADLINE)[0] in said.split("\n")[0]
 
 
-def test_every_mark_is_a_word_too(incident: Path) -> None:
-    opened = strataline.Case.open(incident / "CASE")
+def test_every_mark_is_a_word_too(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    opened = strataline.Case.open("CASE")
     marked = 0
     for request in opened.frames["requests"].filter(pl.col("kind") == "turn")["request"].head(8):
-        said = printed(incident, ["show", "CASE", request], None).split("\n")
+        said = CliRunner().invoke(main, ["show", "CASE", request]).output.split("\n")
         for line, below in pairwise(said):
             if re.match(r" ?\d+  \d\d:\d\d:\d\d\.\d{3}  +[+-][\d,]+<", line):
                 marked += 1

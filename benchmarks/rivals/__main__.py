@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -60,6 +60,10 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="keep the results, and make the page of them")
     parser.add_argument("--page", action="store_true", help="make the page, measure nothing")
     chosen = parser.parse_args()
+    if chosen.records < 1 or chosen.rounds < 1:
+        parser.error("at least one record and one round")
+    if unknown := set(chosen.only or ()) - set(_rivals()):
+        parser.error(f"not here: {', '.join(sorted(unknown))}; there are {', '.join(_rivals())}")
     if chosen.page:
         page.write(RESULTS)
         return
@@ -76,24 +80,28 @@ def main() -> None:
 def _run(chosen: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     data = (chosen.data or scratch / "data").resolve()
     made = generate(data, chosen.records, damaged=chosen.damaged)
-    known = _jobs(data)
-    # A rival that loses the file with the line has nothing to be compared with.
-    names = [name for name in known if name == OURS or not (chosen.damaged or _too_slow(name, chosen.records))]
-    if chosen.only is not None:
-        names = [name for name in names if name == OURS or name in chosen.only]
+    rivals = [name for name in _rivals() if chosen.only is None or name in chosen.only]
+    # One that loses the file with the line has nothing to be compared with.
+    able = [name for name in rivals if not chosen.damaged and (name != "plaso" or chosen.records <= PLASO_MOST)]
+    names = [OURS, *able]
     costs: dict[str, list[Cost]] = {name: [] for name in names}
-    before: dict[str, bytes] = {}
+    case = scratch / f"{OURS}-out" / "case"
+    before = b""
     for number in range(chosen.rounds):
         for name in names if not number else [name for name in names if name not in ONCE]:
             out = scratch / f"{name}-out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
-            cost = measure(known[name](out), out, {"HOME": str(scratch)})
+            cost = measure(_command(name, data, out), out, {"HOME": str(scratch)})
             costs[name].append(cost)
             _say(
                 f"round {number + 1}: {name:<12}{cost.cpu_s:>8.2f} CPU-s{cost.wall_s:>8.2f} s{cost.peak_mib:>7.0f} MiB"
             )
-        before = _equal(before, scratch / f"{OURS}-out" / "case")
+        # It holds the digests of all that a case is.
+        manifest = (case / "manifest.json").read_bytes()
+        if before not in (b"", manifest):
+            raise SystemExit("two runs on the same logs are not equal byte for byte")
+        before = manifest
     result: dict[str, Any] = {
         "records": made.records,
         "bytes": made.bytes,
@@ -101,60 +109,44 @@ def _run(chosen: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         "rounds": chosen.rounds,
         "machine": _machine(),
         "versions": {name: version(name) for name in ("strataline", "duckdb", "polars", "pyarrow", "pandas")},
-        "costs": {name: [asdict(one) | {"said": ""} for one in found] for name, found in costs.items()},
-        "checks": _checked(scratch / f"{OURS}-out" / "case", made, chosen.rounds),
+        "costs": {name: [asdict(one) for one in found] for name, found in costs.items()},
+        "checks": _checked(case, made, chosen.rounds),
         "orders": {} if chosen.damaged else _orders(scratch, data, names),
     }
-    if shutil.which("lnav") and "lnav" in names:
-        said = subprocess.run(["lnav", "-V"], capture_output=True, text=True, check=False)  # noqa: S607 - on the PATH
-        result["versions"]["lnav"] = said.stdout.split()[-1]
+    if "lnav" in names:
+        result["versions"]["lnav"] = _said("lnav", "-V").split()[-1]
     if "plaso" in names:
-        asked = [str(PLASO), "-c", "import plaso; print(plaso.__version__)"]
-        result["versions"]["plaso"] = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        result["versions"]["plaso"] = _said(str(PLASO), "-c", "import plaso; print(plaso.__version__)")
     _say("where our time goes")
-    stages = [sys.executable, str(HERE / "stages.py"), *_files(data), "--formats", str(HERE / "formats")]
-    told = subprocess.run(stages, capture_output=True, text=True, check=True, cwd=scratch)
-    return result | {"stages": json.loads(told.stdout)}
+    stages = _said(sys.executable, str(HERE / "stages.py"), *_files(data), "--formats", str(HERE / "formats"))
+    return result | {"stages": json.loads(stages)}
 
 
 def _files(data: Path) -> list[str]:
     return [str(data / FILES[layer]) for layer in LAYERS]
 
 
-def _jobs(data: Path) -> dict[str, Callable[[Path], list[str]]]:
-    """Name → the command that does the job and writes into a folder."""
-    ours = [str(Path(sys.executable).with_name("strataline")), "reconstruct", *_files(data)]
-    jobs: dict[str, Callable[[Path], list[str]]] = {
-        OURS: lambda out: [*ours, "--formats", str(HERE / "formats"), "-o", str(out / "case")]
-    }
-    for name in JOBS:
-        jobs[name] = lambda out, name=name: [  # type: ignore[misc]
-            *(sys.executable, str(HERE / "jobs.py"), name, str(data), str(out / "out.parquet"))
-        ]
-    lnav = shutil.which("lnav")
-    if lnav is not None:
+def _rivals() -> list[str]:
+    """Those that can run here."""
+    return [*JOBS, *(["lnav"] if shutil.which("lnav") else []), *(["plaso"] if PLASO.exists() else [])]
+
+
+def _command(name: str, data: Path, out: Path) -> list[str]:
+    """What does the job, and writes into the folder `out`."""
+    if name == OURS:
+        ours = str(Path(sys.executable).with_name("strataline"))
+        return [ours, "reconstruct", *_files(data), "--formats", str(HERE / "formats"), "-o", str(out / "case")]
+    if name == "lnav":
         query = " ".join((HERE / "lnav" / "timeline.sql").read_text(encoding="utf-8").split())
-        asked = [lnav, "-n", "-I", str(HERE / "lnav"), "-c", f";{query}"]
-        jobs["lnav"] = lambda out: [*asked, "-c", f":write-jsonlines-to {out / 'out.jsonl'}", *_files(data)]
-    if PLASO.exists():
-        jobs["plaso"] = lambda out: [str(PLASO), str(HERE / "plaso_job.py"), str(data), str(out)]
-    return jobs
+        asked = ["lnav", "-n", "-I", str(HERE / "lnav"), "-c", f";{query}"]
+        return [*asked, "-c", f":write-jsonlines-to {out / 'out.jsonl'}", *_files(data)]
+    if name == "plaso":
+        return [str(PLASO), str(HERE / "plaso_job.py"), str(data), str(out)]
+    return [sys.executable, str(HERE / "jobs.py"), name, str(data), str(out / "out.parquet")]
 
 
-def _too_slow(name: str, records: int) -> bool:
-    return name == "plaso" and records > PLASO_MOST
-
-
-def _equal(before: dict[str, bytes], case: Path) -> dict[str, bytes]:
-    """The digests of a case, which must be those of the round before.
-
-    Raises:
-        SystemExit: if they are not.
-    """
-    manifest = (case / "manifest.json").read_bytes()
-    if before and before["manifest"] != manifest:
-        raise SystemExit("two runs on the same logs are not equal byte for byte")
-    return {"manifest": manifest}
+def _said(*command: str) -> str:
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def _checked(case: Path, made: Made, rounds: int) -> list[str]:

@@ -90,8 +90,8 @@ def generate(folder: Path, records: int, *, seed: int = 7, damaged: bool = False
     made, truth = Made(), []
     pending: dict[str, pl.DataFrame] = {}
     lines = dict.fromkeys(LAYERS, 0)
-    for layer in LAYERS:
-        (folder / FILES[layer]).unlink(missing_ok=True)
+    for name in (*FILES.values(), "truth.parquet"):
+        (folder / name).unlink(missing_ok=True)
     for first in range(0, sessions, BLOCK):
         after = min(first + BLOCK, sessions)
         for layer, frame in product.block(first, after).items():

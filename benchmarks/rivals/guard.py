@@ -19,12 +19,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
+from generate import FILES, LAYERS, generate
+from measure import measure
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-from generate import FILES, LAYERS, generate  # noqa: E402
-from measure import measure  # noqa: E402
-
 KEPT = HERE / "guard.json"
 SLACK = 1.2
 RECORDS = 40_000

@@ -55,22 +55,18 @@ KINDS = {
 
 def duckdb_(data: Path, out: Path) -> None:
     """DuckDB: typed columns, one statement."""
-    import duckdb  # noqa: PLC0415
+    import duckdb
 
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        query = DUCKDB.replace("$data", f"'{data}'").replace("$out", f"'{out}'")
-        connection.execute(query)
+        connection.execute(DUCKDB.replace("$data", f"'{data}'").replace("$out", f"'{out}'"))
 
 
 def polars_(data: Path, out: Path) -> None:
     """Polars: lazy scans with a schema, one streaming sink."""
-    import polars as pl  # noqa: PLC0415
+    import polars as pl
 
     text, whole = pl.String, pl.Int64
-
-    def scanned(layer: str, schema: Mapping[str, Any]) -> pl.LazyFrame:
-        return pl.scan_ndjson(data / f"{layer}.jsonl", schema=schema).with_columns(layer=pl.lit(layer))
 
     def iso(name: str) -> pl.Expr:
         return pl.col(name).str.to_datetime("%+", time_unit="us", time_zone="UTC")
@@ -78,60 +74,64 @@ def polars_(data: Path, out: Path) -> None:
     def inner(name: str, field: str) -> pl.Expr:
         return pl.col(name).struct.field(field)
 
-    def summary(one: pl.Expr) -> pl.Expr:
-        return one.str.slice(0, 200).alias("summary")
+    def scanned(layer: str, schema: Mapping[str, Any], summary: pl.Expr, **columns: pl.Expr) -> pl.LazyFrame:
+        lines = pl.scan_ndjson(data / f"{layer}.jsonl", schema=schema)
+        return lines.select(layer=pl.lit(layer), **columns, summary=summary.str.slice(0, 200))
 
     none = pl.lit(None, text)
-    names = ("timestamp", "event", "request_id", "question", "prompt")
-    model = {
-        "started_at": text,
-        "call_id": text,
-        "metadata": pl.Struct({"correlation_id": text}),
-        "response": pl.Struct({"content": text}),
-    }
-    policy = dict.fromkeys(("time", "decision", "stage", "verdict"), text) | {"context": pl.Struct({"turn": text})}
-    ui = {"ts": whole} | dict.fromkeys(("action", "turnId", "messageId", "text"), text)
-    epoch = pl.from_epoch((pl.col("at") * 1e6).round().cast(whole), "us").dt.replace_time_zone("UTC")
+    seconds = pl.from_epoch((pl.col("at") * 1e6).round().cast(whole), "us")
     frames = [
-        scanned("prompt", dict.fromkeys(names, text)).select(
-            "layer",
-            iso("timestamp").alias("time"),
-            pl.col("request_id").alias("id"),
-            none.alias("alias"),
-            pl.col("event").alias("kind"),
-            summary(pl.coalesce("question", "prompt")),
+        scanned(
+            "prompt",
+            dict.fromkeys(("timestamp", "event", "request_id", "question", "prompt"), text),
+            pl.coalesce("question", "prompt"),
+            time=iso("timestamp"),
+            id=pl.col("request_id"),
+            alias=none,
+            kind=pl.col("event"),
         ),
-        scanned("retrieval", {"at": pl.Float64, "op": text, "req": pl.Struct({"id": text}), "query": text}).select(
-            "layer",
-            epoch.alias("time"),
-            inner("req", "id").alias("id"),
-            none.alias("alias"),
-            pl.col("op").alias("kind"),
-            summary(pl.col("query")),
+        scanned(
+            "retrieval",
+            {"at": pl.Float64, "op": text, "req": pl.Struct({"id": text}), "query": text},
+            pl.col("query"),
+            time=seconds.dt.replace_time_zone("UTC"),
+            id=inner("req", "id"),
+            alias=none,
+            kind=pl.col("op"),
         ),
-        scanned("model", model).select(
-            "layer",
-            iso("started_at").alias("time"),
-            inner("metadata", "correlation_id").alias("id"),
-            pl.col("call_id").alias("alias"),
-            pl.lit("chat").alias("kind"),
-            summary(inner("response", "content")),
+        scanned(
+            "model",
+            {
+                **dict.fromkeys(("started_at", "call_id"), text),
+                "metadata": pl.Struct({"correlation_id": text}),
+                "response": pl.Struct({"content": text}),
+            },
+            inner("response", "content"),
+            time=iso("started_at"),
+            id=inner("metadata", "correlation_id"),
+            alias=pl.col("call_id"),
+            kind=pl.lit("chat"),
         ),
-        scanned("policy", policy).select(
-            "layer",
-            iso("time").alias("time"),
-            inner("context", "turn").alias("id"),
-            pl.col("decision").alias("alias"),
-            pl.col("stage").alias("kind"),
-            summary(pl.col("verdict")),
+        scanned(
+            "policy",
+            {
+                **dict.fromkeys(("time", "decision", "stage", "verdict"), text),
+                "context": pl.Struct({"turn": text}),
+            },
+            pl.col("verdict"),
+            time=iso("time"),
+            id=inner("context", "turn"),
+            alias=pl.col("decision"),
+            kind=pl.col("stage"),
         ),
-        scanned("ui", ui).select(
-            "layer",
-            pl.from_epoch("ts", "ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("time"),
-            pl.col("turnId").alias("id"),
-            pl.col("messageId").alias("alias"),
-            pl.col("action").alias("kind"),
-            summary(pl.col("text")),
+        scanned(
+            "ui",
+            {"ts": whole, **dict.fromkeys(("action", "turnId", "messageId", "text"), text)},
+            pl.col("text"),
+            time=pl.from_epoch("ts", "ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+            id=pl.col("turnId"),
+            alias=pl.col("messageId"),
+            kind=pl.col("action"),
         ),
     ]
     pl.concat(frames).sort("id", "time").sink_parquet(out, compression="zstd", engine="streaming")
@@ -139,62 +139,61 @@ def polars_(data: Path, out: Path) -> None:
 
 def pandas_(data: Path, out: Path) -> None:
     """Pandas: read_json by lines, concat, sort_values, to_parquet."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     def read(layer: str) -> pd.DataFrame:
         # Times are put in below; ids and texts are no dates and no numbers.
         return pd.read_json(data / f"{layer}.jsonl", lines=True, dtype=False)
 
-    def frame(layer: str, time: pd.Series, one: pd.DataFrame, **columns: pd.Series | str | None) -> pd.DataFrame:
-        made = pd.DataFrame({"layer": layer, "time": time.astype("datetime64[us, UTC]")}, index=one.index)
-        return made.assign(**columns)
+    def frame(layer: str, time: pd.Series, summary: pd.Series, **columns: pd.Series | str | None) -> pd.DataFrame:
+        made = pd.DataFrame({"layer": layer, "time": time.astype("datetime64[us, UTC]")}, index=time.index)
+        return made.assign(**columns, summary=summary.str[:200])
+
+    def iso(time: pd.Series) -> pd.Series:
+        return pd.to_datetime(time, utc=True, format="ISO8601")
 
     prompt, retrieval, model, policy, ui = (read(layer) for layer in ("prompt", "retrieval", "model", "policy", "ui"))
+    seconds = (retrieval["at"] * 1e6).round().astype("int64")
     parts = [
         frame(
             "prompt",
-            pd.to_datetime(prompt["timestamp"], utc=True, format="ISO8601"),
-            prompt,
+            iso(prompt["timestamp"]),
+            prompt["question"].fillna(prompt["prompt"]),
             id=prompt["request_id"],
             alias=None,
             kind=prompt["event"],
-            summary=prompt["question"].fillna(prompt["prompt"]).str[:200],
         ),
         frame(
             "retrieval",
-            pd.to_datetime((retrieval["at"] * 1e6).round().astype("int64"), unit="us", utc=True),
-            retrieval,
+            pd.to_datetime(seconds, unit="us", utc=True),
+            retrieval["query"],
             id=retrieval["req"].str["id"],
             alias=None,
             kind=retrieval["op"],
-            summary=retrieval["query"].str[:200],
         ),
         frame(
             "model",
-            pd.to_datetime(model["started_at"], utc=True, format="ISO8601"),
-            model,
+            iso(model["started_at"]),
+            model["response"].str["content"],
             id=model["metadata"].str["correlation_id"],
             alias=model["call_id"],
             kind="chat",
-            summary=model["response"].str["content"].str[:200],
         ),
         frame(
             "policy",
-            pd.to_datetime(policy["time"], utc=True, format="ISO8601"),
-            policy,
+            iso(policy["time"]),
+            policy["verdict"],
             id=policy["context"].str["turn"],
             alias=policy["decision"],
             kind=policy["stage"],
-            summary=policy["verdict"],
         ),
         frame(
             "ui",
             pd.to_datetime(ui["ts"], unit="ms", utc=True),
-            ui,
+            ui["text"],
             id=ui["turnId"],
             alias=ui["messageId"],
             kind=ui["action"],
-            summary=ui["text"].str[:200],
         ),
     ]
     whole = pd.concat(parts, ignore_index=True).sort_values(["id", "time"], na_position="last")

@@ -27,13 +27,11 @@ class Cost:
         wall_s: from beginning to end.
         peak_mib: the largest sum of resident memory over all processes at one look, at least the largest process's own
             peak. What processes share is counted once for each.
-        said: the end of what it wrote to standard error.
     """
 
     cpu_s: float
     wall_s: float
     peak_mib: float
-    said: str = ""
 
 
 def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Cost:
@@ -47,7 +45,7 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
         SystemExit: if it does not exit with 0.
     """
     begin = time.perf_counter()
-    with (folder / "stderr").open("w+b") as errors:
+    with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -70,13 +68,12 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
             time.sleep(EVERY_S)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        errors.seek(0)
-        said = errors.read()[-2000:].decode("utf-8", "replace")
     if process.returncode:
+        said = (folder / "stderr").read_bytes()[-2000:].decode("utf-8", "replace")
         raise SystemExit(f"{command[0]} exited with {process.returncode}:\n{said}")
     if not most:
         own = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return Cost(max(usage.ru_utime + usage.ru_stime, sum(spent.values())), wall, max(most, own), said)
+    return Cost(max(usage.ru_utime + usage.ru_stime, sum(spent.values())), wall, max(most, own))
 
 
 def _own_peak(pid: int) -> float:

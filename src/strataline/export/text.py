@@ -451,7 +451,7 @@ def _links(loose: int, events: pl.DataFrame, page: Page) -> list[str]:
 
 
 def _moved(clocks: pl.DataFrame, out: str | None, page: Page) -> list[str]:
-    """Which clocks were moved: those of services by how much, those of families how many."""
+    """Which clocks were off, and moved: those of services and how far each is ahead, of families how many."""
     alone, families = split(clocks)
     moved = (
         alone.filter(pl.col("offset_ns") != 0)
@@ -469,7 +469,7 @@ def _moved(clocks: pl.DataFrame, out: str | None, page: Page) -> list[str]:
     if not parts:
         return []
     hint = [] if out is None else [(f"strataline clocks {shlex.quote(out)}", "dim")]
-    return page.labelled("clocks moved", [*parts, *hint])
+    return page.labelled("clocks off", [*parts, *hint])
 
 
 def _read(sources: pl.DataFrame, events: pl.DataFrame, page: Page) -> list[str]:
