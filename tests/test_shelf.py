@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -31,8 +32,8 @@ TEXTS = st.lists(st.none() | st.text(max_size=4), max_size=12)
 
 
 @pytest.fixture(scope="module")
-def whole() -> pl.DataFrame:
-    return strataline.reconstruct(SAMPLE / "logs", formats=SAMPLE / "formats").frames["events"]
+def whole(incident: Callable[..., Case]) -> pl.DataFrame:
+    return incident().frames["events"]
 
 
 @pytest.fixture
@@ -176,8 +177,10 @@ def test_tables_that_lie_in_files_are_written_as_they_are_or_anew(tmp_path: Path
     shutil.rmtree(old)
 
 
-def test_parts_of_a_table_make_the_file_that_the_whole_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = strataline.reconstruct(SAMPLE / "logs", formats=SAMPLE / "formats").frames["events"]
+def test_parts_of_a_table_make_the_file_that_the_whole_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: pl.DataFrame
+) -> None:
+    events = whole
     monkeypatch.setattr(parquet, "ROWS", 500)
     parquet.write(EVENTS, events, tmp_path / "whole")
     parquet.write(EVENTS, [events[:7], events[7:7], events[7:1200], events[1200:]], tmp_path / "parts")
