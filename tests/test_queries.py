@@ -69,6 +69,7 @@ def test_each_question_has_an_answer_the_same_twice(question: str, sql: str, sam
         "SELECT * FROM read_csv('https://example.invalid/a.csv')",
         "SELECT * FROM glob('/*')",
         "SELECT 1 / line::VARCHAR::DATE FROM events",
+        "SELECT '\udcff'",
     ],
 )
 def test_whatever_else_is_refused_and_changes_nothing(

@@ -388,6 +388,22 @@ def test_redaction_is_on_by_default_and_its_log_holds_no_value(tmp_path: Path) -
     assert "| email | \\[email 1\\] |" in kept
 
 
+def test_a_field_that_is_named_is_replaced_where_chains_name_it(tmp_path: Path, case: Case) -> None:
+    folder, draft = tmp_path / "case", tmp_path / "draft.md"
+    case.write(folder)
+    affected = ["report", str(folder), "--affected", "check:F-03", "-o", str(draft)]
+    users = set(case.frames["events"]["user"].drop_nulls())
+
+    def named(*options: str) -> set[str]:
+        done = CliRunner().invoke(main, [*affected, *options, "--overwrite"])
+        assert done.exit_code == 0, done.output
+        chains = draft.read_text(encoding="utf-8").partition("## 4. ")[2].partition("## 6. ")[0]
+        return {user for user in users if user in chains}
+
+    assert named()
+    assert not named("--redact-field", "user")
+
+
 def test_the_command_says_what_it_needs(tmp_path: Path, case: Case) -> None:
     folder = tmp_path / "case"
     case.write(folder)

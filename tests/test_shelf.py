@@ -189,3 +189,16 @@ def test_parts_of_a_table_make_the_file_that_the_whole_makes(
     assert [one.height for one in parquet.parts(EVENTS, tmp_path / "whole")] == [500, 500, 394]
     parquet.write(EVENTS, [], tmp_path / "none")
     assert pl.read_parquet(tmp_path / "none").is_empty()
+
+
+def test_a_table_that_was_written_anew_is_not_mixed_with_those_before(
+    tmp_path: Path, incident: Callable[..., Case]
+) -> None:
+    incident().write(tmp_path / "case")
+    opened = Case.open(tmp_path / "case")
+    assert opened.frames["requests"].height
+    incident().write(tmp_path / "case", overwrite=True)
+    for read in (lambda: opened.frames["events"], lambda: opened.which("x"), lambda: opened.write(tmp_path / "other")):
+        with pytest.raises(strataline.CaseError, match="written anew"):
+            read()
+    assert opened.frames["requests"].height

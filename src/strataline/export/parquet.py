@@ -177,14 +177,16 @@ class Stored(Mapping[str, pl.DataFrame]):
         self._files = {table.name: (table, folder / f"{table.name}.parquet") for table in tables}
         self._read: dict[str, pl.DataFrame] = {}
         self._schemas = {}
+        self._stamps: dict[str, tuple[int, int, int]] = {}
         for table, file in self._files.values():
             with _readable(file):
+                self._stamps[table.name] = _stamp(file)
                 self._schemas[table.name] = _schema(table, file)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         """The whole table called `name`, which stays in memory from then on."""
         if name not in self._read:
-            table, file = self._files[name]
+            table, file = self._here(name)
             with _readable(file):
                 self._read[name] = _read(table, file, self._schemas[name], None)
         return self._read[name]
@@ -199,7 +201,7 @@ class Stored(Mapping[str, pl.DataFrame]):
 
     def write(self, table: Table, path: Path) -> None:
         """Write the Parquet file of `table`; the one that it lies in, where that is as it would be written."""
-        file = self._files[table.name][1]
+        _, file = self._here(table.name)
         if self._schemas[table.name] != table.schema:
             write(table, self[table.name], path)
             return
@@ -211,22 +213,36 @@ class Stored(Mapping[str, pl.DataFrame]):
             pass
         shutil.copyfile(file, path)
 
+    def _here(self, name: str) -> tuple[Table, Path]:
+        """The table called `name` and its file, which is the one that there was."""
+        table, file = self._files[name]
+        with _readable(file):
+            if _stamp(file) != self._stamps[name]:
+                raise ValueError("it was written anew since the case was opened")
+        return table, file
+
     def narrow(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
         """The table called `name`, with `columns` alone; they are read each time, unless the whole table was."""
         if name in self._read:
             return self._read[name].select(columns)
-        table, file = self._files[name]
+        table, file = self._here(name)
         with _readable(file):
             return _read(table, file, self._schemas[name], columns)
 
     def only(self, name: str, wanted: pl.Expr, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The rows of the table called `name` of which `wanted` holds; the others do not stay in memory."""
-        table, file = self._files[name]
         if name in self._read:
             found = self._read[name].filter(wanted)
             return found if columns is None else found.select(columns)
+        table, file = self._here(name)
         with _readable(file):
             return _only(scan(table, file), wanted, table.names if columns is None else columns)
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    """Another for another file, or one that was written to."""
+    state = file.stat()
+    return state.st_ino, state.st_mtime_ns, state.st_size
 
 
 def _only(table: pl.LazyFrame, wanted: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:

@@ -35,6 +35,10 @@ def ask(tables: Tables, sql: str) -> pa.RecordBatchReader:
         CaseError: if it is no query, or cannot be answered.
     """
     try:
+        sql.encode()
+    except UnicodeEncodeError as problem:
+        raise CaseError("the query holds bytes that are no UTF-8") from problem
+    try:
         statements = tables.database.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             hint = "one SELECT (or FROM, WITH, VALUES, DESCRIBE, SUMMARIZE); PIVOT names its values with IN"

@@ -111,7 +111,7 @@ def _excerpt(event: rows.Row, record: bytes | None, pen: Pen) -> str:
         # Redacted before it is cut at `EXCERPT`: what is cut in two is found by no detector.
         text = record[: 8 * EXCERPT].decode("utf-8", "replace")
     if not text:
-        text = "; ".join(f"{name} {value}" for name, value in rows.facts(event))
+        text = "; ".join(f"{name} {pen.of(name, value)}" for name, value in rows.facts(event))
     whole = " ".join(pen.redact(text).split())
     return quoted(whole if len(whole) <= EXCERPT else f"{whole[:EXCERPT]}…") if whole else ""
 

@@ -48,7 +48,7 @@ def chains(pen: Pen, m: Material) -> list[str]:
 
 def _chain(number: int, chain: rows.Chain, pen: Pen, m: Material) -> list[str]:
     request = chain.request
-    facts = [f"{name} {pen.code(request[name])}" for name in rows.GROUPS if request[name]]
+    facts = [f"{name} {pen.held(name, request[name])}" for name in rows.GROUPS if request[name]]
     facts += [f"{name} {pen.code(value)}" for name, value in (*rows.in_force(request), *rows.came_out(request))]
     events = [event["event_id"] for event in chain.events]
     hits = m.examined.hits.filter(request=request["request"])["finding"].unique().sort()
@@ -86,7 +86,7 @@ def diagram(chain: rows.Chain, pen: Pen, doubts: Mapping[str, int | None]) -> li
             ends.reverse()
         dashed = event["link_method"] in FILTER_ONLY and event["link_method"] != "content"
         arrow = "-->>" if dashed else "->>"
-        said = ", ".join(f"{name} {pen.redact(value)}" for name, value in rows.facts(event)[:3])
+        said = ", ".join(f"{name} {pen.of(name, value)}" for name, value in rows.facts(event)[:3])
         number = pen.cite([event["event_id"]])[0]
         text = label(f"{number} {chain.since(event) or 'no time'} ms {_off(event, doubts)} {event['kind']} {said}")
         lines.append(f"  {ends[0]}{arrow}{ends[1]}: {text}")
@@ -117,7 +117,7 @@ def _row(event: rows.Row, chain: rows.Chain, pen: Pen, m: Material) -> str:
         *(f"{name} {pen.code(other)}" for name, other in chain.related(event)),
     ]
     inferred = event["link_method"] in FILTER_ONLY
-    said = "; ".join(f"{name} {pen.code(value)}" for name, value in rows.facts(event)[:6])
+    said = "; ".join(f"{name} {pen.held(name, value)}" for name, value in rows.facts(event)[:6])
     when = wording.date_time(event["corrected_time"]) or "no time"
     values = [
         str(event["seq"]),

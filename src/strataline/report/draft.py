@@ -286,7 +286,8 @@ def draft(m: Material, redaction: Redaction | None = None, earlier: Mapping[str,
     redaction = redaction or Redaction()
     m = replace(m, redacts=redaction.said)
     old = (earlier or {}).get("evidence") or {}
-    pen = Pen(redaction.text, {row.get("event") or f"at:{row.get('address')}": number for number, row in old.items()})
+    known = {row.get("event") or f"at:{row.get('address')}": number for number, row in old.items()}
+    pen = Pen(redaction.text, redaction.value, known)
     blocks: dict[str, list[str]] = {}
     for part in OUTLINE:
         pen.section = part.name

@@ -114,11 +114,13 @@ class Pen:
 
     Args:
         redact: text to text, for everything that comes from a log.
+        value: the name of a field and what it holds, to text; null where no field is replaced as a whole.
         evidence: event id (or ``at:ADDRESS`` of what is no event) → its number in the register; numbers that an
             earlier draft gave are kept, for people may cite them.
     """
 
     redact: Redact = keep
+    value: Callable[[str, str], str] | None = None
     evidence: dict[str, str] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     section: str = ""
@@ -130,6 +132,14 @@ class Pen:
     def code(self, text: object, most: int = CELL) -> str:
         """Log text as a code span: an id, a version, an address, an excerpt."""
         return quoted(cut(self.redact(str(text)), most))
+
+    def held(self, name: str, text: object) -> str:
+        """What the field `name` holds, as a code span."""
+        return quoted(cut(self.of(name, str(text)), CELL))
+
+    def of(self, name: str, text: str) -> str:
+        """What the field `name` holds, redacted."""
+        return self.redact(text) if self.value is None else self.value(name, text)
 
     def place(self, address: str) -> str:
         """An evidence address, as it is: it leads to a record."""

@@ -151,7 +151,7 @@ def _exemplar(layer: str, pen: Pen, m: Material) -> list[str]:
 
 
 def _event_row(event: rows.Row, pen: Pen, m: Material) -> str:
-    said = "; ".join(f"{label} {pen.code(value)}" for label, value in rows.facts(event))
+    said = "; ".join(f"{label} {pen.held(label, value)}" for label, value in rows.facts(event))
     doubt = m.doubts.get(event["event_id"])
     off = "" if not doubt else f" ±{wording.length(doubt)}"
     inferred = event["link_method"] in ("window", "content")
