@@ -98,6 +98,10 @@ NOT_COVERED = {
 """Files that are not read, and why."""
 
 
+pytestmark = pytest.mark.slow
+"""All of them look at one survey of some hundred files."""
+
+
 @cache
 def told() -> strataline.Survey:
     return strataline.survey(SHARED)
@@ -125,7 +129,6 @@ def allowed(source: str) -> set[str]:
     return OWN.get(name, one)
 
 
-@pytest.mark.slow
 def test_every_file_is_what_its_folder_says() -> None:
     wrong = {}
     for source, row in sources().items():
@@ -137,7 +140,6 @@ def test_every_file_is_what_its_folder_says() -> None:
     assert wrong == {}
 
 
-@pytest.mark.slow
 def test_what_no_format_describes_is_guessed_and_never_claimed() -> None:
     for source in NO_EXPORT:
         if source in sources():
