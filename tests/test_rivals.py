@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import generate
 import jobs
 import page
+import stages
 import polars as pl
 import pytest
 
@@ -112,3 +114,11 @@ def test_the_page_is_what_the_kept_results_say() -> None:
 def test_small_jobs_cost_no_more_than_they_did() -> None:
     done = subprocess.run([sys.executable, RIVALS / "guard.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_stage_that_is_timed_is_a_way_through_the_program() -> None:
+    for stage, module, name in stages.PLACES:
+        found: object = importlib.import_module(f"strataline.{module}")
+        for part in name.split("."):
+            found = getattr(found, part)
+        assert callable(found), stage

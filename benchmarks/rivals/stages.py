@@ -39,7 +39,7 @@ PLACES = (
     ("coverage", "reconstruct", "coverage"),
     ("rows unpacked, in order", "correlate.shelf", "Shelf.rows"),
     ("Parquet written", "export.parquet", "write"),
-    ("files hashed", "case", "_digest"),
+    ("files hashed", "evidence", "digest"),
     ("timeline.md", "case", "Case.markdown"),
 )
 """Stage, module below ``strataline`` and function: the ways through the program, in their order."""

@@ -205,7 +205,7 @@ def reconstruct(
         }
         sizes = {name: frame.height for name, frame in frames.items()}
         sizes |= {"events": made.event_count, "links": made.link_count}
-        tables = _tables(frames, made, room if shelf.spilled else None)
+        tables = _tables(frames, made, room if shelf.many else None)
         shelf.clear()
         # From here on the case keeps it.
         stack.pop_all()

@@ -24,9 +24,9 @@ from strataline.correlate.work import FILLED, HASHES, OWN_IDS, Seen, as_words, i
 from strataline.event import EVENTS
 
 MOST = 64 << 20
-"""Whole rows up to so many bytes, as they are kept, stay in memory; further ones go to files."""
+"""Packed rows of more bytes go to files; and so do the tables of a case, where its rows, unpacked, take more."""
 
-_OPEN = 8
+_OPEN = 6
 """So many files are in memory at once, the ones last used, when rows of them are put in order."""
 
 SPANS = ("span_id", "parent_id")
@@ -127,7 +127,7 @@ class Shelf:
         self._scratch = scratch
         self._words = pl.Categorical(pl.Categories.random())
         self._lock = Lock()
-        self._held = 0
+        self._held = self._size = 0
         self._folder: Path | None = None
         self._number = count()
         self._parts: list[Part] = []
@@ -142,9 +142,9 @@ class Shelf:
         return shelf
 
     @property
-    def spilled(self) -> bool:
-        """Whether some of the rows are in files."""
-        return self._folder is not None
+    def many(self) -> bool:
+        """Whether the rows are too many to be unpacked in memory at once."""
+        return self._size > MOST
 
     def whole(self, events: pl.DataFrame) -> Part:
         """As `part`, of events whose `NAMED` are known."""
@@ -178,6 +178,7 @@ class Shelf:
         whole.write_ipc(file, compression="lz4")
         kept = file.getvalue()
         with self._lock:
+            self._size += int(whole.estimated_size())
             if self._scratch is None or self._held + len(kept) <= MOST:
                 self._held += len(kept)
                 return kept
