@@ -11,9 +11,9 @@ from pathlib import Path
 import generate
 import jobs
 import page
-import stages
 import polars as pl
 import pytest
+import stages
 
 import strataline
 
