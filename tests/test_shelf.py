@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -13,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, strategies as st
 from polars.testing import assert_frame_equal
 
 import strataline
 from strataline.case import Case
-from strataline.correlate import shelf as shelves
+from strataline.cli import main
+from strataline.correlate import shelf as shelves, whole as whole_tables
 from strataline.correlate.shelf import NAMED, Shelf
 from strataline.correlate.work import FILLED, met, told_apart
 from strataline.event import EVENTS
@@ -121,7 +125,10 @@ def test_rows_come_back_in_any_order(whole: pl.DataFrame, data: st.DataObject) -
     bounds = [0, *ends, whole.height]
     shelf.add(shelf.whole(whole[first:last]) for first, last in pairwise(bounds))
     shelf.seen()
-    asked = np.array(data.draw(st.lists(st.integers(0, whole.height - 1), min_size=1, max_size=40)))
+    some = st.lists(st.integers(0, whole.height - 1), min_size=1, max_size=40)
+    runs = st.integers(0, whole.height - 41).map(lambda first: list(range(first, first + 40)))
+    both = st.tuples(some, runs).map(lambda two: two[0] + two[1])
+    asked = np.array(data.draw(st.one_of(some, runs, both)))
     assert_frame_equal(shelf.rows(asked), whole[asked].drop(*NAMED, *FILLED))
 
 
@@ -202,3 +209,40 @@ def test_a_table_that_was_written_anew_is_not_mixed_with_those_before(
         with pytest.raises(strataline.CaseError, match="written anew"):
             read()
     assert opened.frames["requests"].height
+
+
+def test_a_log_in_no_order_makes_the_same_wherever_its_rows_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "ui.jsonl"
+    lines = [
+        f'{{"ts": "2026-01-02T03:{n % 60:02}:{n // 60:02}Z", "event": "answer_rendered", "requestId": "r{n:05}"}}'
+        for n in range(3000)
+    ]
+    log.write_text("\n".join(lines) + "\n")
+    here = strataline.reconstruct(log)
+    monkeypatch.setattr(shelves, "MOST", -1)
+    monkeypatch.setattr(whole_tables, "AT_ONCE", 50)
+    there = strataline.reconstruct(log)
+    assert here.frames["events"].height == 3000
+    assert _files(here, tmp_path / "here") == _files(there, tmp_path / "there")
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shelves, "MOST", -1)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    arguments = [
+        "reconstruct",
+        str(SAMPLE / "logs"),
+        "--formats",
+        str(SAMPLE / "formats"),
+        "-o",
+        str(tmp_path / "case"),
+    ]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert "No space left on device" in done.stderr
+    assert list(tmp_path.iterdir()) == []

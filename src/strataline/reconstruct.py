@@ -58,7 +58,7 @@ from strataline.read import (
     read,
     reread,
 )
-from strataline.scratch import Scratch
+from strataline.scratch import Scratch, writing
 
 _CENTURY = timedelta(days=36_525)
 _CLOCKS_NAMED = 12
@@ -236,10 +236,11 @@ def _tables(frames: Mapping[str, pl.DataFrame], made: Correlated, room: Scratch 
     if room is None:
         return {**frames, "events": made.events, "links": made.links}
     folder = room() / "case"
-    folder.mkdir()
-    for table in TABLES:
-        parts = {"events": made.event_parts, "links": made.link_parts}.get(table.name)
-        parquet.write(table, frames[table.name] if parts is None else parts(), folder / f"{table.name}.parquet")
+    with writing(folder):
+        folder.mkdir()
+        for table in TABLES:
+            parts = {"events": made.event_parts, "links": made.link_parts}.get(table.name)
+            parquet.write(table, frames[table.name] if parts is None else parts(), folder / f"{table.name}.parquet")
     return parquet.Stored(folder, TABLES, passing=True)
 
 
@@ -358,7 +359,7 @@ def _refuse_unknown_clocks(shelf: Shelf, chosen: Options) -> None:
 def _spool(stdin: BinaryIO, room: Scratch) -> Path:
     """Keep what comes by standard input in a file: it cannot be read twice."""
     spooled = room() / SPOOLED
-    with spooled.open("wb") as file:
+    with writing(spooled), spooled.open("wb") as file:
         shutil.copyfileobj(stdin, file, 1 << 20)
     return spooled
 

@@ -7,10 +7,13 @@ import shutil
 import sys
 import tempfile
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
+
+from strataline.errors import CaseError
 
 if sys.platform != "win32":
     import fcntl
@@ -42,13 +45,14 @@ class Scratch:
         """The folder.
 
         Raises:
-            OSError: if it cannot be made.
+            CaseError: if it cannot be made.
         """
         with self._making:
             if self._folder is None:
-                _tidy(self._near)
-                folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._near))
-                self._removed = weakref.finalize(self, _remove, folder, _locked(folder))
+                with writing(self._near):
+                    _tidy(self._near)
+                    folder, lock = _made(self._near)
+                self._removed = weakref.finalize(self, _remove, folder, lock)
                 self._folder = folder
             return self._folder
 
@@ -58,11 +62,33 @@ class Scratch:
             self._removed()
 
 
-def _locked(folder: Path) -> BinaryIO:
-    file = (folder / _LOCK).open("wb")
-    if sys.platform != "win32":
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
+@contextmanager
+def writing(where: Path) -> Iterator[None]:
+    """What is done here writes to a scratch folder in, or at, `where`.
+
+    Raises:
+        CaseError: if that cannot be done.
+    """
+    try:
+        yield
+    except OSError as problem:
+        hint = "what is too much for memory is kept there: make room, or write the case to another place"
+        raise CaseError(f"cannot write: {problem.strerror or problem}", path=str(where), hint=hint) from problem
+
+
+def _made(near: Path) -> tuple[Path, BinaryIO]:
+    """A new folder, and its lock, which is held."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=near))
+        file = (folder / _LOCK).open("wb")
+        if sys.platform == "win32":
+            return folder, file
+        # Until it is locked, another process may take it for one that a crash left behind.
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (folder / _LOCK).exists():
+                return folder, file
+        file.close()
 
 
 def _remove(folder: Path, lock: BinaryIO) -> None:

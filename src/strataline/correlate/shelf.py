@@ -22,6 +22,7 @@ from strataline.correlate.graph import sorting
 from strataline.correlate.requests import LISTED
 from strataline.correlate.work import FILLED, HASHES, OWN_IDS, Seen, as_words, inverse, told_apart
 from strataline.event import EVENTS
+from strataline.scratch import writing
 
 MOST = 64 << 20
 """Packed rows of more bytes go to files; and so do the tables of a case, where its rows, unpacked, take more."""
@@ -108,7 +109,7 @@ class Part:
     def rows(self) -> pl.DataFrame:
         """The events, as in ``events``, less `NAMED` and what is null throughout."""
         # A file that is mapped counts as memory, as far as it has been looked at.
-        return pl.read_ipc(self.whole.read_bytes() if isinstance(self.whole, Path) else self.whole)
+        return _unpacked(self.whole.read_bytes() if isinstance(self.whole, Path) else self.whole)
 
     def events(self) -> pl.DataFrame:
         """The events, as in ``events``, once their `NAMED` are known."""
@@ -174,19 +175,18 @@ class Shelf:
         return Narrow(narrow, ids, refs, values, texts)
 
     def _kept(self, whole: pl.DataFrame) -> bytes | Path:
-        file = BytesIO()
-        whole.write_ipc(file, compression="lz4")
-        kept = file.getvalue()
+        kept = _packed(whole)
         with self._lock:
             self._size += int(whole.estimated_size())
             if self._scratch is None or self._held + len(kept) <= MOST:
                 self._held += len(kept)
                 return kept
-            if self._folder is None:
-                self._folder = self._scratch() / "rows"
-                self._folder.mkdir()
-            path = self._folder / f"{next(self._number)}.arrow"
-        path.write_bytes(kept)
+            folder = self._scratch() / "rows"
+            with writing(folder):
+                folder.mkdir(exist_ok=True)
+            self._folder, path = folder, folder / f"{next(self._number)}.arrow"
+        with writing(folder):
+            path.write_bytes(kept)
         return path
 
     def add(self, parts: Iterable[Part]) -> None:
@@ -252,9 +252,14 @@ class Shelf:
         for one, of_part in zip(some.tolist(), np.split(order, first[1:]), strict=True):
             here = row[of_part] - self._begins[one]
             low, high = int(here.min()), int(here.max()) + 1
-            place[of_part] = size + here - low
-            frames.append(self._of(one).slice(low, high - low))
-            size += high - low
+            if high - low <= 2 * len(here):
+                frames.append(self._of(one).slice(low, high - low))
+                place[of_part] = size + here - low
+            else:
+                # A log that is not in order of time: few rows of many parts, each of which would hold on to all of it.
+                frames.append(_unpacked(_packed(self._of(one)[here])))
+                place[of_part] = size + np.arange(len(here))
+            size += frames[-1].height
         whole = pl.concat([_WHOLE.clear(), *frames], how="diagonal").rechunk()
         return whole.select(_WHOLE.columns)[place]
 
@@ -265,6 +270,16 @@ class Shelf:
         if len(self._read) > _OPEN:
             self._read.popitem(last=False)
         return frame
+
+
+def _packed(rows: pl.DataFrame) -> bytes:
+    file = BytesIO()
+    rows.write_ipc(file, compression="lz4")
+    return file.getvalue()
+
+
+def _unpacked(rows: bytes) -> pl.DataFrame:
+    return pl.read_ipc(rows)
 
 
 def _apart(column: pl.Series, words: pl.Categorical) -> pl.DataFrame:
