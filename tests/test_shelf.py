@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -61,10 +62,10 @@ def _files(case: Case, folder: Path) -> dict[str, bytes]:
     ids=["all", "window", "alone"],
 )
 def test_a_case_is_the_same_wherever_its_rows_waited(
-    options: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def made() -> Case:
-        return strataline.reconstruct(SAMPLE / "logs", formats=SAMPLE / "formats", **options)  # type: ignore[arg-type]
+        return strataline.reconstruct(SAMPLE / "logs", formats=SAMPLE / "formats", **options)
 
     here = made()
     monkeypatch.setattr(shelves, "MOST", -1)
@@ -87,6 +88,15 @@ def test_what_was_too_much_for_memory_goes_with_the_case(tmp_path: Path) -> None
     del case
     assert [one.name for one in tmp_path.iterdir()] == ["case"]
     assert not Case.open(tmp_path / "case", SAMPLE / "logs").verify(tmp_path / "case")
+
+
+@pytest.mark.usefixtures("spilling")
+def test_tables_outlive_the_case_that_they_were_made_with(tmp_path: Path) -> None:
+    frames = strataline.reconstruct(SAMPLE / "logs", formats=SAMPLE / "formats", scratch=tmp_path).frames
+    facts = Case(frames, {}, {}).facts()
+    assert 0 < facts.look("event_id").height <= frames["events"].height
+    del frames, facts
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("spilling")
@@ -172,7 +182,7 @@ def test_tables_that_lie_in_files_are_written_as_they_are_or_anew(tmp_path: Path
     stored.write(EVENTS, tmp_path / "copy.parquet")
     assert (tmp_path / "copy.parquet").read_bytes() == (tmp_path / "events.parquet").read_bytes()
     assert (tmp_path / "copy.parquet").stat().st_ino != (tmp_path / "events.parquet").stat().st_ino
-    passing = parquet.Stored(tmp_path, [EVENTS], passing=True)
+    passing = parquet.Stored(tmp_path, [EVENTS], Scratch(tmp_path))
     passing.write(EVENTS, tmp_path / "link.parquet")
     assert (tmp_path / "link.parquet").stat().st_ino == (tmp_path / "events.parquet").stat().st_ino
     # One that another version wrote is written as this one does.

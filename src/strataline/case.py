@@ -71,8 +71,7 @@ class Case:
         inputs: source → where it lies on this machine; what lies in archives is reached through them. Or what gives
             these when they are first asked for.
         covered: `examine.coverage` of all that was read, where the tables hold a part of it.
-        scratch: holds what came by standard input, and tables that are too much to keep in memory; it goes when the
-            case does.
+        scratch: holds what came by standard input; it goes when the case does.
     """
 
     def __init__(

@@ -241,7 +241,7 @@ def _tables(frames: Mapping[str, pl.DataFrame], made: Correlated, room: Scratch 
         for table in TABLES:
             parts = {"events": made.event_parts, "links": made.link_parts}.get(table.name)
             parquet.write(table, frames[table.name] if parts is None else parts(), folder / f"{table.name}.parquet")
-    return parquet.Stored(folder, TABLES, passing=True)
+    return parquet.Stored(folder, TABLES, room)
 
 
 def survey(

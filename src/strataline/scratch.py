@@ -92,8 +92,9 @@ def _made(near: Path) -> tuple[Path, BinaryIO]:
 
 
 def _remove(folder: Path, lock: BinaryIO) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    # Not every system removes a file that is open.
     lock.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tidy(near: Path) -> None:
@@ -101,6 +102,10 @@ def _tidy(near: Path) -> None:
     if sys.platform == "win32":
         return
     for folder in near.glob(f"{PREFIX}*"):
-        with suppress(OSError), (folder / _LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            # What somebody else put there, where all may write, is not ours to open.
+            if folder.lstat().st_uid != os.getuid():
+                continue
+            with (folder / _LOCK).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)

@@ -160,8 +160,8 @@ class Correlated:
 def _by_evidence(work: Work, links: pl.DataFrame) -> pl.Series:
     """The rows of the links in the order of their sort key."""
     place = work.events["place"]
-    relation = as_words(links["relation"]).to_physical().cast(pl.Int64)
-    first = place.gather(links["from"]) * ((relation.max() or 0) + 1) + relation  # type: ignore[operator]
+    words = as_words(links["relation"])
+    first = place.gather(links["from"]) * words.n_unique() + words.to_physical()
     row = first.arg_sort()
     first = first.gather(row)
     again = (first == first.shift(1)).fill_null(value=False)

@@ -13,6 +13,7 @@ import polars as pl
 
 from strataline.errors import CaseError
 from strataline.event import EVENTS, Table
+from strataline.scratch import Scratch
 
 # A case is opened through this module: reading a table needs neither Arrow nor DuckDB.
 if TYPE_CHECKING:
@@ -165,15 +166,16 @@ class Stored(Mapping[str, pl.DataFrame]):
     Args:
         folder: where they lie, one file each.
         tables: which.
-        passing: whether the folder goes when the tables do: then nobody minds that a file has a second name.
+        scratch: what the folder goes with, where it does not stay; these tables hold on to it, whoever else has let go.
+            Nobody minds then that a file has a second name.
 
     Raises:
         CaseError: if a file cannot be read, or its columns are not those of its table; at once for what its end says
             (no such file, no Parquet, other columns), and when a table is read for the rest.
     """
 
-    def __init__(self, folder: Path, tables: Iterable[Table], *, passing: bool = False) -> None:
-        self._passing = passing
+    def __init__(self, folder: Path, tables: Iterable[Table], scratch: Scratch | None = None) -> None:
+        self._scratch = scratch
         self._files = {table.name: (table, folder / f"{table.name}.parquet") for table in tables}
         self._read: dict[str, pl.DataFrame] = {}
         self._schemas = {}
@@ -206,7 +208,7 @@ class Stored(Mapping[str, pl.DataFrame]):
             write(table, self[table.name], path)
             return
         try:
-            if self._passing:
+            if self._scratch is not None:
                 path.hardlink_to(file)
                 return
         except OSError:  # it is on another file system, or on one without links

@@ -287,7 +287,7 @@ def draft(m: Material, redaction: Redaction | None = None, earlier: Mapping[str,
     m = replace(m, redacts=redaction.said)
     old = (earlier or {}).get("evidence") or {}
     known = {row.get("event") or f"at:{row.get('address')}": number for number, row in old.items()}
-    pen = Pen(redaction.text, redaction.value, known)
+    pen = Pen(redaction.text, redaction.of, known)
     blocks: dict[str, list[str]] = {}
     for part in OUTLINE:
         pen.section = part.name

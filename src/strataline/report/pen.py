@@ -31,6 +31,12 @@ def keep(text: str) -> str:
     return text
 
 
+def keep_field(name: str, text: str) -> str:
+    """Return what the field `name` holds unchanged, likewise."""
+    del name
+    return text
+
+
 def cut(text: str, most: int = CELL) -> str:
     """`text`, cut where it is longer than `most` characters, saying how long it is."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
@@ -114,13 +120,13 @@ class Pen:
 
     Args:
         redact: text to text, for everything that comes from a log.
-        value: the name of a field and what it holds, to text; null where no field is replaced as a whole.
+        of: the name of a field and what it holds, to text: likewise, and whole where that field is replaced.
         evidence: event id (or ``at:ADDRESS`` of what is no event) → its number in the register; numbers that an
             earlier draft gave are kept, for people may cite them.
     """
 
     redact: Redact = keep
-    value: Callable[[str, str], str] | None = None
+    of: Callable[[str, str], str] = keep_field
     evidence: dict[str, str] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     section: str = ""
@@ -136,10 +142,6 @@ class Pen:
     def held(self, name: str, text: object) -> str:
         """What the field `name` holds, as a code span."""
         return quoted(cut(self.of(name, str(text)), CELL))
-
-    def of(self, name: str, text: str) -> str:
-        """What the field `name` holds, redacted."""
-        return self.redact(text) if self.value is None else self.value(name, text)
 
     def place(self, address: str) -> str:
         """An evidence address, as it is: it leads to a record."""
