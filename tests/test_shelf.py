@@ -142,6 +142,22 @@ def test_rows_come_back_in_any_order(whole: pl.DataFrame, data: st.DataObject) -
     assert_frame_equal(shelf.rows(asked), whole[asked].drop(*NAMED, *FILLED))
 
 
+@given(st.data())
+def test_rows_that_are_packed_anew_are_the_same(whole: pl.DataFrame, data: st.DataObject) -> None:
+    shelf = Shelf()
+    bounds = [0, *sorted(data.draw(st.lists(st.integers(0, whole.height), max_size=6))), whole.height]
+    shelf.add(shelf.whole(whole[first:last]) for first, last in pairwise(bounds))
+    shelf.seen()
+    shuffled = np.random.default_rng(data.draw(st.integers(0, 999))).permutation(whole.height)
+    asked = shuffled[: data.draw(st.integers(1, whole.height))]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(shelves, "_TOGETHER", data.draw(st.integers(1, 500)))
+        patched.setattr(shelves, "_OFTEN", data.draw(st.sampled_from([0, 4])))
+        row = shelf.arranged(asked)
+    first = data.draw(st.integers(0, len(asked) - 1))
+    assert_frame_equal(shelf.rows(row[first : first + 60]), whole[asked[first : first + 60]].drop(*NAMED, *FILLED))
+
+
 @given(TEXTS, TEXTS, st.booleans())
 def test_texts_are_told_apart_even_where_their_hashes_are_not(
     first: list[str | None], second: list[str | None], alike: bool
@@ -233,6 +249,8 @@ def test_a_log_in_no_order_makes_the_same_wherever_its_rows_waited(
     here = strataline.reconstruct(log)
     monkeypatch.setattr(shelves, "MOST", -1)
     monkeypatch.setattr(whole_tables, "AT_ONCE", 50)
+    monkeypatch.setattr(shelves, "_TOGETHER", 100)
+    monkeypatch.setattr(shelves, "_OFTEN", 0)
     there = strataline.reconstruct(log)
     assert here.frames["events"].height == 3000
     assert _files(here, tmp_path / "here") == _files(there, tmp_path / "there")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from threading import Lock
 
@@ -27,8 +27,14 @@ from strataline.scratch import writing
 MOST = 64 << 20
 """Packed rows of more bytes go to files; and so do the tables of a case, where its rows, unpacked, take more."""
 
-_OPEN = 6
-"""So many files are in memory at once, the ones last used, when rows of them are put in order."""
+_OPEN = 150_000
+"""About so many rows are unpacked at once, those of the parts last used, when rows are put in order."""
+
+_TOGETHER = 131_072
+"""Rows that are asked for one after the other and lie together, where they are packed anew."""
+
+_OFTEN = 4
+"""How often, on average, a part may be unpacked before its rows are packed anew."""
 
 SPANS = ("span_id", "parent_id")
 NAMED = ("event_id", "source")
@@ -92,13 +98,14 @@ class Part:
         height: how many.
         named: their `NAMED`, in their order, once these are known.
         narrow: what correlation looks at.
-        whole: the columns of ``events`` that are not null throughout, less `NAMED`, as an Arrow file; or its path. As a
-            frame they would hold on to all that they were made of, such as the texts that excerpts were cut from.
+        whole: the columns of ``events`` that are not null throughout, less `NAMED`, as Arrow files, or their paths, the
+            rows of one after those of the other. As a frame they would hold on to all that they were made of, such as
+            the texts that excerpts were cut from.
     """
 
     height: int
     narrow: Narrow
-    whole: bytes | Path
+    whole: Sequence[bytes | Path]
     named: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
@@ -109,7 +116,15 @@ class Part:
     def rows(self) -> pl.DataFrame:
         """The events, as in ``events``, less `NAMED` and what is null throughout."""
         # A file that is mapped counts as memory, as far as it has been looked at.
-        return _unpacked(self.whole.read_bytes() if isinstance(self.whole, Path) else self.whole)
+        held = [one.read_bytes() if isinstance(one, Path) else one for one in self.whole]
+        return pl.concat((pl.read_ipc(one) for one in held), how="diagonal")
+
+    def forget(self) -> None:
+        """Hold the rows no longer."""
+        for one in self.whole:
+            if isinstance(one, Path):
+                one.unlink(missing_ok=True)
+        self.whole = ()
 
     def events(self) -> pl.DataFrame:
         """The events, as in ``events``, once their `NAMED` are known."""
@@ -156,7 +171,7 @@ class Shelf:
     def part(self, events: pl.DataFrame) -> Part:
         """What becomes of the `events` of a batch, as in ``events``; any thread may ask."""
         there = [one.name for one in events.get_columns() if one.null_count() < len(one) and one.name not in _LATER]
-        return Part(events.height, self._narrow(events), self._kept(events.select(there)))
+        return Part(events.height, self._narrow(events), [self._kept(events.select(there))])
 
     def _narrow(self, events: pl.DataFrame) -> Narrow:
         tables = [_apart(events[name], self._words) for name in _IDS]
@@ -238,6 +253,39 @@ class Shelf:
             part.narrow, part.named = nothing.narrow, nothing.named
         return _in_order(Seen(pl.concat(events), pl.concat(ids), pl.concat(refs), values, texts))
 
+    def arranged(self, row: np.ndarray) -> np.ndarray:
+        """The same rows by the numbers that they have from now on: those asked for one after the other lie together.
+
+        A log that is in no order of time, as databases export them, would have every part unpacked for each few rows.
+
+        Args:
+            row: all that will be asked for, in that order.
+        """
+        part = np.searchsorted(self._begins, row, side="right") - 1
+        bucket = np.arange(len(row)) // _TOGETHER
+        touched = np.unique(bucket * max(len(self._parts), 1) + part)
+        if len(touched) <= _OFTEN * (len(self._parts) + len(row) // _TOGETHER + 1):
+            return row
+        pieces: list[list[bytes | Path]] = [[] for _ in range(int(bucket[-1]) + 1)]
+        heights = np.zeros(len(pieces), np.int64)
+        found = np.empty(len(row), np.int64)
+        order = sorting(part)
+        some, first = np.unique(part[order], return_index=True)
+        for one, place in zip(some.tolist(), np.split(order, first[1:]), strict=True):
+            rows = self._parts[one].rows()[row[place] - self._begins[one]]
+            ends = np.searchsorted(bucket[place], np.arange(len(pieces) + 1))
+            for to, (begin, end) in enumerate(pairwise(ends.tolist())):
+                if begin < end:
+                    pieces[to].append(self._kept(rows[begin:end]))
+                    found[place[begin:end]] = heights[to] + np.arange(end - begin)
+                    heights[to] += end - begin
+            self._parts[one].forget()
+        empty = self._parts[0].narrow
+        self._parts = [Part(int(height), empty, tuple(held)) for height, held in zip(heights, pieces, strict=True)]
+        self._begins = np.concatenate([[0], np.cumsum(heights)])
+        self._read.clear()
+        return found + self._begins[bucket]
+
     def rows(self, row: np.ndarray) -> pl.DataFrame:
         """Whole rows, as in ``events`` less `NAMED` and what correlation adds.
 
@@ -257,7 +305,7 @@ class Shelf:
                 place[of_part] = size + here - low
             else:
                 # A log that is not in order of time: few rows of many parts, each of which would hold on to all of it.
-                frames.append(_unpacked(_packed(self._of(one)[here])))
+                frames.append(pl.read_ipc(_packed(self._of(one)[here])))
                 place[of_part] = size + np.arange(len(here))
             size += frames[-1].height
         whole = pl.concat([_WHOLE.clear(), *frames], how="diagonal").rechunk()
@@ -267,7 +315,7 @@ class Shelf:
         frame = self._read.pop(one, None)
         frame = self._parts[one].rows() if frame is None else frame
         self._read[one] = frame
-        if len(self._read) > _OPEN:
+        while len(self._read) > 1 and sum(each.height for each in self._read.values()) > _OPEN:
             self._read.popitem(last=False)
         return frame
 
@@ -276,10 +324,6 @@ def _packed(rows: pl.DataFrame) -> bytes:
     file = BytesIO()
     rows.write_ipc(file, compression="lz4")
     return file.getvalue()
-
-
-def _unpacked(rows: bytes) -> pl.DataFrame:
-    return pl.read_ipc(rows)
 
 
 def _apart(column: pl.Series, words: pl.Categorical) -> pl.DataFrame:

@@ -71,6 +71,11 @@ class Correlated:
         self._links = links[_by_evidence(work, links)]
 
     @cached_property
+    def _rows(self) -> np.ndarray:
+        """Of the events, in their order, the rows on the shelf; from here on none may be left out."""
+        return self._shelf.arranged(self._order if self._row is None else self._row[self._order])
+
+    @cached_property
     def events(self) -> pl.DataFrame:
         """As in ``events``."""
         return pl.concat([EVENTS.empty(), *self.event_parts()])
@@ -97,7 +102,9 @@ class Correlated:
         return self._links.height
 
     def leave_out(self, inside: pl.Expr, during: pl.Expr) -> tuple[int, int]:
-        """Leave out requests with their events, and events of none; links go with the events that they tie.
+        """Leave out requests with their events, and events of none, before any event is asked for.
+
+        Links go with the events that they tie.
 
         Args:
             inside: what holds of the rows of ``requests`` that stay.
@@ -124,7 +131,7 @@ class Correlated:
             seen = self._seen.select("event_id", "source")[n].with_columns(pl.col("source").cast(pl.String))
             added = self._added[n]
             added = added.with_columns(request=self._request(added["request"]), call=self._event(added["call"]))
-            rows = self._shelf.rows(n if self._row is None else self._row[n])
+            rows = self._shelf.rows(self._rows[first : first + AT_ONCE])
             yield EVENTS.conform(pl.concat([rows, seen, added], how="horizontal"))
 
     def link_parts(self) -> Iterator[pl.DataFrame]:
