@@ -160,7 +160,9 @@ def build_facts(
     made: dict[str, Any] = {"events": rows, "requests": turns, "links": list(links), "clocks": slices}
     made |= {name: list(rows_) for name, rows_ in tables.items()}
     frames = {
-        table.name: table.conform(pl.DataFrame(made.get(table.name, []), schema_overrides=table.schema))
+        table.name: table.conform(
+            pl.from_dicts(made.get(table.name, []), schema_overrides=table.schema, infer_schema_length=None)
+        )
         if made.get(table.name)
         else table.empty()
         for table in TABLES

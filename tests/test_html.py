@@ -233,6 +233,42 @@ def test_200_requests_fit_in_3_mb(facts: Made) -> None:
     assert len(written) < 3_000_000
 
 
+def test_of_a_request_with_very_many_events_those_are_drawn_that_tell_most(facts: Made) -> None:
+    steps: list[dict[str, Any]] = [
+        {"event_id": f"{n:032x}", "layer": "other", "kind": "log.other", "request": "busy", "at": n}
+        for n in range(3000)
+    ]
+    steps[0] |= {"layer": "prompt", "kind": "prompt.received"}
+    for n in (1500, 2000):
+        steps[n] |= {"layer": "model", "kind": "model.call"}
+    steps[2500]["outcome"] = "error"
+    few = [{"layer": "prompt", "kind": "prompt.received", "request": "few", "at": n} for n in range(40)]
+    made = facts(
+        *steps, *few, affected=Affected(pl.Series(["busy", "few"]), pl.Series([], dtype=pl.String()), ("all",))
+    )
+    told = data(page_of(made, examine(made)))
+    busy, rest = sorted(told["requests"], key=lambda one: one["id"])
+    assert len(rest["events"]) == 40
+    assert not any(label == "events" for label, _ in rest["told"])
+    assert ["events", "1,000 of 3,000 are drawn"] in busy["told"]
+    assert [event["id"] for event in busy["events"]] == [f"{n:032x}" for n in (*range(996), 1500, 2000, 2500, 2999)]
+    assert any(one.startswith("2,000 of the 3,000 events of 1 request") for one in told["left_out"])
+
+
+def test_many_requests_of_many_events_share_a_page(facts: Made) -> None:
+    heights = [10] * 60 + [600] * 40
+    events = [
+        {"layer": "prompt", "kind": "prompt.received", "request": f"{place:03}", "at": place * 1000 + n}
+        for place, height in enumerate(heights)
+        for n in range(height)
+    ]
+    names = pl.Series([f"{place:03}" for place in range(len(heights))])
+    made = facts(*events, affected=Affected(names, names.head(0), ("all",)))
+    told = data(page_of(made, examine(made)))
+    drawn = [len(one["events"]) for one in told["requests"]]
+    assert drawn == [10] * 60 + [(20_000 - 600) // 40] * 40
+
+
 def test_hostile_text_is_data_and_no_markup(facts: Made) -> None:
     page = hostile(facts)
     harmless = facts({"layer": "model"})
@@ -322,6 +358,13 @@ def test_the_command_writes_it(case: Case, page: str, tmp_path: Path) -> None:
     few = tmp_path / "few.html"
     CliRunner().invoke(main, ["html", str(tmp_path / "CASE"), "-o", str(few), *chosen, "--limit", "3"])
     assert len(data(few.read_text(encoding="utf-8"))["requests"]) == 3
+    again = ["html", str(tmp_path / "CASE"), "-o", str(few), *chosen]
+    refused = CliRunner().invoke(main, again)
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.output
+    assert len(data(few.read_text(encoding="utf-8"))["requests"]) == 3
+    assert CliRunner().invoke(main, [*again, "--overwrite"]).exit_code == 0
+    assert len(data(few.read_text(encoding="utf-8"))["requests"]) == len(told["requests"])
     missing = CliRunner().invoke(main, ["html", str(tmp_path / "CASE"), "-o", str(tmp_path / "no" / "page.html")])
     assert missing.exit_code == 2
     assert "cannot write" in missing.output
@@ -375,7 +418,8 @@ def test_report_writes_it_with_the_draft(case: Case, tmp_path: Path) -> None:
         name: (one["event"], one["address"]) for name, one in evidence.items()
     }
     first = target.read_bytes()
-    assert CliRunner().invoke(main, command).exit_code == 0  # the page alone
+    assert CliRunner().invoke(main, command).exit_code == 2  # nobody said that it may be replaced
+    assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0  # the page alone
     assert target.read_bytes() == first
     assert CliRunner().invoke(main, ["report", "--template", "--html", str(target)]).exit_code == 2
 

@@ -10,7 +10,7 @@ import click
 from strataline.cli.completion import any_path
 from strataline.cli.known import ANSWERS, TARGETS
 from strataline.cli.redaction import redact_options, redactor
-from strataline.cli.terminal import CASE, COMPLAINT, echo, page
+from strataline.cli.terminal import CASE, COMPLAINT, OVERWRITE, echo, page, refuse_to_overwrite
 from strataline.errors import CaseError
 from strataline.escape import printable
 from strataline.wording import count
@@ -22,7 +22,6 @@ Exit status: 0 done; 1 done with a complaint (there was no event, or no row, to 
 2 nothing written (usage; no such case or request; a query that cannot be answered; a
 file that is there already or cannot be written).
 """
-OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace the file that is there already.")
 
 
 def register(group: click.Group) -> None:
@@ -96,7 +95,7 @@ def export(
     if selectors:
         chosen = Case.open(case).affected(selectors).requests.unique().sort().to_list()
         requests = list(dict.fromkeys([*(requests or []), *chosen]))
-    _refuse(output, overwrite=overwrite)
+    refuse_to_overwrite(Path(output), overwrite=overwrite)
     hides = redactor(redact, key, fields, off="without --redact")
     shown = None if hides is None else hides.value
     made = folder.export(case, to, sys.stdout.buffer if output == "-" else output, requests, shown)
@@ -149,7 +148,7 @@ def query(case: Path, sql: str, form: str, limit: int, output: str, overwrite: b
     """  # noqa: D301 - \b keeps click from folding the lines
     from strataline import folder
 
-    _refuse(output, overwrite=overwrite)
+    refuse_to_overwrite(Path(output), overwrite=overwrite)
     if form == "table":
         text, rows = folder.query_table(case, sql, page(), limit)
         if output == "-":
@@ -163,8 +162,3 @@ def query(case: Path, sql: str, form: str, limit: int, output: str, overwrite: b
     if output != "-":
         click.echo(f"{printable(output)}: {count(rows, 'row')}", err=True)
     sys.exit(0 if rows else COMPLAINT)
-
-
-def _refuse(output: str, *, overwrite: bool) -> None:
-    if output != "-" and not overwrite and Path(output).exists():
-        raise CaseError("something is there already", path=output, hint="--overwrite replaces a file")

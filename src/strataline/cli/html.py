@@ -20,7 +20,7 @@ from strataline.cli.examine import (
 )
 from strataline.cli.known import DRAWN
 from strataline.cli.redaction import redact_options, redaction
-from strataline.cli.terminal import CASE, INPUTS
+from strataline.cli.terminal import CASE, INPUTS, OVERWRITE, refuse_to_overwrite
 from strataline.errors import CaseError
 from strataline.escape import printable
 from strataline.wording import count
@@ -28,7 +28,7 @@ from strataline.wording import count
 STATUS = """
 \b
 Exit status: 0 done; 2 nothing written (usage, no such case, a selection that names
-nothing, a file that cannot be written).
+nothing, a file that is there already or cannot be written).
 """
 
 
@@ -56,6 +56,7 @@ def register(group: click.Group) -> None:
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Where to write the page."
 )
+@OVERWRITE
 @affected_options
 @click.option(
     "--limit",
@@ -77,6 +78,7 @@ def register(group: click.Group) -> None:
 def html(
     case: Path,
     output: Path,
+    overwrite: bool,
     selectors: tuple[str, ...],
     chosen_by: str | None,
     baseline: str,
@@ -103,6 +105,7 @@ def html(
     from strataline.case import Case
     from strataline.examine import catalogue
 
+    refuse_to_overwrite(output, overwrite=overwrite)
     opened = Case.open(case, inputs)
     found = examined(
         opened,

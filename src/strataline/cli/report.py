@@ -27,7 +27,7 @@ from strataline.cli.examine import (
 )
 from strataline.cli.html import write as write_page
 from strataline.cli.redaction import redact_options, redaction
-from strataline.cli.terminal import INPUTS, echo
+from strataline.cli.terminal import INPUTS, echo, refuse_to_overwrite
 from strataline.errors import CaseError
 from strataline.escape import printable
 from strataline.wording import count
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 STATUS = """
 \b
 Exit status: 0 done; 2 nothing written (usage, no such case, a selection that names
-nothing, a file that is no draft).
+nothing, a file that is no draft, or one that is there already).
 """
 SIDECAR = ".claims.json"
 
@@ -69,7 +69,11 @@ def register(group: click.Group) -> None:
     metavar="FILE",
     help="Make the generated parts of FILE anew, and keep what people wrote in it. Without -o, FILE is rewritten.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the draft that is there already, and what people wrote in it.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace a draft that is there already, and what people wrote in it; and a page.",
+)
 @click.option("--template", "empty", is_flag=True, help="The same outline without a case, for a later --update.")
 @click.option("--redact/--no-redact", default=True, show_default=True, help="Replace personal data in log text.")
 @redact_options
@@ -137,12 +141,13 @@ def report(
             raise click.UsageError("--template needs no case and updates nothing; it has no page")
         if target is None:
             raise click.UsageError("say where: -o FILE, or -o - to print it")
-        _refuse(output, edited, overwrite=overwrite)
+        _keep(output, edited, overwrite=overwrite)
         _write(target, template(version("strataline")))
         return
     if case is None:
         raise click.UsageError("name a case, or ask for --template")
-    _refuse(output, edited, overwrite=overwrite)
+    _keep(output, edited, overwrite=overwrite)
+    refuse_to_overwrite(page, overwrite=overwrite)
     opened = Case.open(case, inputs)
     options: dict[str, Any] = {"checks": chosen(catalogue(folders), only), "declared": declared_in(declared)}
     options |= {"feed": feed, "signalled": signalled, "mitigated": mitigated, "content": content}
@@ -215,13 +220,10 @@ def _edited(file: Path) -> tuple[str, dict[str, Any] | None]:
     return text, found
 
 
-def _refuse(output: Path | None, edited: Path | None, *, overwrite: bool) -> None:
+def _keep(output: Path | None, edited: Path | None, *, overwrite: bool) -> None:
     """Keep what people wrote: a draft is replaced only where somebody says so."""
-    if output is None or overwrite or output == edited or str(output) == "-":
-        return
-    if output.exists():
-        hint = f"--update {output} keeps what people wrote in it; --overwrite does not"
-        raise CaseError("something is there already", path=str(output), hint=hint)
+    hint = f"--update {output} keeps what people wrote in it; --overwrite does not"
+    refuse_to_overwrite(output, overwrite=overwrite or output == edited, hint=hint)
 
 
 def _write(target: Path, made: Draft) -> None:

@@ -13,6 +13,7 @@ import click
 
 from strataline.cli.arguments import Pair
 from strataline.cli.completion import CaseFolder, format_globs
+from strataline.errors import CaseError
 
 if TYPE_CHECKING:
     from strataline.export.page import Page
@@ -66,6 +67,7 @@ ENCODINGS = click.option(
     help="Encoding of the text in the sources that GLOB fits, such as 'old/*.log=cp1252'. Repeatable."
     "  [default: UTF-8 or UTF-16, and what the bytes tell, which is noted]",
 )
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -74,6 +76,18 @@ class Look(TypedDict):
 
     width: int | None
     colour: bool
+
+
+def refuse_to_overwrite(
+    file: Path | None, *, overwrite: bool, hint: str = "--overwrite replaces a file that is there already"
+) -> None:
+    """Raise if something is at `file` that nobody said may be replaced; ``-`` is standard output.
+
+    Raises:
+        CaseError: with `hint`.
+    """
+    if file is not None and str(file) != "-" and not overwrite and file.exists():
+        raise CaseError("something is there already", path=str(file), hint=hint)
 
 
 def look() -> Look:

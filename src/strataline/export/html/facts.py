@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,12 @@ from strataline.rows import Chain, Row
 
 LIMIT = 200
 """So many requests are drawn, if nobody says otherwise."""
+
+EVENTS = 1000
+"""So many events of a request are drawn at most."""
+_ROOM = 20_000
+"""Events that a page has room for: about 2 MB. Each drawn request has a share of at least `_SHARE`."""
+_SHARE = 100
 
 BACKGROUND = ("EG", "CX")
 """Attention of findings that are not marked in the drawings: gaps in the evidence and context, which many show."""
@@ -66,10 +72,16 @@ def gather(
     cited = {} if draft is None else draft[1]
     loose = _cited(examined) | {one["event"] for one in cited.values() if one.get("event")}
     drawn = _chains(tables, chosen)
-    inside = {event["event_id"] for chain in drawn for event in chain.events}
-    beside = _events(tables, pl.col("event_id").is_in(sorted(loose - inside)))
     told = _findings_of(examined.hits, chosen)
-    everything = [_request(chain, told.get(chain.request["request"], {}), affected) for chain in drawn]
+    behind = set(examined.findings.filter(pl.col("attention").is_in(BACKGROUND))["finding"])
+    shown = (some for found in told.values() for finding, some in found.items() if finding not in behind)
+    parts = _drawn(drawn, loose.union(*shown))
+    inside = {event["event_id"] for events in parts for event in events}
+    beside = _events(tables, pl.col("event_id").is_in(sorted(loose - inside)))
+    everything = [
+        _request(chain, events, told.get(chain.request["request"], {}), affected)
+        for chain, events in zip(drawn, parts, strict=True)
+    ]
     facts: Facts = {
         "version": manifest.get("version"),
         "identity": manifest.get("identity"),
@@ -96,7 +108,7 @@ def gather(
         "association": wording.ASSOCIATION,
         "absence": wording.ABSENCE,
         "unknowable": clocks.UNKNOWABLE,
-        "left_out": _left_out(tables, examined, len(chosen), wanted),
+        "left_out": _left_out(tables, examined, drawn, parts, wanted),
     }
     safe: Facts = _Safe(redact).value(facts)
     if draft is not None:
@@ -185,6 +197,35 @@ def _chains(tables: Mapping[str, pl.DataFrame], chosen: list[str]) -> list[Chain
     return rows.chains(requests, events, tables["links"])
 
 
+def _drawn(chains: list[Chain], named: set[str]) -> list[list[Row]]:
+    """The events of each chain that are drawn, in order: where there are too many, those of `named` come first.
+
+    Chains of few events are whole; what room they leave is shared out evenly among the others.
+    """
+    room = max(_ROOM, _SHARE * len(chains))
+    level = EVENTS
+    for place, height in enumerate(sorted(len(chain.events) for chain in chains)):
+        level = min(EVENTS, room // (len(chains) - place))
+        if height >= level:
+            break
+        room -= height
+    return [_most_telling(chain.events, level, named) for chain in chains]
+
+
+def _most_telling(events: Sequence[Row], most: int, named: set[str]) -> list[Row]:
+    """At most `most` of `events`: first and last, what is named or went wrong, the five layers, then the earliest."""
+    if len(events) <= most:
+        return list(events)
+
+    def rank(place: int) -> int:
+        event = events[place]
+        if place in (0, len(events) - 1) or event["event_id"] in named:
+            return 0
+        return 1 if _bad(event) else 2 if event["layer"] in PRODUCT_LAYERS else 3
+
+    return [events[place] for place in sorted(sorted(range(len(events)), key=rank)[:most])]
+
+
 def _events(tables: Mapping[str, pl.DataFrame], which: pl.Expr) -> pl.DataFrame:
     """Events with ``from``, ``to`` (corrected, UTC µs) and ``doubt`` beside what they have."""
     at = pl.col("corrected_time").dt.epoch("ns")
@@ -208,7 +249,7 @@ def _findings_of(hits: pl.DataFrame, chosen: list[str]) -> dict[str, dict[str, l
     return found
 
 
-def _request(chain: Chain, found: Mapping[str, list[str]], affected: set[str]) -> Facts:
+def _request(chain: Chain, drawn: Sequence[Row], found: Mapping[str, list[str]], affected: set[str]) -> Facts:
     row = chain.request
     events = [event for event in chain.events if event["seq"] is not None]
     shows: dict[str, list[str]] = {}
@@ -217,6 +258,7 @@ def _request(chain: Chain, found: Mapping[str, list[str]], affected: set[str]) -
             shows.setdefault(one, []).append(finding)
     times = [event["begin"] for event in events if event["begin"] is not None]
     ends = [event["until"] for event in events if event["until"] is not None]
+    few = [("events", f"{len(drawn):,} of {len(chain.events):,} are drawn")] if len(drawn) < len(chain.events) else []
     return {
         "id": row["request"],
         "kind": row["kind"],
@@ -228,13 +270,13 @@ def _request(chain: Chain, found: Mapping[str, list[str]], affected: set[str]) -
         "affected": row["request"] in affected,
         "inferred": sum(event["link_method"] in rows.INFERRED for event in events),
         "findings": sorted(found),
-        "told": [*rows.in_force(row), *rows.came_out(row)],
+        "told": [*rows.in_force(row), *rows.came_out(row), *few],
         "untied": rows.untied_layers(row),
         "shown": list(dict.fromkeys(row["shown"] or ())),
         "verdicts": list(dict.fromkeys(row["verdicts"] or ())),
         "outcomes": list(dict.fromkeys(row["outcomes"] or ())),
         "ids": rows.named_ids(events),
-        "events": [_event(event, chain, shows) for event in events],
+        "events": [_event(event, chain, shows) for event in drawn if event["seq"] is not None],
     }
 
 
@@ -269,7 +311,7 @@ def _event(event: Row, chain: Chain | None, shows: Mapping[str, list[str]]) -> F
         "hash": event["record_hash"],
         "format": event["format"],
         "order": event["order_basis"],
-        "bad": event["outcome"] not in (None, "ok", "unknown") or event["verdict"] in ("block", "error"),
+        "bad": _bad(event),
         "findings": sorted(shows.get(event["event_id"], ())),
         **_tie(event, link),
     }
@@ -285,6 +327,10 @@ def _event(event: Row, chain: Chain | None, shows: Mapping[str, list[str]]) -> F
         ]
     # A place, an offset and a doubt of 0 are facts.
     return {name: value for name, value in made.items() if value is not None and value is not False and value != []}
+
+
+def _bad(event: Row) -> bool:
+    return event["outcome"] not in (None, "ok", "unknown") or event["verdict"] in ("block", "error")
 
 
 def _tie(event: Row, link: Row | None) -> Facts:
@@ -438,14 +484,25 @@ def _sources(sources: pl.DataFrame) -> list[Facts]:
     return [{"hash": row.pop("digest"), **row} for row in _dicts(listed)]
 
 
-def _left_out(tables: Mapping[str, pl.DataFrame], examined: Any, drawn: int, wanted: int) -> Iterable[str]:
+def _left_out(
+    tables: Mapping[str, pl.DataFrame], examined: Any, chains: list[Chain], parts: list[list[Row]], wanted: int
+) -> Iterable[str]:
     """Sentences: what the case holds and this page does not."""
     said = []
+    drawn = len(chains)
     if wanted > drawn:
         said.append(
             f"{wanted - drawn:,} of {wanted:,} requests that are affected or named by a finding: those that findings "
             "name come first, then the earliest. strataline html CASE --limit N draws more; strataline show CASE ID "
             "prints any of them."
+        )
+    cut = [(chain, part) for chain, part in zip(chains, parts, strict=True) if len(part) < len(chain.events)]
+    if cut:
+        hidden = sum(len(chain.events) - len(part) for chain, part in cut)
+        said.append(
+            f"{hidden:,} of the {sum(len(chain.events) for chain, _ in cut):,} events of "
+            f"{wording.count(len(cut), 'request')} that hold very many: what findings name, what went wrong and the "
+            "five layers come first, then the earliest. strataline show CASE ID prints them all."
         )
     said.append(f"The {max(examined.total - drawn, 0):,} requests of {examined.total:,} that are not listed above.")
     untied = tables["events"]["request"].null_count()
