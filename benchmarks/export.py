@@ -3,8 +3,9 @@
     python benchmarks/export.py CASE [--events 2000000] [--to FORMAT …]
 
 The events of CASE are repeated, each time later and under other ids, into a case of at least so many events. Each
-export is a process of its own, imports included. It writes to a file, then to nothing: what lies between the two is the
-file system. Machines are noisy: other work on the same cores raises CPU time.
+export is a process of its own, imports included. It writes to a file, then to nothing: what lies between the two is
+the file system; as many zeros, written by `head`, say what that takes for itself. Machines are noisy: other work on
+the same cores raises CPU time, and memory that the machine's host has yet to give raises that of writing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
@@ -64,8 +66,16 @@ def measure(case: Path, to: str, out: str) -> tuple[float, float]:
         SystemExit: if it does not succeed.
     """
     strataline = str(Path(sys.executable).with_name("strataline"))
-    command = [strataline, "export", str(case), "--to", to, "-o", out]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    return run([strataline, "export", str(case), "--to", to, "-o", out])
+
+
+def run(command: list[str], out: int | BinaryIO = subprocess.DEVNULL) -> tuple[float, float]:
+    """CPU seconds and peak resident MiB of `command`, whose output goes to `out`.
+
+    Raises:
+        SystemExit: if it does not succeed.
+    """
+    with subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -85,16 +95,20 @@ def main() -> None:
         case.mkdir()
         events = enlarge(chosen.case, case, chosen.events)
         print(f"{events:,} events; load {os.getloadavg()[0]:.1f}; bound of memory {MEMORY} MiB")
-        print(f"{'':<16}{'MB':>7}{'CPU s':>8}{'ev/CPU s':>11}{'to nothing':>12}{'bound':>10}{'peak MiB':>10}")
+        heads = f"{'MB':>7}{'CPU s':>8}{'ev/CPU s':>11}{'to nothing':>12}{'zeros s':>9}{'bound':>10}{'peak MiB':>10}"
+        print(f"{'':<16}{heads}")
         for to in chosen.to:
             out = Path(folder) / "out"
             seconds, peak = measure(case, to, str(out))
-            megabytes = out.stat().st_size / 1e6
+            size = out.stat().st_size
+            out.unlink()
+            with out.open("wb") as file:
+                zeros, _ = run(["head", "-c", str(size), "/dev/zero"], file)
             out.unlink()
             bare, _ = measure(case, to, "-")
             bound = f"{BOUNDS[to]:,}" if to in BOUNDS else ""
-            figures = f"{seconds:>8.1f}{events / seconds:>11,.0f}{events / bare:>12,.0f}{bound:>10}{peak:>10,.0f}"
-            print(f"{to:<16}{megabytes:>7,.0f}{figures}", flush=True)
+            figures = f"{seconds:>8.1f}{events / seconds:>11,.0f}{events / bare:>12,.0f}{zeros:>9.1f}"
+            print(f"{to:<16}{size / 1e6:>7,.0f}{figures}{bound:>10}{peak:>10,.0f}", flush=True)
 
 
 if __name__ == "__main__":

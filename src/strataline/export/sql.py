@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 
 from strataline.event import TABLES
 
-BATCH = 8192
-"""Rows that are turned into text at a time."""
+BATCH = 2048
+"""Rows that are turned into text at a time: few enough to be in the cache still when the kernel takes them."""
 
 _MEMORY = "768MiB"
 
