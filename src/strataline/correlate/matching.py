@@ -77,30 +77,37 @@ def _walks(
     _, label = connected_components(graph, directed=False)
     order = np.argsort(label[event], kind="stable")
     group = label[event][order]
+    event, place, odds, number = event[order], place[order], odds[order], number[order]
     starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    ends = np.concatenate([starts[1:], [len(group)]])
     wanted = np.bincount(place, minlength=places)
-    done, rest = [], [np.zeros(0, np.int64)]
-    for first, last in zip(starts, np.concatenate([starts[1:], [len(group)]]), strict=True):
-        some = order[first:last]
-        # Where no two events want one place each event stands alone, and message passing was exact.
-        if last - first == 1 or not (wanted[place[some]] > 1).any():
-            continue
-        walked = _walk(event[some], place[some], odds[some]) if len(some) <= most else None
-        if walked is None:
-            rest.append(number[some])
-        else:
+    # Where no two events want one place each event stands alone, and message passing was exact.
+    crowded = np.maximum.reduceat(wanted[place], starts) > 1
+    # A place is at hand from the first event that wants it to the last.
+    step = np.cumsum(np.concatenate([[0], event[1:] != event[:-1]]))
+    first, last = np.zeros(places, np.int64), np.zeros(places, np.int64)
+    first[place[::-1]], last[place] = step[::-1], step
+    begun, over = (np.bincount(one[wanted > 0], minlength=step[-1] + 2) for one in (first, last + 1))
+    at_hand = np.maximum.reduceat(np.cumsum(begun - over)[step], starts)
+    narrow = (ends - starts <= most) & (at_hand <= MOST_AT_HAND)
+    done, left = [], crowded & ~narrow
+    for one in np.flatnonzero(crowded & narrow).tolist():
+        some = slice(starts[one], ends[one])
+        walked = _walk(event[some], place[some], odds[some])
+        left[one] = walked is None
+        if walked is not None:
             done.append((number[some], walked))
-    return done, np.sort(np.concatenate(rest))
+    return done, np.sort(number[np.repeat(left, ends - starts)])
 
 
 def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray:
     """Marginals by message passing: exact where candidates form a tree."""
     events, places = int(event.max()) + 1, int(place.max()) + 1
+    starts = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]]))
     # What a place says to an event: the chance that no other event takes it.
     free = np.ones(len(event))
     for _ in range(ROUNDS):
-        weight = odds * free
-        asks = odds / _others(event, weight, events)
+        asks = odds / _others(event, odds * free, starts)
         wanted = np.bincount(place, asks, places)
         now = 1 / (1 + np.maximum(wanted[place] - asks, 0))
         done = np.allclose(now, free, rtol=1e-4, atol=1e-6)
@@ -111,14 +118,12 @@ def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarra
     return np.asarray(weight / (1 + np.bincount(event, weight, events))[event])
 
 
-def _others(event: np.ndarray, weight: np.ndarray, events: int) -> np.ndarray:
+def _others(event: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Of each candidate: 1 and the weights of the others of its event; the largest is left out, not taken off."""
-    most = np.zeros(events)
-    np.maximum.at(most, event, weight)
-    top = weight == most[event]
-    sole = top & (np.bincount(event, top, events) == 1)[event]
-    rest = 1 + np.bincount(event, np.where(sole, 0, weight), events)
-    total = 1 + np.bincount(event, weight, events)
+    top = weight == np.maximum.reduceat(weight, starts)[event]
+    sole = top & (np.add.reduceat(top, starts, dtype=np.int64) == 1)[event]
+    rest = 1 + np.bincount(event, np.where(sole, 0, weight))
+    total = 1 + np.bincount(event, weight)
     return np.asarray(np.where(sole, rest[event], np.maximum(total[event] - weight, 1)))
 
 
@@ -130,16 +135,11 @@ def _walk(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray 
     bit = [bits[number] for number in place.tolist()]
     weight = odds.tolist()
     # A place that no later event can take need not be remembered.
-    first_use: dict[int, int] = {}
-    last_use: dict[int, int] = {}
-    for step, (first, last) in enumerate(zip(starts, ends, strict=True)):
-        for one in range(first, last):
-            first_use.setdefault(bit[one], step)
-            last_use[bit[one]] = step
-    begun = np.bincount(list(first_use.values()), minlength=len(starts) + 1)
-    over = np.bincount([step + 1 for step in last_use.values()], minlength=len(starts) + 1)
-    if int((begun - over).cumsum().max()) > MOST_AT_HAND:
-        return None
+    last_use = {
+        bit[one]: step
+        for step, (first, last) in enumerate(zip(starts, ends, strict=True))
+        for one in range(first, last)
+    }
     dropped = [0] * len(starts)
     for one, step in last_use.items():
         dropped[step] |= one
