@@ -6,12 +6,15 @@ data allow around each mode and coarse in the tails.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import polars as pl
 
+from strataline.correlate.graph import sorting, spread
 from strataline.correlate.work import Work, sample
 
 LEARNED = 30
@@ -22,6 +25,9 @@ NAMED = 30
 
 FINEST_NS = 1000
 """Times are written no finer than this, in most logs."""
+
+_TAIL = np.array([0.25, 0.125, 0.0625, 0.0625])
+_GROWN = np.geomspace(1, 8, 4)
 
 
 @dataclass(frozen=True)
@@ -47,29 +53,32 @@ class Density:
         return np.where(inside, self.log[np.clip(place, 0, len(self.log) - 1)], -np.inf)
 
 
+@cache
+def _shares(bins: int) -> np.ndarray:
+    """The shares of the observations that lie below each edge, with the tails told apart."""
+    return np.unique(np.concatenate([np.linspace(0, 1, bins + 1), [0.005, 0.01, 0.02, 0.98, 0.99, 0.995]]))
+
+
 def density(delays: np.ndarray, unit: float = FINEST_NS) -> Density:
     """The density of observed delays (ns), no finer than `unit`, with a thin tail on both sides."""
     ordered = np.sort(delays.astype(np.float64))
     size = len(ordered)
-    bins = int(np.clip(np.sqrt(size), 5, 100))
-    shares = np.unique(np.concatenate([np.linspace(0, 1, bins + 1), [0.005, 0.01, 0.02, 0.98, 0.99, 0.995]]))
-    edges = np.quantile(ordered, shares)
+    edges = np.quantile(ordered, _shares(int(min(max(math.sqrt(size), 5), 100))))
     edges[0] -= unit / 2
     edges[-1] += unit / 2
-    keep = [0]
-    for place in range(1, len(edges)):
-        if edges[place] - edges[keep[-1]] >= unit:
+    every, keep = edges.tolist(), [0]
+    for place in range(1, len(every)):
+        if every[place] - every[keep[-1]] >= unit:
             keep.append(place)
     if keep[-1] != len(edges) - 1:
         keep[-1:] = [len(edges) - 1] if len(keep) > 1 else [0, len(edges) - 1]
     edges = edges[keep]
-    counts, _ = np.histogram(ordered, edges)
+    counts = np.diff(np.searchsorted(ordered, edges))
     # One observation to come lies anywhere: half of one in each tail, thinner the further out.
     reach = max(edges[-1] - edges[0], 10 * unit)
-    grown = np.geomspace(1, 8, 4) * reach / 2
+    grown = _GROWN * reach / 2
     edges = np.concatenate([edges[0] - grown[::-1], edges, edges[-1] + grown])
-    tail = np.array([0.25, 0.125, 0.0625, 0.0625])
-    masses = np.concatenate([tail[::-1], counts + 0.01, tail])
+    masses = np.concatenate([_TAIL[::-1], counts + 0.01, _TAIL])
     masses = masses / masses.sum()
     log = np.log(masses / np.diff(edges))
     return Density(edges, log, float(-(masses * log).sum()), float(size))
@@ -101,52 +110,49 @@ def moments(events: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([starts, ends.select("n", mark=pl.col("sort") * 2 + 1, when="end")])
 
 
-def examples(rows: pl.DataFrame) -> pl.DataFrame:
-    """A sample of the turns (``request``) that ids tie, with their marks: request, mark, when, place, count.
-
-    Args:
-        rows: n, request, mark, when.
-    """
-    rows = rows.join(sample(rows.select("request")), on="request", how="semi").sort("request", "mark", "when", "n")
-    return rows.with_columns(
-        place=pl.int_range(pl.len()).over("request", "mark"), count=pl.len().over("request", "mark").cast(pl.Int64)
-    )
-
-
 def delays(
-    given: pl.DataFrame, anchors: pl.DataFrame, least: float = 0.0
+    rows: pl.DataFrame, wanted: set[int], least: float = 0.0
 ) -> Iterator[tuple[int, int, np.ndarray, float, float]]:
     """For each pair of marks that stand together in requests: mark, anchor's mark, delays (ns), over, together.
 
     ``over`` is the share of these requests with more of the mark than of the anchor's; ``together`` the share of the
-    requests with the mark that have the anchor's. Only equally many are paired, in order of time.
+    requests with the mark that have the anchor's. Only equally many are paired, in order of time. Looks at a sample of
+    the requests; pairs of which it holds fewer than `LEARNED` are left out.
 
     Args:
-        given: of the sorts to be placed, as `examples` gives them.
-        anchors: of all sorts, likewise.
+        rows: n, request, mark, when; of the requests that ids tie.
+        wanted: marks of the sorts to be placed.
         least: share of the requests with the mark that must have the anchor's.
     """
-    first = given.filter(pl.col("place") == 0).select("request", "mark", "count")
-    both = first.join(
-        anchors.filter(pl.col("place") == 0).select("request", anchor="mark", anchors="count"), on="request"
-    ).filter(pl.col("mark") // 2 != pl.col("anchor") // 2)
-    shares = both.group_by("mark", "anchor").agg(over=(pl.col("count") > pl.col("anchors")).mean(), together=pl.len())
-    shares = shares.join(given.group_by("mark").agg(whole=pl.col("request").n_unique()), on="mark")
-    shares = shares.filter(pl.col("together") >= least * pl.col("whole"))
-    equal = both.filter(pl.col("count") == pl.col("anchors")).join(shares, on=["mark", "anchor"], how="semi")
-    # Of fewer than these nothing is learned.
-    equal = equal.filter(pl.col("count").sum().over("mark", "anchor") >= LEARNED).select("request", "mark", "anchor")
-    paired = equal.join(given.select("request", "mark", "place", "when"), on=["request", "mark"]).join(
-        anchors.select("request", "place", anchor="mark", anchor_when="when"), on=["request", "anchor", "place"]
-    )
-    paired = paired.select("mark", "anchor", delay=pl.col("when") - pl.col("anchor_when"))
-    paired = paired.sort("mark", "anchor", "delay")
-    if paired.is_empty():
+    rows = rows.join(sample(rows.select("request")), on="request", how="semi").sort("request", "mark", "when", "n")
+    if rows.is_empty():
         return
-    groups = paired.group_by("mark", "anchor", maintain_order=True).agg(size=pl.len())
-    ends = groups["size"].cum_sum().to_numpy()
-    every = paired["delay"].to_numpy()
-    told = groups.join(shares, on=["mark", "anchor"], maintain_order="left")
-    rows = told.select("mark", "anchor", "size", "over", "together", "whole").iter_rows()
-    for end, (mark, anchor, size, over, together, whole) in zip(ends, rows, strict=True):
-        yield mark, anchor, every[end - size : end], over, together / whole
+    request, mark, when = (rows[name].to_numpy() for name in ("request", "mark", "when"))
+    # One place for each request and mark: the row that it begins at, and how many there are.
+    first = np.flatnonzero(np.concatenate([[True], (request[1:] != request[:-1]) | (mark[1:] != mark[:-1])]))
+    count = np.diff(np.append(first, len(when)))
+    request, mark = request[first], mark[first]
+    begins = np.flatnonzero(np.concatenate([[True], request[1:] != request[:-1]]))
+    sizes = np.diff(np.append(begins, len(request)))
+    turn = np.repeat(np.arange(len(begins)), sizes)
+    for one in sorted(wanted.intersection(mark.tolist())):
+        given = np.flatnonzero(mark == one)
+        left, right = spread(begins[turn[given]], sizes[turn[given]])
+        left = given[left]
+        others = mark[right] // 2 != one // 2
+        left, right = left[others], right[others]
+        together = np.bincount(mark[right])
+        over = np.bincount(mark[right], count[left] > count[right])
+        equal = count[left] == count[right]
+        paired = np.bincount(mark[right], np.where(equal, count[left], 0))
+        learned = (together >= least * len(given)) & (paired >= LEARNED)
+        some = equal & learned[mark[right]]
+        left, right = left[some], right[some]
+        by = sorting(mark[right])
+        left, right = left[by], right[by]
+        pair, row = spread(first[left], count[left])
+        apart = when[row] - when[row + (first[right] - first[left])[pair]]
+        end = 0
+        for anchor in np.flatnonzero(learned).tolist():
+            begin, end = end, end + int(paired[anchor])
+            yield one, anchor, apart[begin:end], over[anchor] / together[anchor], together[anchor] / len(given)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.bounds import BRACKETED, CLOCK_ROWS, EVER, MARGIN_NS, SURE, Clock, whole
-from strataline.correlate.delays import LEARNED, delays, examples, moments
+from strataline.correlate.delays import delays, moments
 from strataline.correlate.work import Work, sample
 
 PEAK_NS = 100_000_000
@@ -194,12 +194,9 @@ def _beyond_chance(times: np.ndarray, there: np.ndarray) -> float:
 
 def _typical(marks: pl.DataFrame, wanted: pl.Series) -> pl.DataFrame:
     """mark, anchor, delay (median, ns), spread: of each of the `wanted` steps the anchor at the steadiest distance."""
-    rows = examples(marks.filter(pl.col("mark") % 2 == 0))
-    given = rows.filter(pl.col("mark").is_in(wanted.implode()))
+    rows = marks.filter(pl.col("mark") % 2 == 0)
     best: dict[int, tuple[float, int, float]] = {}
-    for mark, anchor, found, _, _ in delays(given, rows, least=0.5):
-        if len(found) < LEARNED:
-            continue
+    for mark, anchor, found, _, _ in delays(rows, set(wanted), least=0.5):
         low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
         best[mark] = min(best.get(mark, (np.inf, 0, 0.0)), (float(high - low), anchor, float(middle)))
     steady = [(m, a, int(d), int(s)) for m, (s, a, d) in sorted(best.items()) if s <= STEADY_NS]
@@ -220,9 +217,9 @@ def _densest(votes: np.ndarray, voters: np.ndarray) -> tuple[int, int, int] | No
     others = len(votes) - int(sizes[first])
     expected = max(others * PEAK_NS / span, 1e-3)
     # Poisson tail of so many votes in one window, times the windows that there are.
-    from scipy.stats import poisson  # noqa: PLC0415 - it takes a while to load
+    from scipy.special import pdtrc  # noqa: PLC0415 - it takes a while to load
 
-    chance = poisson.sf(size - 1, expected) * max(1.0, span / PEAK_NS)
+    chance = pdtrc(size - 1, expected) * max(1.0, span / PEAK_NS)
     if size < 3 or chance > 1e-3:
         return None
     middle = int(np.median(votes[inside]))

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from strataline.correlate.bounds import SURE
-from strataline.correlate.delays import FINEST_NS, LEARNED, Density, delays, density, examples, moments
+from strataline.correlate.delays import FINEST_NS, LEARNED, Density, delays, density, moments
 from strataline.correlate.matching import marginals
 from strataline.correlate.merge import loose, merge, open_events, placed, surely_tied
 from strataline.correlate.order import RANK
@@ -214,12 +214,9 @@ def _lattice(units: dict[int, int], sort: int, other: int) -> int:
 
 def _models(places: pl.DataFrame, wanted: set[int], units: dict[int, int]) -> dict[int, list[Model]]:
     """For each of the `wanted` sorts, the steps it is best measured from, best first."""
-    rows = examples(places.select("n", "request", "mark", "when"))
-    given = rows.filter((pl.col("mark") // 2).is_in(list(wanted)))
+    marks = {2 * sort + end for sort in wanted for end in (0, 1)}
     found: dict[int, list[tuple[bool, float, int, int, Density, bool]]] = {}
-    for mark, anchor, seen, over, together in delays(given, rows):
-        if len(seen) < LEARNED:
-            continue
+    for mark, anchor, seen, over, together in delays(places, marks):
         shape = density(seen, _lattice(units, mark // 2, anchor // 2))
         found.setdefault(mark // 2, []).append((together < 0.5, shape.surprise, mark, anchor, shape, over <= 0.01))
     models = {}
