@@ -407,8 +407,8 @@ def _bracketed(
         rule += [bounds.rule[second], bounds.rule[first]]
         references.append((len(there), clock.reference))
     when, low, high, which = (np.concatenate(part) for part in (at, lower, upper, rule))
-    ordered = pl.DataFrame({"when": when, "low": low, "high": high, "which": which}).sort(pl.all())
-    when, low, high, which = (ordered[name].to_numpy() for name in ordered.columns)
+    by = np.lexsort((which, high, low, when))
+    when, low, high, which = when[by], low[by], high[by], which[by]
     held = np.isin(which, _held(low, high, which))
     when, low, high = when[held], low[held], high[held]
     cuts = _cuts(low, high)

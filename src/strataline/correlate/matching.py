@@ -110,9 +110,9 @@ def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarra
         asks = odds / _others(event, odds * free, starts)
         wanted = np.bincount(place, asks, places)
         now = 1 / (1 + np.maximum(wanted[place] - asks, 0))
-        done = np.allclose(now, free, rtol=1e-4, atol=1e-6)
+        settled = (np.abs(now - free) <= 1e-6 + 1e-4 * free).all()
         free = now
-        if done:
+        if settled:
             break
     weight = odds * free
     return np.asarray(weight / (1 + np.bincount(event, weight, events))[event])
@@ -120,11 +120,14 @@ def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarra
 
 def _others(event: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Of each candidate: 1 and the weights of the others of its event; the largest is left out, not taken off."""
-    top = weight == np.maximum.reduceat(weight, starts)[event]
-    sole = top & (np.add.reduceat(top, starts, dtype=np.int64) == 1)[event]
-    rest = 1 + np.bincount(event, np.where(sole, 0, weight))
     total = 1 + np.bincount(event, weight)
-    return np.asarray(np.where(sole, rest[event], np.maximum(total[event] - weight, 1)))
+    others = np.maximum(total[event] - weight, 1)
+    top = np.flatnonzero(weight == np.maximum.reduceat(weight, starts)[event])
+    sole = top[(np.bincount(event[top]) == 1)[event[top]]]
+    without = weight.copy()
+    without[sole] = 0
+    others[sole] = (1 + np.bincount(event, without))[event[sole]]
+    return np.asarray(others)
 
 
 def _walk(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray | None:

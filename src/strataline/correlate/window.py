@@ -7,13 +7,16 @@ candidates there are, from who else wants the place, and from the share of such 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
-from strataline.correlate.bounds import SURE
+from strataline.correlate.bounds import NONE, SURE
 from strataline.correlate.delays import FINEST_NS, LEARNED, Density, delays, density, moments
+from strataline.correlate.graph import sorting, spread
 from strataline.correlate.matching import marginals
 from strataline.correlate.merge import loose, merge, open_events, placed, surely_tied
 from strataline.correlate.order import RANK
@@ -70,6 +73,18 @@ SHARP_NS = 100_000_000
 WIDEST_NS = 60 * 10**9
 """How far from a step a pile is looked for."""
 
+SCOPES = ("session_scope", "user_scope")
+SCOPE_WORDS = ("session", "user", "all")
+"""What the events of a scope share; the last is no scope."""
+
+IF_NULL = {"end": NONE, "doubt": 0}
+"""What stands for null in `Columns`; -1 in others."""
+
+Columns = dict[str, np.ndarray]
+"""Columns, by their names: a small array is looked at a hundred times as quickly as a small frame."""
+
+_NO_ROWS = np.zeros(0, np.int64)
+
 _SCALE = 10_000.0 * 10 ** (np.arange(0, 57) / 8)
 """Delays (ns) that a pile is looked for at: 10 us and on, eight for each power of ten."""
 
@@ -96,37 +111,58 @@ class Places:
     """Where events may belong.
 
     Args:
-        rows: as `_places` gives them.
-        whose: request, session_scope, user_scope.
-        requests: ascending.
-        request: of each row, its place in `requests`.
-        by_mark: rows of each mark, ascending.
+        rows: both ends of the events of turns, in order of (when, n): n, mark, when, request (place in `turns`), clock,
+            doubt.
+        turns: request, ascending, and what it names of `SCOPES`.
     """
 
-    rows: pl.DataFrame
-    whose: pl.DataFrame
-    requests: np.ndarray
-    request: np.ndarray
-    by_mark: dict[int, np.ndarray]
+    rows: Columns
+    turns: Columns
 
     @classmethod
-    def of(cls, rows: pl.DataFrame) -> Places:
-        """The places `rows`."""
-        requests, request = np.unique(rows["request"].to_numpy(), return_inverse=True)
-        mark = rows["mark"].to_numpy()
-        order = np.argsort(mark, kind="stable")
-        marks, starts = np.unique(mark[order], return_index=True)
-        by_mark = dict(zip(marks.tolist(), np.split(order, starts[1:]), strict=True)) if len(marks) else {}
-        whose = rows.select("request", "session_scope", "user_scope").unique("request")
-        return cls(rows, whose, requests, request, by_mark)
+    def of(cls, ends: pl.DataFrame, turns: pl.DataFrame) -> Places:
+        """The places that `_ends` and `_turns` give."""
+        rows = _columns(ends.select("n", "mark", "when", "request", "clock", "doubt"))
+        found = cls(rows, _columns(turns))
+        rows["request"] = found.number(rows["request"])
+        return found
 
-    def number(self, requests: pl.Series) -> np.ndarray:
-        """The places of those of `requests` that are here."""
-        values = requests.to_numpy()
-        if not len(self.requests):
-            return np.zeros(0, np.int64)
-        at = np.minimum(np.searchsorted(self.requests, values), len(self.requests) - 1)
-        return np.asarray(at[self.requests[at] == values])
+    @cached_property
+    def by_mark(self) -> dict[int, np.ndarray]:
+        """The rows of each mark, ascending."""
+        return _by(self.rows["mark"])
+
+    def number(self, requests: np.ndarray) -> np.ndarray:
+        """The places of `requests` in the turns; -1 where they are not here."""
+        known = self.turns["request"]
+        at = np.searchsorted(known, requests)
+        return np.where(np.append(known, -1)[at] == requests, at, -1)
+
+    def without(self, gone: np.ndarray) -> Places:
+        """Those of the turns that are not `gone`."""
+        rows = _where(self.rows, ~gone[self.rows["request"]])
+        return Places(rows | {"request": np.cumsum(~gone)[rows["request"]] - 1}, _where(self.turns, ~gone))
+
+
+def _columns(rows: pl.DataFrame) -> Columns:
+    """The columns of `rows`; words as numbers."""
+    columns = {}
+    for column in rows.get_columns():
+        numbers = column.to_physical().cast(pl.Int64)
+        columns[column.name] = numbers.fill_null(IF_NULL.get(column.name, -1)).to_numpy()
+    return columns
+
+
+def _where(columns: Columns, rows: np.ndarray) -> Columns:
+    """Some of the rows."""
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def _by(numbers: np.ndarray) -> dict[int, np.ndarray]:
+    """The rows that hold each of `numbers` (from 0), ascending."""
+    order = sorting(numbers)
+    found, starts = np.unique(numbers[order], return_index=True)
+    return dict(zip(found.tolist(), np.split(order, starts[1:]), strict=True)) if len(found) else {}
 
 
 def link_window(work: Work) -> Work:
@@ -153,27 +189,32 @@ def _link(work: Work, least: float) -> Work:
     del rows
     if tied.is_empty() or free.is_empty():
         return work
-    every_place = _places(tied)
-    by_ids = every_place.lazy().filter(pl.col("confidence") == 1).select("n", "request", "mark", "when").collect()
-    places = Places.of(every_place.drop("confidence"))
-    del every_place
+    ends = _ends(tied)
+    by_ids = ends.lazy().filter(pl.col("confidence") == 1).select("n", "request", "mark", "when").collect()
+    places = Places.of(ends, _turns(tied))
+    del ends
     step_of = dict(steps.iter_rows())
     wanted = set(free["sort_step"])
     models = _models(by_ids, {sort for sort, step in step_of.items() if step in wanted}, written)
     del by_ids
-    free = _units(free, tied, models)
+    free = _units(free, tied, models).sort("n")
+    open_ = _columns(free.select("n", "t", "end", "clock", "doubt", *SCOPES))
+    held = _columns(tied.select("t", "request", *SCOPES))
+    same_sort = _by(tied["sort"].to_numpy())
+    del tied
     candidates = []
     window = work.options.window_ns
-    for (sort,), some in free.partition_by("sort", as_dict=True, maintain_order=True).items():
-        same = tied.filter(pl.col("sort") == sort)
+    for sort, rows_of_sort in _by(free["sort"].to_numpy()).items():
+        some, same = _where(open_, rows_of_sort), _where(held, same_sort.get(sort, rows_of_sort[:0]))
         if sort in models:
-            found = [_candidates(some, same, places, models[int(sort)], window)]
+            found: Sequence[Columns | None] = [_candidates(some, same, places, models[sort], window)]
         else:
-            found = _peeled(some, same, places, _borrowed(some, models, step_of), written, least, window)
+            borrowed = [ranked for other, ranked in sorted(models.items()) if step_of[other] == step_of[sort]]
+            found = _peeled(some, same, places, borrowed, sort, written, least, window)
         candidates += [one for one in found if one is not None]
     if not candidates:
         return work
-    every = pl.concat(candidates)
+    every = pl.DataFrame({name: np.concatenate([one[name] for one in candidates]) for name in candidates[0]})
     work = work.without("candidates_cut")
     if cut := every.filter("cut")["n"].n_unique():
         detail = "events that lie near more steps than are weighed; the likeliest were"
@@ -181,21 +222,23 @@ def _link(work: Work, least: float) -> Work:
     return _take(work, unit, every, least)
 
 
-def _places(tied: pl.DataFrame) -> pl.DataFrame:
-    """Both ends of the events of turns: n, mark, when, request, confidence, clock, doubt, and the turn's scopes."""
-    known = ("session_scope", "user_scope")
-    whose = tied.group_by("request").agg(
+def _turns(tied: pl.DataFrame) -> pl.DataFrame:
+    """Request, ascending, and the scopes of each turn."""
+    turns = tied.group_by("request").agg(
         *(
             pl.col(name).filter(pl.col("kind") == "prompt.received").drop_nulls().first().alias(f"{name}_own")
-            for name in known
+            for name in SCOPES
         ),
-        *(pl.col(name).drop_nulls().first() for name in known),
+        *(pl.col(name).drop_nulls().first() for name in SCOPES),
     )
-    whose = whose.select("request", *(pl.coalesce(f"{name}_own", name).alias(name) for name in known))
-    ends = moments(tied)
+    return turns.sort("request").select("request", *(pl.coalesce(f"{name}_own", name).alias(name) for name in SCOPES))
+
+
+def _ends(tied: pl.DataFrame) -> pl.DataFrame:
+    """Both ends of the events of turns, in order of (when, n): n, mark, when, request, confidence, clock, doubt."""
+    ends = moments(tied).sort("when", "n")
     row = np.searchsorted(tied["n"].to_numpy(), ends["n"].to_numpy())
-    about = tied.select("request", "confidence", "clock", "doubt")[row]
-    return pl.concat([ends, about], how="horizontal").join(whose, on="request", maintain_order="left")
+    return ends.hstack(tied.select("request", "confidence", "clock", "doubt")[row])
 
 
 def _units_written(rows: pl.DataFrame) -> dict[int, int]:
@@ -237,32 +280,42 @@ def _units(loose: pl.DataFrame, tied: pl.DataFrame, models: dict[int, list[Model
     loose = loose.join(many, on="unit", how="anti")
     surprise = {sort: ranked[0].delay.surprise for sort, ranked in models.items()}
     ranked = loose.with_columns(
-        *(pl.col(name).drop_nulls().first().over("unit") for name in ("session_scope", "user_scope")),
+        *(pl.col(name).drop_nulls().first().over("unit") for name in SCOPES),
         surprise=pl.col("sort").replace_strict(surprise, default=np.inf, return_dtype=pl.Float64),
     )
     return ranked.sort("unit", "surprise", "n").unique("unit", keep="first", maintain_order=True)
 
 
 def _peeled(
-    some: pl.DataFrame,
-    same: pl.DataFrame,
+    some: Columns,
+    same: Columns,
     places: Places,
     borrowed: list[list[Model]],
+    sort: int,
     units: dict[int, int],
     least: float,
     window: int,
-) -> list[pl.DataFrame | None]:
+) -> list[Columns]:
     """Candidates of events of a sort that no id ties, by what fits most of them, then by what fits most of the rest.
 
     An answer that streams is logged when it begins and any other when it ends: one sort, two delays.
+
+    Args:
+        some: as `_candidates` takes them, as are `same` and `places`.
+        same: events of the sort that are placed already.
+        places: of the turns.
+        borrowed: what was learned of other sorts of the same step, such as of another replica's log.
+        sort: its number.
+        units: as `_units_written` gives them.
+        least: from which chance on a candidate is taken.
+        window: how far an event may lie from its step (ns).
     """
-    made: list[pl.DataFrame | None] = []
-    columns = ("n", "t", "layer", "sort")
-    every = pl.concat([same.select(columns), some.select(columns)])
+    made: list[Columns] = []
+    times = np.concatenate([same["t"], some["t"]])
     for _ in range(PEELS):
-        unseen = [] if least > UNCONFIRMED else _unseen(every, places, units)
+        unseen = [] if least > UNCONFIRMED else _unseen(times, places, sort, units)
         found = [
-            one.with_columns(pl.col("chance") * limit)
+            one | {"chance": one["chance"] * limit}
             for ways, limit in ((borrowed, 1.0), (unseen, UNCONFIRMED))
             for way in ways
             if (one := _candidates(some, same, places, way, window)) is not None
@@ -273,60 +326,52 @@ def _peeled(
         best = max(found, key=lambda one: int((one["chance"] >= least).sum()))
         made.append(best)
         # What has candidates that it cannot choose from stays as it is: only what fits none of them goes on.
-        fitting = best.group_by("n").agg(pl.col("chance").sum()).filter(pl.col("chance") >= UNFIT)
-        wanted = best.group_by("request").agg(pl.col("chance").sum()).filter(pl.col("chance") >= UNFIT)
-        if fitting.height < LEARNED:
+        event, request = np.searchsorted(some["n"], best["n"]), places.number(best["request"])
+        fitting = np.bincount(event, best["chance"], len(some["n"])) >= UNFIT
+        if fitting.sum() < LEARNED:
             break
-        made[-1] = best.join(fitting.select("n"), on="n", how="semi")
-        every = some = some.join(fitting.select("n"), on="n", how="anti")
-        if wanted.height:
-            places = Places.of(places.rows.join(wanted.select("request"), on="request", how="anti"))
+        made[-1] = _where(best, fitting[event])
+        some = _where(some, ~fitting)
+        times = some["t"]
+        places = places.without(np.bincount(request, best["chance"], len(places.turns["request"])) >= UNFIT)
         borrowed = []
-        if some.is_empty():
+        if not len(times):
             break
     return made
 
 
-def _borrowed(some: pl.DataFrame, models: dict[int, list[Model]], step_of: dict[int, int]) -> list[list[Model]]:
-    """What was learned of other sorts of the same step, such as of another replica's log."""
-    step = int(some["sort_step"][0])
-    return [ranked for sort, ranked in sorted(models.items()) if step_of[sort] == step]
-
-
-def _unseen(some: pl.DataFrame, places: Places, units: dict[int, int]) -> list[list[Model]]:
-    """Models of a sort that no id ties: of steps around which its events pile up beyond chance.
+def _unseen(times: np.ndarray, places: Places, sort: int, units: dict[int, int]) -> list[list[Model]]:
+    """Models of a sort that no id ties: of steps around which its events (at `times`) pile up beyond chance.
 
     Most of the events must take part, and most of the steps or, where they lie close, nearly all of the events: a page
     is opened before a first question as well, and is of no turn.
     """
-    if some.height < LEARNED:
+    if len(times) < LEARNED:
         return []
-    sample = some.sort("t", "n")
-    if sample.height > UNSEEN:
-        sample = sample.gather(np.linspace(0, sample.height - 1, UNSEEN).astype(int))
-    scaled = some.height / sample.height
-    when = sample["t"].to_numpy()
+    when = np.sort(times)
+    if len(when) > UNSEEN:
+        when = when[np.linspace(0, len(when) - 1, UNSEEN).astype(int)]
+    scaled = len(times) / len(when)
     near = []
-    begins = places.rows["when"].to_numpy()
     for mark, here in places.by_mark.items():
         if len(here) >= LEARNED:
-            times = np.sort(begins[here])
-            near.append((_to_nearest(when, times), mark, times))
+            steps = places.rows["when"][here]
+            near.append((_to_nearest(when, steps), mark, steps))
     near.sort(key=lambda one: one[:2])
     found = []
-    for _, mark, times in near[:NEAREST]:
-        reach = min(WIDEST_NS, 32 * max(float(times[-1] - times[0]), 1.0) / len(times))
-        unit = _lattice(units, int(some["sort"][0]), mark // 2)
+    for _, mark, steps in near[:NEAREST]:
+        reach = min(WIDEST_NS, 32 * max(float(steps[-1] - steps[0]), 1.0) / len(steps))
+        unit = _lattice(units, sort, mark // 2)
         scale = np.unique(np.round(_SCALE[(reach >= _SCALE) & (unit <= _SCALE)] / unit) * unit)
         edges = np.concatenate([-scale[::-1], [0.0], scale])
         if len(edges) < 8:
             continue
         # An event lies at a delay within a bin where the step lies within the bin before the event.
-        before = np.searchsorted(times, (when[:, None] - edges[None, :]).astype(np.int64), side="right").sum(axis=0)
+        before = np.searchsorted(steps, (when - edges[:, None]).astype(np.int64), side="right").sum(axis=1)
         counts, width = before[:-1] - before[1:], np.diff(edges)
         chance = counts.sum() * width / width.sum()
         more = np.maximum(counts - chance - 3 * np.sqrt(chance + 1), 0)
-        mine, theirs = more.sum() / len(when), more.sum() * scaled / len(times)
+        mine, theirs = more.sum() / len(when), more.sum() * scaled / len(steps)
         if more.sum() < LEARNED or mine < PILED:
             continue
         run = np.cumsum(more) / more.sum()
@@ -340,7 +385,6 @@ def _unseen(some: pl.DataFrame, places: Places, units: dict[int, int]) -> list[l
         shape = Density(edges, log, float(-(mass * log).sum()), float(more.sum()))
         found.append((shape.surprise, mark, shape))
     found.sort(key=lambda one: one[:2])
-    sort = int(some["sort"][0])
     return [[Model(2 * sort, mark, shape, True) for _, mark, shape in found[:RANKS]]] if found else []
 
 
@@ -352,60 +396,73 @@ def _to_nearest(when: np.ndarray, times: np.ndarray) -> float:
     return float(np.median(np.minimum(before, after)))
 
 
-def _candidates(
-    some: pl.DataFrame, same: pl.DataFrame, places: Places, models: list[Model], window: int
-) -> pl.DataFrame | None:
+def _candidates(some: Columns, same: Columns, places: Places, models: list[Model], window: int) -> Columns | None:
     """Candidates of the loose events of one sort: n, to (event), request, chance, delta_ns, scope, cut.
 
     Args:
-        some: the events to be placed, of one sort.
-        same: events of the same sort that are placed already.
+        some: the events to be placed, of one sort: n (ascending), t, end, clock, doubt, and the scopes.
+        same: events of the same sort that are placed already: t, request, and the scopes.
         places: of the turns.
         models: what they are measured from, best first.
         window: how far an event may lie from its step (ns).
     """
-    usable = _usable(same, places.whose)
-    some = some.with_columns(
-        scope=pl.when(pl.col("session_scope").is_not_null() & usable["session_scope"])
-        .then(pl.lit("session"))
-        .when(pl.col("user_scope").is_not_null() & usable["user_scope"])
-        .then(pl.lit("user"))
-        .otherwise(pl.lit("all"))
-    )
-    edges = _edges(some, same, places, models, usable)
-    edges = edges if edges.is_empty() else edges.filter(pl.col("delta_ns").abs() <= window)
-    if edges.is_empty():
+    turn = places.number(same["request"])
+    usable = {name: _usable(same[name], places.turns[name], turn) for name in SCOPES}
+    session, user = (usable[name] & (some[name] >= 0) for name in SCOPES)
+    scope = np.where(session, 0, np.where(user, 1, 2))
+    taken = np.bincount(turn[turn >= 0], minlength=len(places.turns["request"]))
+    edges = _edges(some, scope, taken, places, models, usable)
+    edges = _where(edges, np.abs(edges["delta_ns"]) <= window)
+    if not len(edges["event"]):
         return None
-    share = same.height / (same.height + some.height)
-    return _judge(some, edges, share, exclusive=models[0].exclusive)
+    share = len(same["t"]) / (len(same["t"]) + len(some["t"]))
+    return {
+        "n": some["n"][edges["event"]],
+        "to": places.rows["n"][edges["place"]],
+        "request": places.turns["request"][places.rows["request"][edges["place"]]],
+        "delta_ns": edges["delta_ns"],
+        "scope": scope[edges["event"]],
+        "cut": edges["cut"],
+        "chance": _judge(edges, _local(some, scope), share, exclusive=models[0].exclusive),
+    }
 
 
-def _usable(same: pl.DataFrame, whose: pl.DataFrame) -> dict[str, bool]:
-    """Whether events of a sort name the session, and the user, that their turn names."""
-    both = same.select("request", "session_scope", "user_scope").join(whose, on="request", suffix="_turn")
-    usable = {}
-    for name in ("session_scope", "user_scope"):
-        known = both.filter(pl.col(name).is_not_null() & pl.col(f"{name}_turn").is_not_null())
-        agree = (known[name] == known[f"{name}_turn"]).mean()
-        usable[name] = known.height < LEARNED or bool(agree is not None and agree >= SURE)  # type: ignore[operator]
-    return usable
+def _usable(own: np.ndarray, of_turn: np.ndarray, turn: np.ndarray) -> bool:
+    """Whether events of a sort name the scope that their turn names.
+
+    Args:
+        own: what they name; -1 for nothing.
+        of_turn: what each turn names.
+        turn: of each event, its place; -1 if it is not looked at.
+    """
+    theirs = np.append(of_turn, -1)[turn]
+    known = (own >= 0) & (theirs >= 0)
+    return int(known.sum()) < LEARNED or bool((own == theirs)[known].mean() >= SURE)
 
 
 def _edges(
-    some: pl.DataFrame, same: pl.DataFrame, places: Places, models: list[Model], usable: dict[str, bool]
-) -> pl.DataFrame:
-    """n, to, request, when, scope, delta_ns, log (of the density), ``cut`` (whether there were more for the event)."""
-    parts = []
-    size = len(places.requests)
-    taken = np.bincount(places.number(same["request"]), minlength=size)
+    some: Columns, scope: np.ndarray, taken: np.ndarray, places: Places, models: list[Model], usable: dict[str, bool]
+) -> Columns:
+    """Event (its row), place (its row), when, delta_ns, log (of the density), cut; in order of (when, n, place).
+
+    Args:
+        some: as `_candidates` takes them.
+        scope: of each event, a place in `SCOPES`, or one more for none.
+        taken: of each turn, how many events of the sort it has.
+        places: of the turns.
+        models: what the events are measured from, best first.
+        usable: of each scope, whether it may speak against a turn.
+    """
+    size = len(taken)
+    parts = [(_NO_ROWS, _NO_ROWS, _NO_ROWS, np.zeros(0))]
     open_ = taken == 0
     served = np.zeros(size, bool)
     least = max(1, RARE * int(open_.sum()))
     used = 0
     for model in models:
-        at = places.by_mark.get(model.anchor, np.zeros(0, np.int64))
-        at = at[~served[places.request[at]]]
-        counts = np.bincount(places.request[at], minlength=size)
+        at = places.by_mark.get(model.anchor, _NO_ROWS)
+        at = at[~served[places.rows["request"][at]]]
+        counts = np.bincount(places.rows["request"][at], minlength=size)
         # Steps that few of the turns without such an event have would only take the room of others.
         if int((open_ & (counts > 0)).sum()) < least:
             continue
@@ -413,121 +470,128 @@ def _edges(
         used += 1
         # A turn that ids give as many of these events as it has places for has no place left.
         if model.exclusive:
-            at = at[(counts > taken)[places.request[at]]]
-        here = places.rows[at]
-        when = "end" if model.mark % 2 else "t"
-        for scope in ("session", "user", "all"):
-            mine = some.filter((pl.col("scope") == scope) & pl.col(when).is_not_null())
-            if mine.is_empty() or here.is_empty():
+            at = at[(counts > taken)[places.rows["request"][at]]]
+        when = some["end" if model.mark % 2 else "t"]
+        for number, own in enumerate((*SCOPES, None)):
+            mine = np.flatnonzero((scope == number) & (when != NONE))
+            if not len(mine):
                 continue
-            key = pl.lit(0, pl.Int64) if scope == "all" else pl.col(f"{scope}_scope")
-            events = mine.select("n", "session_scope", "user_scope", "clock", "doubt", key=key, when=when)
-            anchors = here.select(
-                to="n",
-                request="request",
-                turn_session="session_scope",
-                turn_user="user_scope",
-                key=key,
-                at="when",
-                their_clock="clock",
-                their_doubt="doubt",
-            )
-            pairs = _near(events, anchors.drop_nulls("key"), model.delay)
-            for name in ("session", "user"):
-                if usable[f"{name}_scope"]:
-                    known = pl.col(f"{name}_scope") != pl.col(f"turn_{name}")
-                    pairs = pairs.filter(~known.fill_null(value=False))
-            pairs = pairs.with_columns(log=_log_density(pairs, model.delay)).filter(pl.col("log").is_finite())
-            columns = ("n", "to", "request", "when", "log")
-            parts.append(pairs.select(*columns, delta_ns=pl.col("at") - pl.col("when"), scope=pl.lit(scope)))
+            key, theirs = np.zeros(len(mine), np.int64), np.zeros(len(at), np.int64)
+            if own:
+                key, theirs = some[own][mine], places.turns[own][places.rows["request"][at]]
+            here, theirs = at[theirs >= 0], theirs[theirs >= 0]
+            event, place = _near(key, when[mine], theirs, places.rows["when"][here], model.delay)
+            event, place = mine[event], here[place]
+            for name in SCOPES:
+                if usable[name]:
+                    said, its = some[name][event], places.turns[name][places.rows["request"][place]]
+                    agree = (said == its) | (said < 0) | (its < 0)
+                    event, place = event[agree], place[agree]
+            log = _log_density(some, places, event, place, when, model.delay)
+            kept = np.isfinite(log)
+            event, place = event[kept], place[kept]
+            parts.append((event, place, when[event], log[kept]))
         if used == RANKS:
             break
-    if not parts:
-        return pl.DataFrame(schema={"n": pl.Int64})
-    edges = pl.concat(parts)
-    edges = edges.filter(pl.col("log") >= pl.col("log").max().over("n") - HOPELESS)
-    best = edges.sort("n", pl.col("log"), "to", descending=[False, True, False])
-    best = best.with_columns(cut=pl.len().over("n") > MOST_CANDIDATES)
-    return best.group_by("n", maintain_order=True).head(MOST_CANDIDATES)
+    event, place, when, log = (np.concatenate(part) for part in zip(*parts, strict=True))
+    best = np.full(len(scope), -np.inf)
+    np.maximum.at(best, event, log)
+    kept = log >= best[event] - HOPELESS
+    cut = np.bincount(event[kept], minlength=len(scope)) > MOST_CANDIDATES
+    if cut.any():
+        many = np.flatnonzero(kept & cut[event])
+        many = many[np.lexsort((places.rows["n"][place[many]], -log[many], event[many]))]
+        rank = np.arange(len(many)) - np.searchsorted(event[many], event[many])
+        kept[many[rank >= MOST_CANDIDATES]] = False
+    event, place, when, log = event[kept], place[kept], when[kept], log[kept]
+    order = np.lexsort((place, event, when))
+    event, place, when, log = event[order], place[order], when[order], log[order]
+    return {
+        "event": event,
+        "place": place,
+        "when": when,
+        "delta_ns": places.rows["when"][place] - when,
+        "log": log,
+        "cut": cut[event],
+    }
 
 
-def _log_density(pairs: pl.DataFrame, delay: Density) -> pl.Series:
+def _log_density(
+    some: Columns, places: Places, event: np.ndarray, place: np.ndarray, when: np.ndarray, delay: Density
+) -> np.ndarray:
     """The logarithm of the density of each pair's delay, spread by what is not known of the two clocks."""
-    found = (pairs["when"] - pairs["at"]).to_numpy()
-    apart = (pairs["clock"] != pairs["their_clock"]).to_numpy()
-    doubt = np.where(apart, (pairs["doubt"].fill_null(0) + pairs["their_doubt"].fill_null(0)).to_numpy(), 0)
+    found = when[event] - places.rows["when"][place]
+    mine, theirs = some["clock"][event], places.rows["clock"][place]
+    apart = (mine != theirs) & (mine >= 0) & (theirs >= 0)
+    doubt = np.where(apart, some["doubt"][event] + places.rows["doubt"][place], 0)
     log = delay.at(found)
     unsure = doubt > 0
     if unsure.any():
         around = [delay.at(found[unsure] + share * doubt[unsure]) for share in (-2, -1, 0, 1, 2)]
         weights = np.log(np.array([0.05, 0.25, 0.4, 0.25, 0.05]))
         log[unsure] = np.logaddexp.reduce([one + w for one, w in zip(around, weights, strict=True)], axis=0)
-    return pl.Series(log)
+    return log
 
 
-def _near(events: pl.DataFrame, anchors: pl.DataFrame, delay: Density) -> pl.DataFrame:
-    """Pairs of one key whose delay lies within the density: the events' columns and the anchors'."""
-    if anchors.is_empty():
-        return events.join(anchors, on="key", how="inner")
-    every = np.unique(anchors["at"].to_numpy())
-    width = len(every) + 1
-    anchors = anchors.with_columns(
-        code=pl.col("key") * width + pl.Series(np.searchsorted(every, anchors["at"].to_numpy()))
-    )
-    anchors = anchors.sort("code", "to")
-    code = anchors["code"].to_numpy()
-    key, when = events["key"].to_numpy(), events["when"].to_numpy()
-    low = key * width + np.searchsorted(every, when - int(delay.edges[-1]), side="left")
-    high = key * width + np.searchsorted(every, when - int(delay.edges[0]), side="right")
-    first, last = np.searchsorted(code, low, side="left"), np.searchsorted(code, high, side="left")
-    counts = np.maximum(last - first, 0)
-    left = np.repeat(np.arange(len(key)), counts)
-    start = np.repeat(first - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-    right = start + np.arange(len(left))
-    return pl.concat([events[left], anchors.drop("key", "code")[right]], how="horizontal")
+def _near(
+    key: np.ndarray, when: np.ndarray, theirs: np.ndarray, at: np.ndarray, delay: Density
+) -> tuple[np.ndarray, np.ndarray]:
+    """Events and places of one key whose delay lies within the density, as rows of the one and of the other.
+
+    Args:
+        key: of each event, from 0.
+        when: its time.
+        theirs: of each place, the key.
+        at: its time, ascending.
+        delay: its density.
+    """
+    width = len(at) + 1
+    by = sorting(theirs)
+    code = theirs[by] * width + by
+    low = key * width + np.searchsorted(at, when - int(delay.edges[-1]), side="left")
+    high = key * width + np.searchsorted(at, when - int(delay.edges[0]), side="right")
+    first, last = np.searchsorted(code, low), np.searchsorted(code, high)
+    event, row = spread(first, np.maximum(last - first, 0))
+    return event, by[row]
 
 
-def _judge(some: pl.DataFrame, edges: pl.DataFrame, share: float, *, exclusive: bool) -> pl.DataFrame:
-    """Add ``chance`` to the candidates."""
-    density_of_events = _local(some)
-    rows = edges.join(density_of_events, on="n")
+def _judge(edges: Columns, rate: np.ndarray, share: float, *, exclusive: bool) -> np.ndarray:
+    """The chance of each candidate.
+
+    Args:
+        edges: as `_edges` gives them.
+        rate: as `_local` gives it.
+        share: of the events of the sort, those that ids tie.
+        exclusive: whether a place takes one event at most.
+    """
     # In order of time: the matching walks along the events.
-    rows = rows.with_columns(at=pl.col("when") + pl.col("delta_ns")).sort("when", "n", "at", "to")
-    event = rows.select(pl.struct("when", "n").rank("dense")).to_series().to_numpy().astype(np.int64) - 1
-    place = rows.select(pl.struct("at", "to").rank("dense")).to_series().to_numpy().astype(np.int64) - 1
-    places = int(place.max()) + 1
-    log, rate = rows["log"].to_numpy(), rows["rate"].to_numpy()
+    changed = (np.diff(edges["when"]) != 0) | (np.diff(edges["event"]) != 0)
+    event = np.concatenate([[0], np.cumsum(changed)])
+    used, place = np.unique(edges["place"], return_inverse=True)
+    events, places = len(rate), len(used)
+    log, rate = edges["log"], rate[edges["event"]]
     belongs = float(np.clip(share, 0.2, 0.98))
-    taken = min(0.9, belongs * some.height / max(places, 1))
+    taken = min(0.9, belongs * events / places)
     chance = np.zeros(len(event))
     for number in range(ROUNDS):
         weight = taken / (1 - taken) if exclusive else taken
         odds = np.exp(np.minimum(log + np.log(weight) - np.log((1 - belongs) * rate), 60))
         chance = marginals(event, place, odds, exclusive=exclusive, exact=number == ROUNDS - 1)
-        belongs = float(np.clip(chance.sum() / some.height, 0.05, 0.995))
+        belongs = float(np.clip(chance.sum() / events, 0.05, 0.995))
         taken = float(np.clip(chance.sum() / places, 0.005, 0.98 if exclusive else 50))
-    return rows.with_columns(chance=pl.Series(chance)).drop("log", "rate", "when", "at")
+    return chance
 
 
-def _local(some: pl.DataFrame) -> pl.DataFrame:
-    """How dense the events lie: n, ``rate``, events of the sort, in the same scope, per ns about that time."""
-    keyed = some.select(
-        "n",
-        "t",
-        key=pl.when(pl.col("scope") == "session")
-        .then(pl.col("session_scope") * 3)
-        .when(pl.col("scope") == "user")
-        .then(pl.col("user_scope") * 3 + 1)
-        .otherwise(2),
-    ).sort("key", "t", "n")
-    times = keyed["t"].to_numpy()
-    key = keyed["key"].to_numpy()
+def _local(some: Columns, scope: np.ndarray) -> np.ndarray:
+    """How dense the events lie: of each, events of the sort, in the same scope, per ns about that time."""
+    times = some["t"]
+    key = np.choose(scope, [some[SCOPES[0]] * 3, some[SCOPES[1]] * 3 + 1, 2])
     every = np.unique(times)
     width = len(every) + 1
-    code = key * width + np.searchsorted(every, times)
-    low = np.searchsorted(code, key * width + np.searchsorted(every, times - LOCAL_NS, side="left"), side="left")
-    high = np.searchsorted(code, key * width + np.searchsorted(every, times + LOCAL_NS, side="right"), side="left")
-    return keyed.select("n", rate=pl.Series((high - low) / (2.0 * LOCAL_NS)))
+    code = np.sort(key * width + np.searchsorted(every, times))
+    low = np.searchsorted(code, key * width + np.searchsorted(every, times - LOCAL_NS, side="left"))
+    high = np.searchsorted(code, key * width + np.searchsorted(every, times + LOCAL_NS, side="right"))
+    return np.asarray((high - low) / (2.0 * LOCAL_NS))
 
 
 def _take(work: Work, unit: pl.DataFrame, candidates: pl.DataFrame, least: float) -> Work:
@@ -542,10 +606,12 @@ def _take(work: Work, unit: pl.DataFrame, candidates: pl.DataFrame, least: float
         )
         .sort("n", "chance", "request", descending=[False, True, False])
     )
+    row, new = pl.int_range(pl.len()), (pl.col("n") != pl.col("n").shift()).fill_null(value=True)
+    more = pl.col("n") == pl.col("n").shift(-1)
     by_request = by_request.with_columns(
-        rank=pl.int_range(pl.len()).over("n"),
-        next=pl.col("to").shift(-1).over("n"),
-        next_chance=pl.col("chance").shift(-1).over("n"),
+        rank=row - pl.when(new).then(row).forward_fill(),
+        next=pl.when(more).then(pl.col("to").shift(-1)),
+        next_chance=pl.when(more).then(pl.col("chance").shift(-1)),
     )
     best = by_request.filter((pl.col("rank") == 0) & (pl.col("chance") >= least))
     work = merge(work, unit, best, "window")
@@ -558,8 +624,8 @@ def _take(work: Work, unit: pl.DataFrame, candidates: pl.DataFrame, least: float
             pl.col("n").alias("from"),
             "to",
             "delta_ns",
-            "scope",
             "taken",
+            scope=pl.col("scope").replace_strict(dict(enumerate(SCOPE_WORDS)), return_dtype=pl.String),
             runner_up="next",
             relation=pl.lit("member"),
             to_request="request",
