@@ -48,9 +48,8 @@ class Density:
 
     def at(self, delays: np.ndarray) -> np.ndarray:
         """The logarithm of the density at `delays`; minus infinity outside."""
-        place = np.searchsorted(self.edges, delays, side="right") - 1
-        inside = (place >= 0) & (place < len(self.log))
-        return np.where(inside, self.log[np.clip(place, 0, len(self.log) - 1)], -np.inf)
+        around = np.concatenate([[-np.inf], self.log, [-np.inf]])
+        return np.asarray(around[np.searchsorted(self.edges, delays, side="right")])
 
 
 @cache

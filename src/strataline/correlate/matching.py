@@ -103,11 +103,11 @@ def _walks(
 def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray:
     """Marginals by message passing: exact where candidates form a tree."""
     events, places = int(event.max()) + 1, int(place.max()) + 1
-    starts = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]]))
+    sizes = np.bincount(event)
     # What a place says to an event: the chance that no other event takes it.
     free = np.ones(len(event))
     for _ in range(ROUNDS):
-        asks = odds / _others(event, odds * free, starts)
+        asks = odds / _others(event, odds * free, sizes)
         wanted = np.bincount(place, asks, places)
         now = 1 / (1 + np.maximum(wanted[place] - asks, 0))
         settled = (np.abs(now - free) <= 1e-6 + 1e-4 * free).all()
@@ -118,11 +118,12 @@ def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarra
     return np.asarray(weight / (1 + np.bincount(event, weight, events))[event])
 
 
-def _others(event: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def _others(event: np.ndarray, weight: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Of each candidate: 1 and the weights of the others of its event; the largest is left out, not taken off."""
     total = 1 + np.bincount(event, weight)
-    others = np.maximum(total[event] - weight, 1)
-    top = np.flatnonzero(weight == np.maximum.reduceat(weight, starts)[event])
+    others = np.maximum(np.repeat(total, sizes) - weight, 1)
+    most = np.maximum.reduceat(weight, np.cumsum(sizes) - sizes)
+    top = np.flatnonzero(weight == np.repeat(most, sizes))
     sole = top[(np.bincount(event[top]) == 1)[event[top]]]
     without = weight.copy()
     without[sole] = 0

@@ -411,8 +411,7 @@ def _candidates(some: Columns, same: Columns, places: Places, models: list[Model
     session, user = (usable[name] & (some[name] >= 0) for name in SCOPES)
     scope = np.where(session, 0, np.where(user, 1, 2))
     taken = np.bincount(turn[turn >= 0], minlength=len(places.turns["request"]))
-    edges = _edges(some, scope, taken, places, models, usable)
-    edges = _where(edges, np.abs(edges["delta_ns"]) <= window)
+    edges = _edges(some, scope, taken, places, models, usable, window)
     if not len(edges["event"]):
         return None
     share = len(same["t"]) / (len(same["t"]) + len(some["t"]))
@@ -441,7 +440,13 @@ def _usable(own: np.ndarray, of_turn: np.ndarray, turn: np.ndarray) -> bool:
 
 
 def _edges(
-    some: Columns, scope: np.ndarray, taken: np.ndarray, places: Places, models: list[Model], usable: dict[str, bool]
+    some: Columns,
+    scope: np.ndarray,
+    taken: np.ndarray,
+    places: Places,
+    models: list[Model],
+    usable: dict[str, bool],
+    window: int,
 ) -> Columns:
     """Event (its row), place (its row), when, delta_ns, log (of the density), cut; in order of (when, n, place).
 
@@ -452,6 +457,7 @@ def _edges(
         places: of the turns.
         models: what the events are measured from, best first.
         usable: of each scope, whether it may speak against a turn.
+        window: how far an event may lie from its step (ns).
     """
     size = len(taken)
     parts = [(_NO_ROWS, _NO_ROWS, _NO_ROWS, np.zeros(0))]
@@ -482,38 +488,30 @@ def _edges(
             here, theirs = at[theirs >= 0], theirs[theirs >= 0]
             event, place = _near(key, when[mine], theirs, places.rows["when"][here], model.delay)
             event, place = mine[event], here[place]
-            for name in SCOPES:
-                if usable[name]:
-                    said, its = some[name][event], places.turns[name][places.rows["request"][place]]
-                    agree = (said == its) | (said < 0) | (its < 0)
-                    event, place = event[agree], place[agree]
-            log = _log_density(some, places, event, place, when, model.delay)
-            kept = np.isfinite(log)
-            event, place = event[kept], place[kept]
-            parts.append((event, place, when[event], log[kept]))
+            # An event is of the best scope that it names: only a lesser one can still speak against a turn.
+            if own == "session_scope" and usable["user_scope"]:
+                said, its = some["user_scope"][event], places.turns["user_scope"][places.rows["request"][place]]
+                agree = (said == its) | (said < 0) | (its < 0)
+                event, place = event[agree], place[agree]
+            parts.append((event, place, when[event], _log_density(some, places, event, place, when, model.delay)))
         if used == RANKS:
             break
     event, place, when, log = (np.concatenate(part) for part in zip(*parts, strict=True))
     best = np.full(len(scope), -np.inf)
     np.maximum.at(best, event, log)
-    kept = log >= best[event] - HOPELESS
+    kept = np.isfinite(log) & (log >= best[event] - HOPELESS)
     cut = np.bincount(event[kept], minlength=len(scope)) > MOST_CANDIDATES
     if cut.any():
         many = np.flatnonzero(kept & cut[event])
         many = many[np.lexsort((places.rows["n"][place[many]], -log[many], event[many]))]
-        rank = np.arange(len(many)) - np.searchsorted(event[many], event[many])
+        sizes = np.bincount(event[many])
+        rank = np.arange(len(many)) - (np.cumsum(sizes) - sizes)[event[many]]
         kept[many[rank >= MOST_CANDIDATES]] = False
-    event, place, when, log = event[kept], place[kept], when[kept], log[kept]
-    order = np.lexsort((place, event, when))
-    event, place, when, log = event[order], place[order], when[order], log[order]
-    return {
-        "event": event,
-        "place": place,
-        "when": when,
-        "delta_ns": places.rows["when"][place] - when,
-        "log": log,
-        "cut": cut[event],
-    }
+    delta = places.rows["when"][place] - when
+    kept = np.flatnonzero(kept & (np.abs(delta) <= window))
+    kept = kept[np.lexsort((place[kept], event[kept], when[kept]))]
+    edges = {"event": event, "place": place, "when": when, "delta_ns": delta, "log": log, "cut": cut[event]}
+    return _where(edges, kept)
 
 
 def _log_density(
@@ -521,12 +519,12 @@ def _log_density(
 ) -> np.ndarray:
     """The logarithm of the density of each pair's delay, spread by what is not known of the two clocks."""
     found = when[event] - places.rows["when"][place]
-    mine, theirs = some["clock"][event], places.rows["clock"][place]
-    apart = (mine != theirs) & (mine >= 0) & (theirs >= 0)
-    doubt = np.where(apart, some["doubt"][event] + places.rows["doubt"][place], 0)
     log = delay.at(found)
-    unsure = doubt > 0
-    if unsure.any():
+    doubt = some["doubt"][event] + places.rows["doubt"][place]
+    unsure = np.flatnonzero(doubt > 0)
+    mine, theirs = some["clock"][event[unsure]], places.rows["clock"][place[unsure]]
+    unsure = unsure[(mine != theirs) & (mine >= 0) & (theirs >= 0)]
+    if len(unsure):
         around = [delay.at(found[unsure] + share * doubt[unsure]) for share in (-2, -1, 0, 1, 2)]
         weights = np.log(np.array([0.05, 0.25, 0.4, 0.25, 0.05]))
         log[unsure] = np.logaddexp.reduce([one + w for one, w in zip(around, weights, strict=True)], axis=0)
