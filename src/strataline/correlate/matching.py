@@ -9,6 +9,8 @@ sure of itself on short loops, which is why it is not used for all).
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -134,54 +136,45 @@ def _others(event: np.ndarray, weight: np.ndarray, sizes: np.ndarray) -> np.ndar
 def _walk(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray | None:
     """Exact marginals of one connected group; None if too many ways lead through it."""
     starts = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]])).tolist()
-    ends = [*starts[1:], len(event)]
     bits = {number: 1 << position for position, number in enumerate(dict.fromkeys(place.tolist()))}
-    bit = [bits[number] for number in place.tolist()]
-    weight = odds.tolist()
+    every = [(bits[number], weight) for number, weight in zip(place.tolist(), odds.tolist(), strict=True)]
+    steps = [every[first:last] for first, last in itertools.pairwise([*starts, len(every)])]
     # A place that no later event can take need not be remembered.
-    last_use = {
-        bit[one]: step
-        for step, (first, last) in enumerate(zip(starts, ends, strict=True))
-        for one in range(first, last)
-    }
-    dropped = [0] * len(starts)
-    for one, step in last_use.items():
-        dropped[step] |= one
-    keep, left = [], sum(last_use)
-    for gone in dropped:
-        left &= ~gone
-        keep.append(left)
+    keep, later = [], 0
+    for choices in reversed(steps):
+        keep.append(later)
+        for one, _ in choices:
+            later |= one
+    keep.reverse()
     forward: list[dict[int, float]] = [{0: 1.0}]
-    for step, (first, last) in enumerate(zip(starts, ends, strict=True)):
+    for mask, choices in zip(keep, steps, strict=True):
         after: dict[int, float] = {}
-        mask = keep[step]
         for taken, mass in forward[-1].items():
             after[taken & mask] = after.get(taken & mask, 0.0) + mass
-            for one in range(first, last):
-                if not taken & bit[one]:
-                    state = (taken | bit[one]) & mask
-                    after[state] = after.get(state, 0.0) + mass * weight[one]
+            for one, weight in choices:
+                if not taken & one:
+                    state = (taken | one) & mask
+                    after[state] = after.get(state, 0.0) + mass * weight
         total = sum(after.values())
         if len(after) > MOST_STATES:
             return None
         forward.append({state: mass / total for state, mass in after.items()})
-    chance = np.zeros(len(event))
+    chances = []
     backward: dict[int, float] = dict.fromkeys(forward[-1], 1.0)
-    for step in range(len(starts) - 1, -1, -1):
-        mask, here = keep[step], {}
-        found = dict.fromkeys(range(starts[step], ends[step]), 0.0)
+    for step in range(len(steps) - 1, -1, -1):
+        mask, choices, here = keep[step], steps[step], {}
+        found = [0.0] * len(choices)
         whole = 0.0
         for taken, mass in forward[step].items():
             value = backward[taken & mask]
-            for one in found:
-                if not taken & bit[one]:
-                    through = weight[one] * backward[(taken | bit[one]) & mask]
-                    found[one] += mass * through
+            for number, (one, weight) in enumerate(choices):
+                if not taken & one:
+                    through = weight * backward[(taken | one) & mask]
+                    found[number] += mass * through
                     value += through
             here[taken] = value
             whole += mass * value
         largest = max(here.values())
         backward = {state: value / largest for state, value in here.items()}
-        for one, mass in found.items():
-            chance[one] = mass / whole
-    return chance
+        chances.append([mass / whole for mass in found])
+    return np.array(list(itertools.chain.from_iterable(reversed(chances))))
