@@ -12,8 +12,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+
+from strataline.correlate.graph import smallest
 
 ROUNDS = 20
 
@@ -74,11 +74,9 @@ def _walks(
     if not len(event):
         return [], number
     events, places = int(event.max()) + 1, int(place.max()) + 1
-    size = events + places
-    graph = coo_matrix((np.ones(len(event), np.int8), (event, place + events)), shape=(size, size))
-    _, label = connected_components(graph, directed=False)
-    order = np.argsort(label[event], kind="stable")
-    group = label[event][order]
+    group = smallest(events + places, event, place + events)[event]
+    order = np.argsort(group, kind="stable")
+    group = group[order]
     event, place, odds, number = event[order], place[order], odds[order], number[order]
     starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
     ends = np.concatenate([starts[1:], [len(group)]])

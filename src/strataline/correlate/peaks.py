@@ -5,6 +5,8 @@ What is found so is never as sure as bounds are, and says so in its basis.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import polars as pl
 
@@ -216,11 +218,24 @@ def _densest(votes: np.ndarray, voters: np.ndarray) -> tuple[int, int, int] | No
     span = max(float(votes[-1] - votes[0]), PEAK_NS)
     others = len(votes) - int(sizes[first])
     expected = max(others * PEAK_NS / span, 1e-3)
-    # Poisson tail of so many votes in one window, times the windows that there are.
-    from scipy.special import pdtrc  # noqa: PLC0415 - it takes a while to load
-
-    chance = pdtrc(size - 1, expected) * max(1.0, span / PEAK_NS)
-    if size < 3 or chance > 1e-3:
+    # So many votes in one window, times the windows that there are.
+    if size < 3 or _by_chance(size, expected) * max(1.0, span / PEAK_NS) > 1e-3:
         return None
     middle = int(np.median(votes[inside]))
     return middle, PEAK_NS // 2, size
+
+
+def _by_chance(size: int, expected: float) -> float:
+    """The chance of `size` or more (at least 1) where `expected` are: the tail of Poisson's distribution.
+
+    1.0 where no more are there than expected, which is nothing rare.
+    """
+    if size <= expected:
+        return 1.0
+    term = math.exp(size * math.log(expected) - expected - math.lgamma(size + 1))
+    total = 0.0
+    while term > total * 1e-17:
+        total += term
+        size += 1
+        term *= expected / size
+    return total
