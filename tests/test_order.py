@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from strataline.correlate import Correlated, correlate
+from strataline.correlate.order import _custom
 
 
 def _load() -> ModuleType:
@@ -307,3 +308,14 @@ def test_no_clock_is_contradicted_and_every_place_has_a_basis(steps: list[tuple[
                 assert other["event_time"] is not None
             if None not in (one["event_time"], other["event_time"]) and other["event_time"] < one["event_time"]:
                 assert other["order_basis"] == "causal", "only causality puts an event before an earlier one"
+
+
+@pytest.mark.parametrize(
+    ("later", "doubt", "found"),
+    [(0.995, 0.0, [(0, 3)]), (0.95, 0.0, []), (0.95, 0.05, [(0, 3)]), (0.05, 0.05, [(3, 0)]), (0.7, 5.0, [])],
+)
+def test_what_may_be_of_another_request_is_no_exception_to_a_custom(
+    later: float, doubt: float, found: list[tuple[int, int]]
+) -> None:
+    usual = pl.DataFrame({"sort": [0], "sort_b": [3], "later": [later], "doubt": [doubt], "size": [200]})
+    assert _custom(usual, [None, None], 2) == found

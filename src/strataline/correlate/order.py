@@ -348,7 +348,8 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> list[Edges]:
     """Edges between events that lie closer than their clocks are known, in the order that their steps have elsewhere.
 
     Elsewhere is wherever in these logs the clocks can tell: a step comes before another one if it does so in at least
-    99 of 100 such requests with one event of each. Of fewer than 30 such requests nothing is learned.
+    99 of 100 such requests with one event of each, not counting as many as are likely to hold an event of another
+    request. Of fewer than 30 such requests nothing is learned.
     """
     unsure = _unsure(work)
     if not (unsure >= 0).any():
@@ -370,11 +371,18 @@ def _by_custom(work: Work, rows: pl.DataFrame) -> list[Edges]:
     fresh = pl.DataFrame({"request": request, "sort": sort, "at": at})
     some = fresh.join(sample(fresh.select("request")), on="request", how="semi")
     clocks, t = _or(clock, -1), _or(rows["t"], 0)
-    some = some.select("request", "sort", clock=clocks[some["at"]], t=t[some["at"]], unsure=unsure[clocks[some["at"]]])
+    doubt = 1 - work.members["confidence"].fill_null(1.0).gather(some["at"])
+    some = some.select(
+        "request", "sort", clock=clocks[some["at"]], t=t[some["at"]], unsure=unsure[clocks[some["at"]]], doubt=doubt
+    )
     both = _apart(some.join(some, on="request", suffix="_b").filter(pl.col("sort") < pl.col("sort_b")))
     told = pl.col("apart").abs() > pl.col("within")
     usual = both.group_by("sort", "sort_b").agg(
-        later=(pl.col("apart").filter(told) > 0).mean(), size=told.sum(), close=(~told).sum()
+        later=(pl.col("apart").filter(told) > 0).mean(),
+        # Two that are not of one request rarely lie close.
+        doubt=(pl.col("doubt") + pl.col("doubt_b")).sum() / told.sum(),
+        size=told.sum(),
+        close=(~told).sum(),
     )
     words = rows.schema["step"].categories.to_list()  # type: ignore[attr-defined]
     custom = _custom(usual.filter(pl.col("close") > 0), [RANK.get(word) for word in words], formats)
@@ -398,21 +406,23 @@ def _custom(usual: pl.DataFrame, ranks: list[int | None], formats: int) -> list[
     """The sorts of events (earlier, later) that stand in one order nearly always.
 
     Args:
-        usual: sort, sort_b, ``later`` (the share in which the second is later), ``size``.
+        usual: sort, sort_b, ``later`` (the share in which the second is later), ``size``, ``doubt`` (the share in which
+            one of the two may well be of another request).
         ranks: of each step.
         formats: a sort is its step times this, and its format.
     """
     found = []
-    for sort, sort_b, share, size in usual.select("sort", "sort_b", "later", "size").sort("sort", "sort_b").iter_rows():
-        rank, rank_b, later = ranks[sort // formats], ranks[sort_b // formats], share
+    columns = ("sort", "sort_b", "later", "doubt", "size")
+    for sort, sort_b, share, doubt, size in usual.select(columns).sort("sort", "sort_b").iter_rows():
+        rank, rank_b, later, least = ranks[sort // formats], ranks[sort_b // formats], share, max(0.99 - doubt, 0.8)
         if size < 30:
             # Where these logs show too little of it, the order that the steps have in any product.
             if rank is None or rank_b is None or rank == rank_b:
                 continue
             later = float(rank < rank_b)
-        if later >= 0.99:
+        if later >= least:
             found.append((sort, sort_b))
-        elif later <= 0.01:
+        elif 1 - later >= least:
             found.append((sort_b, sort))
     return found
 
