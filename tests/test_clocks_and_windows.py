@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from strataline.correlate import Correlated, Options, correlate
+from strataline.correlate import Correlated, Options, correlate, window
 from strataline.event import EVENTS, ID
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -187,6 +187,53 @@ def test_events_without_an_id_are_placed_by_session_and_time(kind: str) -> None:
     assert put.height >= 0.95 * found.height
     assert (put["put"] == put["turn"]).mean() == 1.0
     assert set(put["link_method"]) == {"window"}
+
+
+def test_a_turn_may_have_several_of_what_no_id_ties() -> None:
+    dice = np.random.default_rng(11)
+    rows = [
+        row | {"t": row["t"] + 0.002 * again}
+        for row in turns(300)
+        for again in range(int(dice.integers(1, 4)) if row["kind"] == "policy.decision" else 1)
+    ]
+    rows = [
+        {name: value for name, value in row.items() if name not in ("request_id", "session")}
+        if row["kind"] == "policy.decision"
+        else row
+        for row in rows
+    ]
+    found = whose(correlate(frame(rows)), rows).filter(pl.col("kind") == "policy.decision")
+    put = found.filter(pl.col("put").is_not_null())
+    assert put.height > 0.9 * found.height
+    assert (put["put"] != put["turn"]).sum() < 0.02 * put.height
+
+
+def judged(places: list[int], sole: list[int], scope: list[int], rate: float = 1e-3 / S) -> np.ndarray:
+    """The chances of one candidate for each of the first events, all alike, of as many as have a scope."""
+    rows = np.arange(len(places))
+    edges = {"event": rows, "place": np.array(places), "when": rows * S, "sole": np.array(sole)}
+    edges["log"] = np.full(len(places), np.log(1 / MS))
+    return window._judge(edges, np.full(len(scope), rate), np.array(scope), 0.5)
+
+
+def test_events_compete_for_a_step_that_has_one_and_not_for_one_that_has_several() -> None:
+    chance = judged([0, 0, 1, 1], [1, 1, 0, 0], [2] * 4)
+    assert chance[:2] == pytest.approx([0.5, 0.5], abs=0.01)
+    assert (chance[2:] > 0.99).all()
+
+
+def test_where_no_id_tells_how_many_a_step_has_the_events_do() -> None:
+    one_each = judged([*range(40), 0], [-1] * 41, [2] * 41)
+    assert one_each[[0, 40]] == pytest.approx([0.5, 0.5], abs=0.01)
+    two_each = judged([*range(20), *range(20)], [-1] * 40, [2] * 40)
+    assert (two_each > 0.99).all()
+
+
+def test_the_share_that_belongs_is_that_of_the_events_of_one_scope() -> None:
+    # All of 200 that name their session lie near a step, and 20 of 200 that name nobody, at a likely distance as well.
+    chance = judged(list(range(220)), [1] * 220, [0] * 200 + [2] * 200, rate=1 / MS)
+    assert chance[:200].min() > 0.99
+    assert 1 - chance[200:].max() > 10 * (1 - chance[:200].min())
 
 
 def test_whole_seconds_that_coincide_are_no_delay_of_their_own() -> None:

@@ -30,17 +30,13 @@ NEGLIGIBLE = (1e-5, 1e-4, 1e-3, 1e-2)
 """Candidates less likely than this take part in no walk; the next number holds for the groups that are too wide."""
 
 
-def marginals(
-    event: np.ndarray, place: np.ndarray, odds: np.ndarray, *, exclusive: bool, exact: bool = True
-) -> np.ndarray:
+def marginals(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray:
     """The probability of each candidate.
 
     Args:
         event: number of the event of each candidate, from 0, in order of time; candidates ascend by (event, place).
-        place: number of the place that it would take, from 0, in order of time.
+        place: number of the place that it would take, from 0, in order of time; it takes one event at most.
         odds: weight of the candidate over that of "none of these" of its event.
-        exclusive: whether a place takes one event at most.
-        exact: whether to walk; else by message passing alone.
 
     Returns:
         One number for each candidate; those of one event add up to at most 1.
@@ -48,11 +44,7 @@ def marginals(
     if not len(event):
         return np.zeros(0)
     alone = odds / (1 + np.bincount(event, odds))[event]
-    if not exclusive:
-        return np.asarray(alone)
-    chance = _passed(event, place, odds)
-    if not exact:
-        return chance
+    chance = passed(event, place, odds)
     likely = np.maximum(alone, chance)
     kept = np.arange(len(event))
     for least, most in ((0.0, FEW), *((least, len(event)) for least in NEGLIGIBLE)):
@@ -61,6 +53,24 @@ def marginals(
         for which, found in done:
             chance[which] = found
     return chance
+
+
+def passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray:
+    """The same by message passing alone: exact where candidates form a tree."""
+    places = int(place.max()) + 1
+    sizes = np.bincount(event)
+    # What a place says to an event: the chance that no other event takes it.
+    free = np.ones(len(event))
+    for _ in range(ROUNDS):
+        asks = odds / _others(event, odds * free, sizes)
+        wanted = np.bincount(place, asks, places)
+        now = 1 / (1 + np.maximum(wanted[place] - asks, 0))
+        settled = (np.abs(now - free) <= 1e-6 + 1e-4 * free).all()
+        free = now
+        if settled:
+            break
+    weight = odds * free
+    return np.asarray(weight / (1 + np.bincount(event, weight))[event])
 
 
 def _walks(
@@ -98,24 +108,6 @@ def _walks(
         if walked is not None:
             done.append((number[some], walked))
     return done, np.sort(number[np.repeat(left, ends - starts)])
-
-
-def _passed(event: np.ndarray, place: np.ndarray, odds: np.ndarray) -> np.ndarray:
-    """Marginals by message passing: exact where candidates form a tree."""
-    events, places = int(event.max()) + 1, int(place.max()) + 1
-    sizes = np.bincount(event)
-    # What a place says to an event: the chance that no other event takes it.
-    free = np.ones(len(event))
-    for _ in range(ROUNDS):
-        asks = odds / _others(event, odds * free, sizes)
-        wanted = np.bincount(place, asks, places)
-        now = 1 / (1 + np.maximum(wanted[place] - asks, 0))
-        settled = (np.abs(now - free) <= 1e-6 + 1e-4 * free).all()
-        free = now
-        if settled:
-            break
-    weight = odds * free
-    return np.asarray(weight / (1 + np.bincount(event, weight, events))[event])
 
 
 def _others(event: np.ndarray, weight: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import polars as pl
 from strataline.correlate.bounds import NONE, SURE
 from strataline.correlate.delays import FINEST_NS, LEARNED, Density, delays, density, moments
 from strataline.correlate.graph import sorting, spread
-from strataline.correlate.matching import marginals
+from strataline.correlate.matching import marginals, passed
 from strataline.correlate.merge import loose, merge, open_events, placed, surely_tied
 from strataline.correlate.order import RANK
 from strataline.correlate.work import Work
@@ -46,8 +46,20 @@ FAINT = 0.01
 MOST_SURE = 0.999999
 """Only an id is surer."""
 
-ROUNDS = 4
-"""Rounds in which the shares that belong, and that are taken, are fitted."""
+ROUNDS = 40
+"""Rounds, at most, in which the shares that belong, and that are taken, are fitted."""
+
+SETTLED = 0.002
+"""They are fitted where a round changes them by less."""
+
+POOLED = 20
+"""So many events weigh as much as all others of the sort in the share of those, of one scope, that belong."""
+
+TELLING = 0.95
+"""An event that is alone at a step with this probability tells whether such a step may have several."""
+
+SEVERAL = 0.1
+"""Share of such steps that must have several."""
 
 UNSEEN = 600
 """Events that show whether a sort piles up around a step."""
@@ -97,13 +109,13 @@ class Model:
         mark: which end of the event.
         anchor: mark of the step it is measured from.
         delay: density of its time less the step's.
-        exclusive: whether each such step has at most one such event.
+        exclusive: whether each such step has at most one such event; null where nothing tells.
     """
 
     mark: int
     anchor: int
     delay: Density
-    exclusive: bool
+    exclusive: bool | None
 
 
 @dataclass(frozen=True)
@@ -385,7 +397,7 @@ def _unseen(times: np.ndarray, places: Places, sort: int, units: dict[int, int])
         shape = Density(edges, log, float(-(mass * log).sum()), float(more.sum()))
         found.append((shape.surprise, mark, shape))
     found.sort(key=lambda one: one[:2])
-    return [[Model(2 * sort, mark, shape, True) for _, mark, shape in found[:RANKS]]] if found else []
+    return [[Model(2 * sort, mark, shape, None) for _, mark, shape in found[:RANKS]]] if found else []
 
 
 def _to_nearest(when: np.ndarray, times: np.ndarray) -> float:
@@ -415,6 +427,7 @@ def _candidates(some: Columns, same: Columns, places: Places, models: list[Model
     if not len(edges["event"]):
         return None
     share = len(same["t"]) / (len(same["t"]) + len(some["t"]))
+    rate = _local(some, scope)
     return {
         "n": some["n"][edges["event"]],
         "to": places.rows["n"][edges["place"]],
@@ -422,7 +435,7 @@ def _candidates(some: Columns, same: Columns, places: Places, models: list[Model
         "delta_ns": edges["delta_ns"],
         "scope": scope[edges["event"]],
         "cut": edges["cut"],
-        "chance": _judge(edges, _local(some, scope), share, exclusive=models[0].exclusive),
+        "chance": _judge(edges, rate, scope, share),
     }
 
 
@@ -448,7 +461,9 @@ def _edges(
     usable: dict[str, bool],
     window: int,
 ) -> Columns:
-    """Event (its row), place (its row), when, delta_ns, log (of the density), cut; in order of (when, n, place).
+    """Event (its row), place (its row), when, delta_ns, log (of the density), sole, cut; in order of (when, n, place).
+
+    ``sole`` says whether the place takes one event at most: 1, 0, or -1 where nothing tells.
 
     Args:
         some: as `_candidates` takes them.
@@ -460,7 +475,7 @@ def _edges(
         window: how far an event may lie from its step (ns).
     """
     size = len(taken)
-    parts = [(_NO_ROWS, _NO_ROWS, _NO_ROWS, np.zeros(0))]
+    parts = [(_NO_ROWS, _NO_ROWS, _NO_ROWS, _NO_ROWS, np.zeros(0))]
     open_ = taken == 0
     served = np.zeros(size, bool)
     least = max(1, RARE * int(open_.sum()))
@@ -493,10 +508,12 @@ def _edges(
                 said, its = some["user_scope"][event], places.turns["user_scope"][places.rows["request"][place]]
                 agree = (said == its) | (said < 0) | (its < 0)
                 event, place = event[agree], place[agree]
-            parts.append((event, place, when[event], _log_density(some, places, event, place, when, model.delay)))
+            sole = np.full(len(event), -1 if model.exclusive is None else int(model.exclusive))
+            log = _log_density(some, places, event, place, when, model.delay)
+            parts.append((event, place, when[event], sole, log))
         if used == RANKS:
             break
-    event, place, when, log = (np.concatenate(part) for part in zip(*parts, strict=True))
+    event, place, when, sole, log = (np.concatenate(part) for part in zip(*parts, strict=True))
     best = np.full(len(scope), -np.inf)
     np.maximum.at(best, event, log)
     kept = np.isfinite(log) & (log >= best[event] - HOPELESS)
@@ -510,8 +527,8 @@ def _edges(
     delta = places.rows["when"][place] - when
     kept = np.flatnonzero(kept & (np.abs(delta) <= window))
     kept = kept[np.lexsort((place[kept], event[kept], when[kept]))]
-    edges = {"event": event, "place": place, "when": when, "delta_ns": delta, "log": log, "cut": cut[event]}
-    return _where(edges, kept)
+    edges = {"event": event, "place": place, "when": when, "delta_ns": delta, "log": log, "sole": sole}
+    return _where(edges | {"cut": cut[event]}, kept)
 
 
 def _log_density(
@@ -553,31 +570,57 @@ def _near(
     return event, by[row]
 
 
-def _judge(edges: Columns, rate: np.ndarray, share: float, *, exclusive: bool) -> np.ndarray:
+def _judge(edges: Columns, rate: np.ndarray, scope: np.ndarray, share: float) -> np.ndarray:
     """The chance of each candidate.
 
     Args:
         edges: as `_edges` gives them.
         rate: as `_local` gives it.
+        scope: of each event.
         share: of the events of the sort, those that ids tie.
-        exclusive: whether a place takes one event at most.
     """
     # In order of time: the matching walks along the events.
     changed = (np.diff(edges["when"]) != 0) | (np.diff(edges["event"]) != 0)
     event = np.concatenate([[0], np.cumsum(changed)])
-    used, place = np.unique(edges["place"], return_inverse=True)
-    events, places = len(rate), len(used)
-    log, rate = edges["log"], rate[edges["event"]]
-    belongs = float(np.clip(share, 0.2, 0.98))
-    taken = min(0.9, belongs * events / places)
-    chance = np.zeros(len(event))
-    for number in range(ROUNDS):
-        weight = taken / (1 - taken) if exclusive else taken
-        odds = np.exp(np.minimum(log + np.log(weight) - np.log((1 - belongs) * rate), 60))
-        chance = marginals(event, place, odds, exclusive=exclusive, exact=number == ROUNDS - 1)
-        belongs = float(np.clip(chance.sum() / events, 0.05, 0.995))
-        taken = float(np.clip(chance.sum() / places, 0.005, 0.98 if exclusive else 50))
-    return chance
+    log, rate, group = edges["log"], rate[edges["event"]], scope[edges["event"]]
+    sizes = np.bincount(scope, minlength=len(SCOPE_WORDS))
+    belongs = np.full(len(sizes), np.clip(share, 0.2, 0.98))
+    sole = _sole(edges, event, np.exp(np.minimum(log - np.log((1 - belongs[group]) * rate), 60)))
+    # A place that takes any number of events is another one to each of them.
+    wanted = edges["place"] * (len(changed) + 2) + np.where(sole, 0, event + 1)
+    place = np.unique(wanted, return_inverse=True)[1]
+    # Places that take one event at most, and the others: how many, and how many events each has.
+    places = [max(len(np.unique(edges["place"][which])), 1) for which in (sole, ~sole)]
+    most = [0.98, 50.0]
+    taken = [min(0.9, belongs[0] * len(scope) / number) for number in places]
+
+    def odds() -> np.ndarray:
+        weight = np.where(sole, taken[0] / (1 - taken[0]), taken[1])
+        return np.asarray(np.exp(np.minimum(log + np.log(weight / ((1 - belongs[group]) * rate)), 60)))
+
+    for _ in range(ROUNDS):
+        chance = passed(event, place, odds())
+        before = belongs
+        # What names its session belongs more often than what names nobody.
+        every = chance.sum() / len(scope)
+        belongs = np.clip((np.bincount(group, chance, len(sizes)) + POOLED * every) / (sizes + POOLED), 0.05, 0.995)
+        found = (chance[sole].sum(), chance[~sole].sum())
+        taken = [float(np.clip(one / of, 0.005, to)) for one, of, to in zip(found, places, most, strict=True)]
+        if np.abs(belongs - before).max() < SETTLED:
+            break
+    return marginals(event, place, odds())
+
+
+def _sole(edges: Columns, event: np.ndarray, odds: np.ndarray) -> np.ndarray:
+    """Of each candidate, whether its place takes one event at most.
+
+    Where nothing tells, the events do that have no other place to go: a turn may search several times.
+    """
+    unknown = edges["sole"] < 0
+    alone = unknown & (odds / (1 + np.bincount(event, odds))[event] > TELLING)
+    held = np.unique(edges["place"][alone], return_counts=True)[1]
+    several = (held > 1).sum() > SEVERAL * len(held)
+    return np.asarray((edges["sole"] > 0) | (unknown & ~several))
 
 
 def _local(some: Columns, scope: np.ndarray) -> np.ndarray:
