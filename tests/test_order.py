@@ -319,3 +319,7 @@ def test_what_may_be_of_another_request_is_no_exception_to_a_custom(
 ) -> None:
     usual = pl.DataFrame({"sort": [0], "sort_b": [3], "later": [later], "doubt": [doubt], "size": [200]})
     assert _custom(usual, [None, None], 2) == found
+    # Of too few requests nothing is learned: what any product does counts, and where that is unknown nothing.
+    few = usual.with_columns(size=0, later=None, doubt=float("nan"))
+    assert _custom(few, [3, 7], 2) == [(0, 3)]
+    assert _custom(few, [3, None], 2) == []

@@ -414,12 +414,14 @@ def _custom(usual: pl.DataFrame, ranks: list[int | None], formats: int) -> list[
     found = []
     columns = ("sort", "sort_b", "later", "doubt", "size")
     for sort, sort_b, share, doubt, size in usual.select(columns).sort("sort", "sort_b").iter_rows():
-        rank, rank_b, later, least = ranks[sort // formats], ranks[sort_b // formats], share, max(0.99 - doubt, 0.8)
-        if size < 30:
+        if size >= 30:
+            later, least = share, max(0.99 - doubt, 0.8)
+        else:
             # Where these logs show too little of it, the order that the steps have in any product.
+            rank, rank_b = ranks[sort // formats], ranks[sort_b // formats]
             if rank is None or rank_b is None or rank == rank_b:
                 continue
-            later = float(rank < rank_b)
+            later, least = float(rank < rank_b), 1.0
         if later >= least:
             found.append((sort, sort_b))
         elif 1 - later >= least:
