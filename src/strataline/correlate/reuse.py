@@ -29,8 +29,9 @@ def split_reuse(work: Work) -> Work:
     if span.filter(pl.col("high") - pl.col("low") > gap).is_empty():
         return work
     timed = timed.unique().sort("key", "clock", "t", "n")
-    step = pl.col("t").diff().over("key", "clock").fill_null(0) > gap
-    timed = timed.with_columns(use=step.cast(pl.Int64).cum_sum().over("key", "clock"))
+    new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in ("key", "clock"))
+    timed = timed.with_columns(uses=((pl.col("t").diff().fill_null(0) > gap) & ~new).cast(pl.Int64).cum_sum())
+    timed = timed.with_columns(use=pl.col("uses") - pl.when(new).then("uses").forward_fill()).drop("uses")
     reused = timed.filter(pl.col("use") > 0).select("key").unique()
     if reused.is_empty():
         return work
