@@ -131,10 +131,13 @@ class _Told:
             limits = _texts({**check.parameters, **(outcome[0].parameters if outcome else {})})
             clear = {"result": "clear", "evaluable": evaluable, "total": total, "parameters": limits}
             self._rows.append({**_declared(check), **clear})
+        # Of several subjects of a check the requests in which it could have held are often the same ones.
+        of = {id(one.evaluable): one.evaluable for one in fired}
+        sizes = {key: _size(requests) for key, requests in of.items()}
         for place, one in enumerate(fired, 1):
             # A count takes less room than the requests that it is of.
             hits = one.hits.select(pl.col("request").cast(pl.Categorical), "events")
-            found = replace(one, evaluable=_size(one.evaluable), hits=hits)
+            found = replace(one, evaluable=sizes[id(one.evaluable)], hits=hits)
             self._rows.append((check, found, check.id if len(fired) == 1 else f"{check.id}.{place}"))
 
     def examination(self) -> Examination:

@@ -117,7 +117,12 @@ def _gaps(facts: Facts) -> list[Found] | Unknown:
 
 def _of_none(events: list[list[str]]) -> pl.DataFrame:
     """Hits that are of no request, one for each list of events."""
-    return pl.DataFrame({"request": [None] * len(events), "events": events}, schema=_none().schema)
+    return _nobodys(pl.Series(events, dtype=pl.List(pl.String)))
+
+
+def _nobodys(events: pl.Series) -> pl.DataFrame:
+    """As `_of_none`, of a column of lists; none is null."""
+    return pl.DataFrame({"events": events}).select(request=pl.lit(None, dtype=pl.String), events="events")
 
 
 def _holes(facts: Facts) -> list[Found]:
@@ -241,7 +246,7 @@ def _clock_offsets(facts: Facts) -> list[Found]:
         furthest = max(abs(int(str(rest["least"].min()))), abs(int(str(rest["most"].max()))))
         guessed = rest.filter(~pl.col("basis").is_in(["bounds", "asserted"])).height
         values = {"guessed": guessed, "most": f"{furthest / 1e9:,.3f}", "e": int(rest["events"].sum())}
-        hits = _of_none([one or [] for one in rest["events_"].to_list()])
+        hits = _nobodys(rest["events_"].fill_null([]))
         status = "INF" if guessed == rest.height else "DER"
         found.append(Found(hits, size, values, "other clocks", statement, status=status, joined=False))
     loose = clocks.filter(~pl.col("moved"))
@@ -252,7 +257,7 @@ def _clock_offsets(facts: Facts) -> list[Found]:
         )
         names = ", ".join(loose["clock"].head(SHOWN)) + (", …" if loose.height > SHOWN else "")
         values = {"names": names, "e": int(loose["events"].sum())}
-        hits = _of_none([one or [] for one in loose["events_"].to_list()])
+        hits = _nobodys(loose["events_"].fill_null([]))
         found.append(Found(hits, size, values, "unbounded clocks", statement, joined=False))
     return [*found, *_assumed_zones(facts)] or [Found(_none(), size)]
 

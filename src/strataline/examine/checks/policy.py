@@ -50,9 +50,8 @@ def showing(rows: pl.DataFrame, *events: str) -> pl.DataFrame:
     """`HITS` of `rows`: one for each request, in their order, with the events in the columns `events`."""
     if rows.is_empty():
         return HITS.to_frame()
-    listed = rows.group_by("request", maintain_order=True).agg(
-        pl.concat_list(pl.col(one).first().cast(pl.String) for one in events).first().alias("events")
-    )
+    first = rows.unique("request", keep="first", maintain_order=True)
+    listed = first.select("request", events=pl.concat_list(pl.col(one).cast(pl.String) for one in events))
     return listed.with_columns(pl.col("events").list.drop_nulls().list.unique(maintain_order=True))
 
 
