@@ -26,7 +26,7 @@ def numbers(one: list[float], other: list[float], measure: str = "model.call: to
 
 
 def sides(values: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-    names = values["request"].unique(maintain_order=True)
+    names = values["request"].cast(pl.String).unique(maintain_order=True)
     return names.filter(names.str.starts_with("a")), names.filter(names.str.starts_with("b"))
 
 

@@ -78,7 +78,7 @@ def changes(facts: Facts, feed: pl.DataFrame | None = None) -> pl.DataFrame:
     """
     feed = facts.tables.get("feed") if feed is None else feed
     recorded = _recorded(facts)
-    seen = _first_seen(facts)
+    seen = facts.once(_first_seen)
     # The first record with a value that a change record announced is no second change.
     announced = facts.once(stated).select("layer", "service", "clock", new="value", announced="t")
     by = ["layer", "service", "clock", "new"]

@@ -220,17 +220,21 @@ def presence(requests: pl.DataFrame) -> pl.DataFrame:
         ``not_covered``: there is no log, or none that covers that time; ``ambiguous``: there are candidates, and none
         was taken. ``hour`` is null for requests without a time, which come last.
     """
-    layers = pl.DataFrame({"layer": PRODUCT_LAYERS}, schema={"layer": pl.String}).with_row_index("place")
-    rows = requests.select(
-        pl.col("start_time").dt.truncate("1h").alias("hour"),
-        *(f"layers_{state}" for state in ("present", "absent", "not_covered", "ambiguous")),
-    ).join(layers, how="cross")
-    counts = rows.group_by("place", "layer", "hour").agg(
+    states = {state: pl.col(f"layers_{state}") for state in ("present", "absent", "not_covered", "ambiguous")}
+    hours = requests.group_by(hour=pl.col("start_time").dt.truncate("1h"))
+    counted = hours.agg(
         pl.len().alias("requests"),
         *(
-            pl.col(f"layers_{state}").list.contains(pl.col("layer")).fill_null(value=False).sum().alias(state)
-            for state in ("present", "absent", "not_covered", "ambiguous")
+            of.list.contains(pl.lit(layer)).fill_null(value=False).sum().alias(f"{layer} {state}")
+            for layer in PRODUCT_LAYERS
+            for state, of in states.items()
         ),
+    )
+    counts = pl.concat(
+        counted.select(
+            "hour", "requests", place=place, layer=pl.lit(layer), **{one: f"{layer} {one}" for one in states}
+        )
+        for place, layer in enumerate(PRODUCT_LAYERS)
     )
     return counts.sort("place", "hour", nulls_last=True).select(PRESENCE.names()).cast(PRESENCE)
 

@@ -16,8 +16,10 @@ from strataline.examine.facts import Facts
 GREATER = 0.65
 """A measure is shown if numbers of one side are greater than those of the other at least this often, ties half."""
 
-MEASURED = pl.Schema({"request": pl.String(), "measure": pl.String(), "unit": pl.String(), "value": pl.Float64()})
-"""Columns of `measured`."""
+MEASURED = pl.Schema(
+    {"request": pl.Categorical(), "measure": pl.Categorical(), "unit": pl.Categorical(), "value": pl.Float64()}
+)
+"""Columns of `measured`: the texts as numbers, as each stands in many rows."""
 
 _SCORES = pl.col("documents").list.eval(pl.element().struct.field("score"))
 _TOOK = pl.coalesce("duration_ns", pl.when(pl.col("t_end") > pl.col("t")).then(pl.col("t_end") - pl.col("t"))) / 1e6
@@ -51,6 +53,7 @@ def measured(facts: Facts) -> pl.DataFrame:
     for layer in PRODUCT_LAYERS:
         events = facts.of(layer, columns=("request", "kind", "link_method", "policy_name", *wanted))
         events = events.filter(pl.col("request").is_not_null() & (pl.col("kind") != "log.other"))
+        events = events.with_columns(pl.col("request", "kind", "policy_name").cast(pl.Categorical))
         for name, unit, value in STATED:
             of = pl.coalesce("policy_name", "kind") if name == "score" else pl.col("kind")
             rows = events.select("request", value.cast(pl.Float64).alias("value"), of=of)
@@ -65,14 +68,17 @@ def measured(facts: Facts) -> pl.DataFrame:
     parts.append(_largest(of_kind.select("request", "of", value=pl.col("records")), "records", "records"))
     later = of_kind.filter(~pl.col("opens")).select("request", "of", value=(pl.col("first") - pl.col("opened")) / 1e6)
     parts.append(_largest(later.drop_nulls("value"), "first, after the opening event", "ms"))
-    return pl.concat(parts).join(facts.requests.select("request"), on="request", how="semi")
+    return pl.concat(parts).join(
+        facts.requests.select(pl.col("request").cast(pl.Categorical)), on="request", how="semi"
+    )
 
 
 def _largest(rows: pl.DataFrame, name: str, unit: str) -> pl.DataFrame:
     """The largest ``value`` by request and by what it is ``of``, as `MEASURED`."""
     found = rows.group_by("request", "of").agg(pl.col("value").max())
-    named = pl.format("{}: {}", "of", pl.lit(name))
-    return found.select("request", named.alias("measure"), pl.lit(unit).alias("unit"), "value").cast(MEASURED)
+    named = pl.format("{}: {}", pl.col("of").cast(pl.String), pl.lit(name)).cast(pl.Categorical)
+    found = found.join(found.select("of").unique().with_columns(measure=named), on="of")
+    return found.select("request", "measure", pl.lit(unit).alias("unit"), "value").cast(MEASURED)
 
 
 def measures(values: pl.DataFrame, affected: pl.Series, baseline: pl.Series) -> pl.DataFrame:
@@ -93,27 +99,31 @@ def measures(values: pl.DataFrame, affected: pl.Series, baseline: pl.Series) -> 
     # A frame of an empty series and a scalar has no types.
     sides = pl.concat(
         [
-            requests.unique().to_frame("request").with_columns(one=pl.lit(side))
+            requests.unique().to_frame("request").with_columns(pl.col("request").cast(pl.Categorical), one=pl.lit(side))
             for requests, side in ((affected, True), (baseline, False))
         ]
     )
-    rows = values.join(sides, on="request").with_columns(
-        rank=pl.col("value").rank("average").over("measure"), ties=pl.len().over("measure", "value")
-    )
+    of = ["measure", "unit"]
+    rows = values.cast(MEASURED).join(sides, on="request").drop("request")
     one, value = pl.col("one"), pl.col("value")
-    # The sum of t³ - t over groups of t ties is that of t² - 1 over their members.
-    ties = (pl.col("ties").cast(pl.Float64) ** 2 - 1).sum()
-    table = rows.group_by("measure", "unit").agg(
+    numbers = rows.group_by(*of, "value").agg(n=pl.len().cast(pl.Int64), ones=one.sum().cast(pl.Int64))
+    n = pl.col("n")
+    numbers = numbers.sort(pl.col(of).to_physical(), "value").with_columns(upto=n.cum_sum().over(of))
+    # Equal numbers share the middle of their places.
+    ranked = numbers.group_by(of).agg(
+        ranks=(pl.col("ones") * (pl.col("upto") - (n - 1) / 2)).sum(),
+        ties=(n.cast(pl.Int128) ** 3 - n).sum().cast(pl.Float64),
+    )
+    table = rows.group_by(of).agg(
         affected_n=one.sum().cast(pl.Int64),
         affected_median=value.filter(one).median(),
         affected_p95=value.filter(one).quantile(0.95, "nearest"),
         baseline_n=(~one).sum().cast(pl.Int64),
         baseline_median=value.filter(~one).median(),
         baseline_p95=value.filter(~one).quantile(0.95, "nearest"),
-        ranks=pl.col("rank").filter(one).sum(),
-        ties=ties,
         varies=value.min() < value.max(),
     )
+    table = table.join(ranked, on=of).with_columns(pl.col(of).cast(pl.String))
     enough = (pl.col("affected_n") >= ENOUGH) & (pl.col("baseline_n") >= ENOUGH)
     table = table.filter(enough & pl.col("varies")).sort("measure")
     if table.is_empty():
@@ -123,9 +133,9 @@ def measures(values: pl.DataFrame, affected: pl.Series, baseline: pl.Series) -> 
     n1, n0, ranks, tied = (
         table[name].to_numpy().astype(np.float64) for name in ("affected_n", "baseline_n", "ranks", "ties")
     )
-    n = n1 + n0
+    total = n1 + n0
     u = ranks - n1 * (n1 + 1) / 2
-    spread = np.sqrt(n1 * n0 / 12 * (n + 1 - tied / (n * (n - 1))))
+    spread = np.sqrt(n1 * n0 / 12 * (total + 1 - tied / (total * (total - 1))))
     p = np.minimum(2 * ndtr(-(np.abs(u - n1 * n0 / 2) - 0.5) / spread), 1.0)
     table = table.with_columns(
         greater=pl.Series(u / (n1 * n0)).round(4),

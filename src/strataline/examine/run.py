@@ -104,7 +104,7 @@ def _said(need: str) -> str:
 
 
 def _size(evaluable: pl.Series | int) -> int:
-    return evaluable if isinstance(evaluable, int) else evaluable.drop_nulls().n_unique()
+    return evaluable if isinstance(evaluable, int) else evaluable.n_unique() - (evaluable.null_count() > 0)
 
 
 class _Told:

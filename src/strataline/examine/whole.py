@@ -80,8 +80,8 @@ def examine(
         affected=facts.affected,
         findings=found.findings,
         hits=found.hits,
-        changes=changes(facts, feed),
-        contrasts=contrasts(facts) if some else CONTRASTS.empty(),
+        changes=facts.once(changes) if feed is None else changes(facts, feed),
+        contrasts=facts.once(contrasts) if some else CONTRASTS.empty(),
         measures=measures(measured(facts), affected.requests, affected.baseline)
         if affected and some
         else MEASURES.empty(),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from strataline.event import EVENTS, PRODUCT_LAYERS
+from strataline.event import EVENTS, PRODUCT_LAYERS, only
 from strataline.examine import coverage
 from strataline.examine.check import Check, Found, Unknown
 from strataline.examine.facts import LOOKED_AT, Facts
@@ -309,8 +309,8 @@ def _doubled(facts: Facts) -> list[Found]:
     again = facts.table("links", "from_event", "to_event", "relation")
     again = again.filter(pl.col("relation").is_in(["redelivery_of", "repeats"]))
     again = again.select(event_id="from_event", first="to_event").unique("event_id", keep="first", maintain_order=True)
-    named = facts.table("events", "event_id", "request", "source", "layer")
-    named = named.filter(pl.col("event_id").is_in(again["event_id"].implode()))
+    wanted = pl.col("event_id").is_in(again["event_id"].implode())
+    named = only(facts.tables, "events", wanted, ("event_id", "request", "source", "layer"))
     again = again.join(named, on="event_id", how="left", maintain_order="left")
     found = []
     if again.height:
@@ -410,13 +410,13 @@ def _cuts(events: pl.DataFrame, side: str, every: pl.Series) -> list[Found]:
     chars, text = f"{side}_chars", f"{side}_hash"
     log = ["layer", "format"]
     rows = events.filter(pl.col(chars).is_not_null() & pl.col(text).is_not_null())
-    counted = rows.group_by(*log, chars).agg(pl.len().alias("size"), pl.col(text).n_unique().alias("texts"))
-    counted = counted.with_columns(
-        longest=pl.col(chars) == pl.col(chars).max().over(log),
-        next=pl.when(pl.col(chars) != pl.col(chars).max().over(log)).then("size").max().over(log).fill_null(0),
-    )
+    counted = rows.group_by(*log, chars).agg(pl.len().alias("size"))
+    longest = pl.col(chars) == pl.col(chars).max().over(log)
+    counted = counted.with_columns(next=pl.when(~longest).then("size").max().over(log).fill_null(0)).filter(longest)
+    texts = rows.join(counted.select(*log, chars), on=[*log, chars], how="semi", nulls_equal=True)
+    texts = texts.group_by(*log, chars).agg(pl.col(text).n_unique().alias("texts"))
+    counted = counted.join(texts, on=[*log, chars], nulls_equal=True)
     piled = counted.filter(
-        pl.col("longest"),
         pl.col(chars) >= CUT_CHARS,
         pl.col("size") >= CUT_EVENTS,
         pl.col("texts") >= CUT_TEXTS,
