@@ -162,7 +162,8 @@ def _named(facts: Facts, ids: Sequence[str], which: Names) -> pl.Series:
     rest = list(ids)
     if len(ids) > UNKNOWN_NAMED:
         events = facts.table("events", "event_id", "request", "ids")
-        carried = events.select("request", "ids").explode("ids").unnest("ids").select("request", "value")
+        value = pl.col("ids").list.eval(pl.element().struct.field("value"))
+        carried = events.select("request", value=value).explode("value")
         own = [
             facts.tables["requests"].select("request", value="request"),
             events.select("request", value="event_id"),

@@ -286,7 +286,7 @@ def _by_program(rows: pl.DataFrame) -> pl.DataFrame:
     many = pl.col("clock").n_unique().over("layer", "scope", "service") > CLOCKS
     # A device says its version in each of its records, and in a row: of these, the one says no more than the first.
     own = ["layer", "scope", "key", "service", "clock"]
-    devices = rows.filter(many).sort(*own, "t", "event_id")
+    devices = rows.filter(many).sort("t", "event_id")
     devices = devices.filter(pl.col("value").ne_missing(pl.col("value").shift().over(own)))
     devices = devices.with_columns(clock=pl.lit("", dtype=pl.Categorical))
     rows = pl.concat([rows.filter(~many), devices])

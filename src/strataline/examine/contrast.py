@@ -77,12 +77,12 @@ def compare(
         values = values.with_columns(dimension=pl.lit(dimension, dtype=pl.String))
     sets = [one.unique().sort().to_frame("request") for one in (affected, baseline)]
     sides = pl.concat(sets).with_columns(pl.col("request").cast(pl.Categorical)).with_row_index("r")
+    values = values.select("request", "dimension", "value", *(["t"] if "t" in values.columns else []))
     values = values.filter(pl.col("request").is_not_null() & pl.col("value").is_not_null())
     values = values.with_columns(pl.col("request", "dimension", "value").cast(pl.Categorical))
     first = values.group_by("dimension", "value").agg(pl.col("t").min()) if "t" in values.columns else None
-    rows = values.join(sides, on="request", how="inner")
     # The affected are numbered first: a number says which side it is of.
-    rows = rows.select("r", "dimension", "value").unique()
+    rows = values.select("request", "dimension", "value").join(sides, on="request").drop("request").unique()
     one = pl.col("r") < sets[0].height
     side = {"affected": one, "baseline": ~one}
     totals = rows.group_by("dimension").agg(

@@ -198,7 +198,7 @@ def _steps(minutes: pl.Series) -> pl.DataFrame:
 
 def _spans(events: pl.DataFrame) -> pl.DataFrame:
     """Per layer, by the time at which a source of it begins: the latest end of the sources that began by then."""
-    timed = events.drop_nulls("corrected_time")
+    timed = events.select("source", "layer", "corrected_time").drop_nulls("corrected_time")
     per_source = timed.group_by("source").agg(
         pl.col("layer").unique(),
         pl.col("corrected_time").min().alias("first_seen"),

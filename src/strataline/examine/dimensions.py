@@ -195,9 +195,10 @@ def _sequences(facts: Facts) -> pl.DataFrame:
             & (pl.col("kind") != "log.other")
         )
     )
-    # Sorted by a number for each request: its text is long.
-    steps = steps.select("request", "seq", pl.col("kind").cast(pl.Categorical))
-    steps = steps.sort(pl.col("request").cast(pl.Categorical).to_physical(), "seq")
+    steps = steps.select(pl.col("request", "kind").cast(pl.Categorical), "seq")
+    # Sorted by one number for request and place: the text of a request is long.
+    place = pl.col("request").to_physical().cast(pl.UInt64) * 2**32 + pl.col("seq").fill_null(-1) + 1
+    steps = steps.sort(place).drop("seq")
     again = (pl.col("kind") == pl.col("kind").shift()) & (pl.col("request") == pl.col("request").shift())
     steps = steps.filter(~again.fill_null(value=False))
     rows = steps.group_by("request").agg(pl.col("kind").cast(pl.String).head(STEPS), n=pl.len()).collect()

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import polars as pl
 
-from strataline.event import EVENTS, address, narrow
+from strataline.event import EVENTS, address, narrow, only
 from strataline.examine.check import Examination
 from strataline.examine.contents import Contents, gather
 from strataline.examine.coverage import says
@@ -55,6 +55,9 @@ _NOT_KEPT = ("ids", "refs", "source", "line", "offset", "event_time", "corrected
 
 ENDS = 200
 """Records of a format, at either end, that tell which attributes it writes."""
+
+REDELIVERED = ("redelivery_of", "repeats")
+"""Relations of an event to the one that it is another copy of."""
 
 SAMPLE = 4096
 """Values of a column that tell whether few of it differ."""
@@ -236,6 +239,10 @@ class Facts:
         """`columns` of one of the `tables`: what lies in a file is read as far as it is asked for."""
         return narrow(self.tables, name, columns)
 
+    def links(self, wanted: pl.Expr, *columns: str) -> pl.DataFrame:
+        """`columns` of the rows of ``links`` of which `wanted` holds: few of them are no memberships."""
+        return only(self.tables, "links", wanted, columns)
+
     def stating(self, attributes: Sequence[str], *columns: str) -> pl.DataFrame:
         """format, attributes and `columns` of the events of the formats that write one of `attributes`, as `look`.
 
@@ -272,8 +279,7 @@ class Facts:
     @cached_property
     def _again(self) -> pl.Series | None:
         """Which rows of ``events`` are redeliveries; null if none is."""
-        links = self.table("links", "from_event", "relation")
-        again = links.filter(pl.col("relation").is_in(["redelivery_of", "repeats"]))["from_event"]
+        again = self.links(pl.col("relation").is_in(REDELIVERED), "from_event")["from_event"]
         if not again.len():
             return None
         return self._held["event_id"].is_in(again.unique().implode())

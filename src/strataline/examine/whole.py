@@ -72,22 +72,27 @@ def examine(
     """
     chosen = tuple(checks)
     found = run(facts, chosen)
-    events = facts.table("events", "layer", "source", "request", "corrected_time")
     affected = facts.affected
     some = affected is not None and affected.requests.len() > 0
+    changed = facts.once(changes) if feed is None else changes(facts, feed)
+    compared = facts.once(contrasts) if some else CONTRASTS.empty()
+    numbers = MEASURES.empty()
+    if affected and some:
+        numbers = measures(measured(facts), affected.requests, affected.baseline)
+    reached = impact(facts, signalled=signalled, mitigated=mitigated) if some else None
+    # What is read of all events last is held beside none of that.
+    events = facts.table("events", "layer", "service", "source", "clock", "request", "corrected_time")
     return Examined(
         total=facts.total,
         affected=facts.affected,
         findings=found.findings,
         hits=found.hits,
-        changes=facts.once(changes) if feed is None else changes(facts, feed),
-        contrasts=facts.once(contrasts) if some else CONTRASTS.empty(),
-        measures=measures(measured(facts), affected.requests, affected.baseline)
-        if affected and some
-        else MEASURES.empty(),
-        impact=impact(facts, signalled=signalled, mitigated=mitigated) if some else None,
+        changes=changed,
+        contrasts=compared,
+        measures=numbers,
+        impact=reached,
         checks=chosen,
         presence=presence(facts.tables["requests"]),
-        services=services(facts.table("events", "layer", "service", "source", "clock", "request", "corrected_time")),
+        services=services(events),
         unseen=unseen(events, facts.tables["sources"], facts.states),
     )

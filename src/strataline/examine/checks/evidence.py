@@ -10,7 +10,7 @@ import polars as pl
 from strataline.event import EVENTS, PRODUCT_LAYERS, only
 from strataline.examine import coverage
 from strataline.examine.check import Check, Found, Unknown
-from strataline.examine.facts import LOOKED_AT, Facts
+from strataline.examine.facts import LOOKED_AT, REDELIVERED, Facts
 
 SUBJECTS = 20
 """So many things of one kind are told one by one; the rest in one sentence."""
@@ -306,8 +306,7 @@ def _assumed_zones(facts: Facts) -> list[Found]:
 
 def _doubled(facts: Facts) -> list[Found]:
     every = facts.requests["request"]
-    again = facts.table("links", "from_event", "to_event", "relation")
-    again = again.filter(pl.col("relation").is_in(["redelivery_of", "repeats"]))
+    again = facts.links(pl.col("relation").is_in(REDELIVERED), "from_event", "to_event")
     again = again.select(event_id="from_event", first="to_event").unique("event_id", keep="first", maintain_order=True)
     wanted = pl.col("event_id").is_in(again["event_id"].implode())
     named = only(facts.tables, "events", wanted, ("event_id", "request", "source", "layer"))
@@ -347,7 +346,7 @@ def _doubled(facts: Facts) -> list[Found]:
 
 def _joins(facts: Facts) -> list[Found]:
     every = facts.requests["request"]
-    listed = facts.table("links", "from_event", "taken").filter(~pl.col("taken"))["from_event"].unique().implode()
+    listed = facts.links(~pl.col("taken"), "from_event")["from_event"].unique().implode()
     found = []
     for layer in PRODUCT_LAYERS:
         events = facts.of(layer, columns=("event_id", "request", "link_method"))

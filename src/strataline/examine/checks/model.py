@@ -384,8 +384,8 @@ def _judged(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
         "request", judgement="event_id", response_id="response_id", text="input_hash", out="output_hash"
     )
     mine = rows.select("request", "event_id", "response_id", "output_hash")
-    links = facts.table("links", "relation", "from_event", "to_event")
-    links = links.filter((pl.col("relation") == "evaluated") & (pl.col("to_event").is_not_null()))
+    evaluated = (pl.col("relation") == "evaluated") & pl.col("to_event").is_not_null()
+    links = facts.links(evaluated, "from_event", "to_event")
     linked = links.select(judgement="from_event", event_id="to_event").join(decided.select("judgement"), on="judgement")
     by_id = mine.join(decided.drop_nulls("response_id"), on=["request", "response_id"])
     texts = pl.concat([decided.select("request", "judgement", output_hash=name) for name in ("text", "out")])
@@ -410,8 +410,7 @@ def _cached(facts: Facts) -> pl.DataFrame:
     """
     hits = facts.of("model", columns=CACHED).filter(HIT)
     whose = facts.tables["requests"].select("request", of_user="user", of_tenant="tenant")
-    links = facts.table("links", "relation", "from_event", "to_event")
-    links = links.filter(pl.col("relation") == "served_from_cache_of").drop_nulls("to_event")
+    links = facts.links(pl.col("relation") == "served_from_cache_of", "from_event", "to_event").drop_nulls("to_event")
     filled = links.filter(~pl.col("to_event").is_in(hits["event_id"].implode()))["to_event"].unique()
     origin = (
         facts.named(filled, "request", "user", "tenant", "t_end", "doubt", "requested_model")

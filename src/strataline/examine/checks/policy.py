@@ -198,10 +198,9 @@ def _silent(facts: Facts, stage: str, gone: pl.DataFrame, share: pl.DataFrame, *
     strays = _strays(facts, verdicts).select(t=pl.col("lo") - near, until=pl.col("hi") + near).sort("t", "until")
     strays = strays.with_columns(pl.col("until").cum_max())
     unsure = missed.join_asof(strays, on="t").filter(pl.col("t") <= pl.col("until"))
-    listed = facts.table("links", "from_event", "to_request", "relation", "taken").filter(
-        (pl.col("relation") == "member") & ~pl.col("taken"),
-        pl.col("from_event").is_in(verdicts.filter(pl.col("request").is_null())["event_id"].implode()),
-    )["to_request"]
+    candidates = facts.links((pl.col("relation") == "member") & ~pl.col("taken"), "from_event", "to_request")
+    of_none = verdicts.filter(pl.col("request").is_null())["event_id"]
+    listed = candidates.filter(pl.col("from_event").is_in(of_none.implode()))["to_request"]
     unsure_of = pl.concat([unsure["request"], listed]).drop_nulls().unique().implode()
     silent = missed.filter(~pl.col("request").is_in(unsure_of))
     told = covered.filter(~pl.col("request").is_in(unsure_of) | pl.col("request").is_in(tied.implode()))

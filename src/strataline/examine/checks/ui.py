@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from strataline.event import ID
+from strataline.event import ID, only
 from strataline.examine.check import HITS, Check, Found, Unknown
 from strataline.examine.checks.policy import (
     COVERED_S,
@@ -271,10 +271,11 @@ def _no_label(facts: Facts) -> Found | None:
 
 def _twice(facts: Facts) -> Sequence[Found] | Unknown:
     shown = facts.renders.select("request", "event_id", "t", "answer", "session", "response_id", "output_hash")
-    ids = facts.of("ui", "ui.rendered", columns=("ids",))
-    shown = shown.hstack(ids).filter("answer").drop_nulls("request").sort("t", "event_id", nulls_last=True)
+    shown = shown.filter("answer").drop_nulls("request").sort("t", "event_id", nulls_last=True)
+    records = (pl.col("layer") == "ui") & (pl.col("kind") == "ui.rendered")
     carried = (
-        shown.select("event_id", id=pl.col("ids").cast(pl.List(ID)))
+        only(facts.tables, "events", records, ("event_id", "ids"))
+        .select("event_id", id=pl.col("ids").cast(pl.List(ID)))
         .explode("id")
         .unnest("id")
         .filter(pl.col("kind").is_in(ANSWER_IDS), pl.col("role") == "alias")
