@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from strataline.event import LAYERS
 from strataline.examine.check import Check, Examination, Found, Unknown
 from strataline.examine.facts import Affected, Facts
 
@@ -169,9 +170,14 @@ def _same_text(facts: Facts, events: pl.DataFrame, reached: pl.DataFrame) -> lis
 
 def _identities(facts: Facts) -> list[Found] | Unknown:
     columns = ("event_id", "request", "layer", "format", *IDENTITIES)
-    tied = facts.look("sure", *columns).filter(pl.col("sure") & pl.col("request").is_not_null())
     # Numbers are compared, until it is known which differ.
-    tied = tied.with_columns(pl.col("request", "layer", "format", *IDENTITIES).cast(pl.Categorical))
+    numbers = pl.col("request", "layer", "format", *IDENTITIES).cast(pl.Categorical)
+    tied = pl.concat(
+        facts.of(layer, columns=("sure", *columns))
+        .filter(pl.col("sure") & pl.col("request").is_not_null())
+        .with_columns(numbers)
+        for layer in LAYERS
+    )
     reached = facts.reached.select("request", reached=pl.coalesce("shown", "delivered"))
     found: list[Found] = []
     looked = [pl.Series(dtype=pl.Categorical)]

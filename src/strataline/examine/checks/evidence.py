@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from strataline.event import EVENTS, PRODUCT_LAYERS, only
+from strataline.event import EVENTS, LAYERS, PRODUCT_LAYERS, only
 from strataline.examine import coverage
 from strataline.examine.check import Check, Found, Unknown
 from strataline.examine.facts import LOOKED_AT, REDELIVERED, Facts
@@ -376,22 +376,33 @@ def _joins(facts: Facts) -> list[Found]:
 def _cut_or_hidden(facts: Facts) -> list[Found] | Unknown:
     sampled = coverage.sampling(facts.stating(coverage.SAMPLED, "event_id", "layer", "service"))
     texts = ("content_state", "input_chars", "output_chars", "input_hash", "output_hash")
-    events = facts.look("event_id", "request", "layer", "format", *texts)
-    lengths = events["input_chars"].count() + events["output_chars"].count()
-    if not events["content_state"].count() and not lengths and sampled.is_empty():
-        return Unknown("no record states its text, how much of it it holds, or a sample rate", ("*.content_state",))
     told = pl.any_horizontal(pl.col("content_state", "input_chars", "output_chars").is_not_null())
-    every = events.select("request", told=told).filter("told")["request"].unique()
+    parts, cuts = [], []
+    states: dict[tuple[str, str], pl.DataFrame] = {}
+    for layer in sorted(LAYERS):
+        events = facts.of(layer, columns=("event_id", "request", "layer", "format", *texts))
+        parts.append(events.filter(told)["request"])
+        kept = events.select("event_id", "request", "content_state").drop_nulls("content_state")
+        states |= {(layer, state): kept.filter(pl.col("content_state") == state) for state in STATES}
+        cuts += [(side, *one) for side in ("input", "output") for one in _cuts(events, side)]
+    asked = pl.concat(parts)
+    if not asked.len() and sampled.is_empty():
+        return Unknown("no record states its text, how much of it it holds, or a sample rate", ("*.content_state",))
+    every = asked.unique()
     found = []
-    states = events.filter(pl.col("content_state").is_in(list(STATES)))
     for layer in PRODUCT_LAYERS:
         for state, word in STATES.items():
-            of_state = states.filter((pl.col("layer") == layer) & (pl.col("content_state") == state))
+            of_state = states[layer, state]
             if of_state.height:
-                values = {"k": of_state.height, "layer": layer, "word": word}
+                values: dict[str, object] = {"k": of_state.height, "layer": layer, "word": word}
                 found.append(Found(_hits(of_state), every, values, f"{layer}: {state}", joined=False))
-    for side in ("input", "output"):
-        found += _cuts(events, side, every)
+    cut_at = (
+        "{k:text} of {layer} ({side}, {format}) have the same length of {chars} characters, the greatest there is, in"
+        " {n:request}; this is consistent with a cut at that length."
+    )
+    for side, hits, values in sorted(cuts, key=lambda cut: cut[0]):
+        subject = f"{values['layer']}: {side} of {values['chars']} characters"
+        found.append(Found(hits, every, values, subject, cut_at, status="INF", joined=False))
     statement = (
         "Records of {service} state that they are a sample ({field} {value}), in {k:event}; counts of {layer} are at"
         " least what the records show."
@@ -404,8 +415,8 @@ def _cut_or_hidden(facts: Facts) -> list[Found] | Unknown:
     return found or [Found(_none(), every)]
 
 
-def _cuts(events: pl.DataFrame, side: str, every: pl.Series) -> list[Found]:
-    """Logs in which unlike texts of the greatest length pile up."""
+def _cuts(events: pl.DataFrame, side: str) -> list[tuple[pl.DataFrame, dict[str, object]]]:
+    """Logs in which unlike texts of the greatest length pile up: hits, and what is said of each."""
     chars, text = f"{side}_chars", f"{side}_hash"
     log = ["layer", "format"]
     rows = events.filter(pl.col(chars).is_not_null() & pl.col(text).is_not_null())
@@ -421,16 +432,17 @@ def _cuts(events: pl.DataFrame, side: str, every: pl.Series) -> list[Found]:
         pl.col("texts") >= CUT_TEXTS,
         pl.col("size") >= CUT_TIMES * pl.col("next"),
     )
-    statement = (
-        "{k:text} of {layer} ({side}, {format}) have the same length of {chars} characters, the greatest there is, in"
-        " {n:request}; this is consistent with a cut at that length."
-    )
     found = []
     for layer, format_, length, size in piled.select(*log, chars, "size").sort(log).iter_rows():
         cut = rows.filter((pl.col("layer") == layer) & pl.col("format").eq_missing(format_) & (pl.col(chars) == length))
-        values = {"k": int(size), "layer": layer, "side": side, "format": format_, "chars": int(length)}
-        subject = f"{layer}: {side} of {length} characters"
-        found.append(Found(_hits(cut), every, values, subject, statement, status="INF", joined=False))
+        values: dict[str, object] = {
+            "k": int(size),
+            "layer": layer,
+            "side": side,
+            "format": format_,
+            "chars": int(length),
+        }
+        found.append((_hits(cut), values))
     return found
 
 
