@@ -319,7 +319,7 @@ def _order(versions: pl.DataFrame) -> pl.DataFrame:
 
 def _superseded(facts: Facts) -> list[Found] | Unknown:
     columns = ["id", "version", "event_id", "clock", "t", "doubt"]
-    supplied = facts.documents.drop_nulls(["id", "version", "t"]).select("request", *columns)
+    supplied = facts.documents.select("request", *columns).drop_nulls(["id", "version", "t"])
     known = _order(supplied.select("id", "version").unique())
     if not known.height:
         return Unknown("no document has a version whose order can be told", ("retrieval.documents",))
@@ -413,21 +413,20 @@ def _next(first: pl.DataFrame, group: list[str]) -> pl.DataFrame:
 
 def _duplicates(facts: Facts) -> list[Found] | Unknown:
     # Where the text is known only what says the same counts: chunks of one document may share its id.
-    rows = facts.documents.filter(pl.col("request").is_not_null()).with_columns(
-        by_text=pl.col("hash").is_not_null().any().over("event_id")
-    )
-    rows = rows.with_columns(what=pl.when("by_text").then("hash").otherwise("id"), supplied=pl.len().over("event_id"))
-    rows = rows.drop_nulls("what")
-    known = rows.filter(pl.len().over("event_id") > 1)
+    rows = facts.documents.select("event_id", "request", "t", "id", "hash").filter(pl.col("request").is_not_null())
+    # Documents of an event follow each other: a number for it.
+    rows = rows.with_columns(event=pl.col("event_id").rle_id())
+    rows = rows.with_columns(by_text=pl.col("hash").is_not_null().any().over("event"), supplied=pl.len().over("event"))
+    rows = rows.with_columns(what=pl.when("by_text").then("hash").otherwise("id")).drop_nulls("what")
+    known = rows.filter(pl.len().over("event") > 1)
     if not known.height:
         return Unknown("no query lists two documents by text or id", ("retrieval.documents",))
     sets = (
-        known.group_by("event_id", "what", "by_text", maintain_order=True)
-        .agg(pl.len(), pl.col("request").first(), pl.col("t").first(), pl.col("supplied").first())
-        .group_by("event_id", "by_text", maintain_order=True)
+        known.group_by("event", "what", "by_text", maintain_order=True)
+        .agg(pl.len(), pl.col("event_id", "request", "t", "supplied").first())
+        .group_by("event", "by_text", maintain_order=True)
         .agg(
-            pl.col("request").first(),
-            pl.col("t").first(),
+            pl.col("event_id", "request", "t").first(),
             supplied=pl.col("supplied").first().cast(pl.Int64),
             same=pl.col("len").filter(pl.col("len") > 1).sum().cast(pl.Int64),
         )
