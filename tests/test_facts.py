@@ -225,3 +225,27 @@ def test_columns_are_those_of_the_table_without_redeliveries(facts: Make) -> Non
 
 def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("sample", [2, 4096])
+def test_values_are_the_same_however_they_are_kept(facts: Make, monkeypatch: pytest.MonkeyPatch, sample: int) -> None:
+    """A sample of two is of texts that differ, and of 4096 of few: kept as they are, and as numbers."""
+    monkeypatch.setattr("strataline.examine.facts.SAMPLE", sample)
+    names = ["a\0b", None, "", "a", "ä" * 20, "a"]
+    sizes = [-1, 127, 128, 2**40, None, 0]
+    made = facts(
+        *(
+            {"layer": layer, "kind": kind, "name": name, "input_chars": size, "request": "q"}
+            for layer in ("model", "ui")
+            for kind in ("k", "l")
+            for name, size in zip(names, sizes, strict=True)
+        )
+    )
+    columns = ("name", "kind", "input_chars", "provider")
+    assert made.of("ui", "l", columns=columns).rows() == [
+        (name, "l", size, None) for name, size in zip(names, sizes, strict=True)
+    ]
+    assert made.of("ui", "k", "l", columns=columns).equals(
+        made.look("layer", *columns).filter(layer="ui").drop("layer")
+    )
+    assert made.of("ui", "none", columns=columns).schema == made.look(*columns).schema

@@ -185,6 +185,11 @@ class Facts:
         made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in given})
         return made
 
+    def let_go(self, *names: str) -> None:
+        """Free what was kept of the attributes `names`; it is made again when it is asked for again."""
+        for name in names:
+            self.__dict__.pop(name, None)
+
     @cached_property
     def events(self) -> pl.DataFrame:
         """`LOOKED_AT` and `MADE` of all events but redeliveries, in the order of ``events``.

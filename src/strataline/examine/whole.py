@@ -72,6 +72,7 @@ def examine(
     """
     chosen = tuple(checks)
     found = run(facts, chosen)
+    facts.let_go("judged", "displays", "documents")  # checks alone look at these
     affected = facts.affected
     some = affected is not None and affected.requests.len() > 0
     changed = facts.once(changes) if feed is None else changes(facts, feed)
@@ -80,8 +81,10 @@ def examine(
     if affected and some:
         numbers = measures(measured(facts), affected.requests, affected.baseline)
     reached = impact(facts, signalled=signalled, mitigated=mitigated) if some else None
-    # What is read of all events last is held beside none of that.
+    # What is read of all events is much, and is held beside none of that.
     events = facts.table("events", "layer", "service", "source", "clock", "request", "corrected_time")
+    logged = services(events)
+    events = events.drop("service", "clock")
     return Examined(
         total=facts.total,
         affected=facts.affected,
@@ -93,6 +96,6 @@ def examine(
         impact=reached,
         checks=chosen,
         presence=presence(facts.tables["requests"]),
-        services=services(events),
+        services=logged,
         unseen=unseen(events, facts.tables["sources"], facts.states),
     )
