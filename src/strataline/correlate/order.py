@@ -415,7 +415,7 @@ def _custom(usual: pl.DataFrame, ranks: list[int | None], formats: int) -> list[
     columns = ("sort", "sort_b", "later", "doubt", "size")
     for sort, sort_b, share, doubt, size in usual.select(columns).sort("sort", "sort_b").iter_rows():
         if size >= 30:
-            later, least = share, max(0.99 - doubt, 0.8)
+            later, least = share, max(0.99 - doubt, 0.85)
         else:
             # Where these logs show too little of it, the order that the steps have in any product.
             rank, rank_b = ranks[sort // formats], ranks[sort_b // formats]
