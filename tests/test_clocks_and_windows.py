@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from strataline.correlate import Correlated, Options, correlate, window
+from strataline.correlate import MOST_SURE, Correlated, Options, correlate, window
 from strataline.event import EVENTS, ID
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -276,8 +276,19 @@ def test_what_could_be_of_two_turns_is_listed_and_not_taken() -> None:
     assert ambiguous.height == 2
 
 
-def test_with_ids_alone_nothing_is_linked_by_time_or_text() -> None:
-    done = correlate(frame(unnamed(turns(100), "model.call", 0.5)), Options(min_confidence=1))
+def test_nothing_but_an_id_is_stated_to_be_all_but_sure() -> None:
+    done = correlate(frame(unnamed(turns(100, gap_s=60.0), "model.call", 0.5)))
+    stated = done.links.filter((pl.col("method") == "window") & pl.col("taken"))["confidence"]
+    assert stated.len() > 30
+    assert stated.max() == MOST_SURE
+    tied = done.events.filter(pl.col("link_method") == "window")
+    assert tied["link_confidence"].max() == MOST_SURE
+    assert done.links["runner_up_confidence"].drop_nulls().is_between(0, MOST_SURE).all()
+
+
+@pytest.mark.parametrize("least", [1, 0.995])
+def test_with_ids_alone_nothing_is_linked_by_time_or_text(least: float) -> None:
+    done = correlate(frame(unnamed(turns(100), "model.call", 0.5)), Options(min_confidence=least))
     assert set(done.events["link_method"].drop_nulls()) <= {"opening", "id", "span"}
     assert set(done.events["link_confidence"].drop_nulls()) == {1.0}
 

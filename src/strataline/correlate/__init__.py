@@ -28,7 +28,7 @@ from strataline.correlate.window import link_window, link_window_surely
 from strataline.correlate.work import LINKED, Options, Work, beside, start
 from strataline.event import CLOCKS, EVENTS, NOTES, TIME
 
-__all__ = ["NAMED", "STEPS", "Correlated", "Options", "Shelf", "correlate"]
+__all__ = ["MOST_SURE", "NAMED", "STEPS", "Correlated", "Options", "Shelf", "correlate"]
 
 STEPS: tuple[Callable[[Work], Work], ...] = (
     normalise_ids,
@@ -50,6 +50,10 @@ STEPS: tuple[Callable[[Work], Work], ...] = (
     order,
 )
 
+MOST_SURE = 0.989
+"""Nothing that rests on a text or a time is stated to be surer, however likely its delay makes it: of what would be,
+one in 200 is wrong, and on some products one in 90 (``docs/accuracy.md``)."""
+
 
 def correlate(events: pl.DataFrame | Shelf, options: Options | None = None) -> Correlated:
     """Tie events to requests and order them.
@@ -61,7 +65,10 @@ def correlate(events: pl.DataFrame | Shelf, options: Options | None = None) -> C
     """
     shelf = events if isinstance(events, Shelf) else Shelf.of(EVENTS.conform(events))
     seen = shelf.seen()
-    work = start(seen, options or Options())
+    chosen = options or Options()
+    if chosen.min_confidence > MOST_SURE:
+        chosen = replace(chosen, min_confidence=1.0)
+    work = start(seen, chosen)
     seen = replace(seen, ids=seen.ids.clear(), refs=seen.refs.clear())
     for step in STEPS:
         work = step(work)
@@ -71,6 +78,7 @@ def correlate(events: pl.DataFrame | Shelf, options: Options | None = None) -> C
     links = pl.concat([pl.DataFrame(schema=LINKED), *work.links])
     if not links["taken"].all():
         links = links.filter(pl.col("taken") | ~pl.Series(tied[links["from"].to_numpy()], dtype=pl.Boolean))
+    links = links.with_columns(_stated("confidence"), _stated("runner_up_confidence"))
     added, clocks = _added(work), _clocks(work)
     # What is not looked at again makes room for what is made now.
     nothing = pl.DataFrame()
@@ -89,11 +97,16 @@ def _added(work: Work) -> pl.DataFrame:
     n, first, place, request (``place`` of the event that names it), request_kind, opener, link_method, confidence, seq,
     order_basis, call (n), t (corrected, ns) and offset_ns.
     """
-    members = work.members.select("n", "request", "request_kind", "opener", "link_method", "confidence")
+    members = work.members.select("n", "request", "request_kind", "opener", "link_method", _stated("confidence"))
     added = work.events.select("n", "first", "place", "t", "offset_ns")
     for part in (members, work.ordered, calls(work)):
         added = added.with_columns(beside(part, added.height).get_columns())
     return added.with_columns(call=pl.when(pl.col("request").is_not_null()).then("call"))
+
+
+def _stated(name: str) -> pl.Expr:
+    """A confidence as it is stated: 1 is an id's."""
+    return pl.when(pl.col(name) < 1).then(pl.min_horizontal(name, pl.lit(MOST_SURE))).otherwise(name).alias(name)
 
 
 def _clocks(work: Work) -> pl.DataFrame:
