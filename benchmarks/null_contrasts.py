@@ -36,8 +36,10 @@ def null(facts: Facts, before: datetime | None, runs: int, seed: int) -> list[li
     if before is not None:
         turns = turns.filter(pl.col("start_time") < before)
     requests = turns["request"].sort()
-    values = dimensions(facts).join(requests.to_frame(), on="request", how="semi")
-    numbers = measured(facts).join(requests.to_frame(), on="request", how="semi")
+    # As `dimensions` and `measured` have them.
+    wanted = requests.cast(pl.Categorical).to_frame()
+    values = dimensions(facts).join(wanted, on="request", how="semi")
+    numbers = measured(facts).join(wanted, on="request", how="semi")
     ways = routes(values)
     draw = np.random.default_rng(seed)
     found = []

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import false_discovery_control, fisher_exact
 
+from strataline.case import Case
 from strataline.event import CONTRASTS
 from strataline.examine.contrast import benjamini_hochberg, compare, fisher
 
@@ -135,3 +141,14 @@ def test_chance_shows_nothing() -> None:
         order = pl.Series(draw.permutation(names))
         shown += compare(values, order[:size], order[size:])["shown"].any()
     assert shown <= 4
+
+
+def test_the_count_of_random_splits_that_show_anything_runs_on_a_case(
+    incident: Callable[..., Case], tmp_path: Path
+) -> None:
+    incident(zoned=True).write(tmp_path / "CASE")
+    script = Path(__file__).parent.parent / "benchmarks" / "null_contrasts.py"
+    command = [sys.executable, str(script), str(tmp_path / "CASE"), "--runs", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert " of 3 random splits show a contrast or a measure" in done.stdout
