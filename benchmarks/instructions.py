@@ -43,7 +43,7 @@ def _found(places: list[Path]) -> Iterator[tuple[str, str]]:
         if texts:
             yield "docstrings of the standard library", "\n\n".join(texts)
     installed = Path(sysconfig.get_paths()["purelib"])
-    for file in sorted(installed.rglob("*")):
+    for file in sorted(one for one in installed.rglob("*") if one.is_file()):
         if file.suffix in (".md", ".rst") or file.name == "METADATA" or file.name.startswith(("LICENSE", "NOTICE")):
             yield "read-me files, licences and metadata of packages", _read(file)
         elif file.suffix == ".py" and file.parts[len(installed.parts)] in ("polars", "duckdb", "pyarrow", "scipy"):
